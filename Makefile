@@ -1,0 +1,90 @@
+# One target a task; `make help` lists them. CI runs only what stands here.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON_VERSION := $(shell cat .python-version)
+# The machine's own uv if it has one, else one of our own inside the checkout.
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+export UV_CUSTOM_COMPILE_COMMAND := make lock
+export UV_NO_PROGRESS := 1
+
+LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt)
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version $(PYTHON_VERSION) $(LOCK_FLAGS)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# --- environments -------------------------------------------------------------------------------
+
+.tools/uv/bin/uv: requirements/uv.txt
+	@scripts/bootstrap-uv .tools/uv requirements/uv.txt
+
+# $(1) the environment's folder, $(2) its lock
+define environment
+	@echo "installing $(2) into $(1)"
+	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) $(1)
+	@VIRTUAL_ENV=$(CURDIR)/$(1) $(UV) pip sync --quiet --require-hashes $(2)
+	@touch $@
+endef
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
+	$(call environment,$(VENV),requirements/dev.txt)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.tools/ministack/.installed: requirements/ministack.txt .python-version | $(UV)
+	$(call environment,.tools/ministack,requirements/ministack.txt)
+
+.tools/lambda-runtime/.installed: requirements/lambda-runtime.txt .python-version | $(UV)
+	$(call environment,.tools/lambda-runtime,requirements/lambda-runtime.txt)
+
+.tools/function-app/.installed: requirements.txt .python-version | $(UV)
+	$(call environment,.tools/function-app,requirements.txt)
+
+.PHONY: install
+install: $(VENV)/.installed .tools/ministack/.installed .tools/lambda-runtime/.installed .tools/function-app/.installed ## set up every environment in the checkout
+
+# --- locks --------------------------------------------------------------------------------------
+
+.PHONY: lock
+lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves them forward
+	@mkdir -p requirements
+	@$(COMPILE) --group client -o requirements.txt
+	@$(COMPILE) --group authorizer -c requirements.txt -o requirements/authorizer.txt
+	@$(COMPILE) --group backend -c requirements.txt -o requirements/backend.txt
+	@$(COMPILE) --group dev -c requirements.txt -c requirements/authorizer.txt -c requirements/backend.txt -o requirements/dev.txt
+	@$(COMPILE) --group ministack -o requirements/ministack.txt
+	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
+	@$(COMPILE) --group uv -o requirements/uv.txt
+
+.PHONY: lock-check
+lock-check: | $(UV) ## fail if a lock does not follow from pyproject.toml
+	@scripts/lock-check
+
+# --- checks -------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(VENV)/.installed ## format, lint, types, layers, spelling: what every commit passes
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter > .cache/layers 2>&1 || { cat .cache/layers; exit 1; }
+	@$(BIN)/codespell
+
+.PHONY: format
+format: $(VENV)/.installed ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: unit
+unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
+	@$(BIN)/pytest -q tests/unit
+
+.PHONY: clean
+clean: ## remove every environment, cache and build product
+	rm -rf .venv .tools .cache .bridge .aws-sam .hypothesis .coverage* htmlcov

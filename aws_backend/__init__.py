@@ -1,0 +1,1 @@
+"""The backend Lambdas: the records API, its public metadata, and health."""

@@ -1,0 +1,1 @@
+"""The Function App: gets an Entra token and calls the API in AWS. Async throughout."""

@@ -1,0 +1,82 @@
+"""What can go wrong on the Azure side.
+
+    ClientError                     code            retryable
+    |-- TokenAcquisitionError       token_*         no: the token provider has its own pauses
+    |-- BackendError
+    |   |-- BackendUnavailable      backend_*       yes
+    |   |-- BackendRejected         backend_rejected    no
+    |   `-- BackendContractError    backend_contract    no
+    |-- DeadlineExceeded            deadline_exceeded   no
+    |-- RequestRefused              request_*       no: nothing was sent
+    `-- CheckpointConflict          checkpoint_conflict no
+
+`code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
+a caller; what only our log may hold travels in the fields and in `__cause__`.
+"""
+
+
+class ClientError(Exception):
+    """Anything that the Azure side raises on purpose."""
+
+    code = "client_error"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        """Take a message that is safe to show, and a code more exact than the class's own."""
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class TokenAcquisitionError(ClientError):
+    """No access token could be had; where a setting is to blame, the message names it."""
+
+    code = "token_unavailable"
+
+
+class BackendError(ClientError):
+    """The API in AWS did not give a usable answer."""
+
+    code = "backend_error"
+
+
+class BackendUnavailable(BackendError):
+    """The API could not be reached or said that it is busy or broken; trying again may help."""
+
+    code = "backend_unavailable"
+    retryable = True
+
+
+class BackendRejected(BackendError):
+    """The API answered that it will not serve the request; asking again changes nothing."""
+
+    code = "backend_rejected"
+
+    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
+        """Take the HTTP status of the answer."""
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class BackendContractError(BackendError):
+    """The API answered with something that is not what its description promises."""
+
+    code = "backend_contract"
+
+
+class DeadlineExceeded(ClientError):
+    """The time for the whole call is used up, attempts and pauses included."""
+
+    code = "deadline_exceeded"
+
+
+class RequestRefused(ClientError):
+    """The request was refused before anything was sent, or any token asked for."""
+
+    code = "request_refused"
+
+
+class CheckpointConflict(ClientError):
+    """Another run has moved the checkpoint; this one must stop and leave it alone."""
+
+    code = "checkpoint_conflict"

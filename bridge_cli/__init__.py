@@ -1,0 +1,1 @@
+"""The `bridge` command: runs the whole system on a laptop."""

@@ -1,0 +1,26 @@
+"""The only place that reads the machine's clocks, so that everything else can be handed a fake."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time. Claims are compared with `now`, durations measured with `monotonic`."""
+
+    def now(self) -> float:
+        """Wall-clock time, in seconds since 1970 UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back, so it measures durations."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> float:
+        """Wall-clock time, in seconds since 1970 UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back, so it measures durations."""
+        return time.monotonic()

@@ -1,0 +1,77 @@
+"""Where each Entra ID cloud lives, and the exact issuer and key set URLs of a tenant in it."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+
+class TokenVersion(StrEnum):
+    """The `ver` of an access token. The API's registration decides it, never the caller."""
+
+    V1 = "1.0"
+    V2 = "2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One Entra ID cloud. Tokens never cross from one to another."""
+
+    name: str
+    authority: str
+    """Scheme and host of the login service, without a trailing slash."""
+    v1_issuer_authority: str
+    """Scheme and host that v1.0 tokens name as their issuer, without a trailing slash."""
+
+    def issuer(self, tenant_id: str, version: TokenVersion) -> str:
+        """The exact `iss` of the tenant's tokens. v1.0 ends in a slash, v2.0 does not."""
+        if version is TokenVersion.V1:
+            return f"{self.v1_issuer_authority}/{tenant_id}/"
+        return f"{self.authority}/{tenant_id}/v2.0"
+
+    def key_set_url(self, tenant_id: str) -> str:
+        """The tenant's v2.0 key set.
+
+        Its keys sign both token versions, and unlike the v1.0 document it says which issuer each
+        key belongs to, so one set serves both.
+        """
+        return f"{self.authority}/{tenant_id}/discovery/v2.0/keys"
+
+
+CLOUDS: Final[Mapping[str, Cloud]] = {
+    cloud.name: cloud
+    for cloud in (
+        Cloud("public", "https://login.microsoftonline.com", "https://sts.windows.net"),
+        Cloud("usgov", "https://login.microsoftonline.us", "https://sts.windows.net"),
+        Cloud(
+            "china",
+            "https://login.partner.microsoftonline.cn",
+            "https://sts.chinacloudapi.cn",
+        ),
+    )
+}
+"""The clouds that `ENTRA_CLOUD` can name."""
+
+
+def parse_local_authority(url: str) -> Cloud:
+    """The local emulator as a cloud of its own, so that its tokens are good nowhere else.
+
+    Plain http is accepted on loopback addresses alone; a host name is not, because what it resolves
+    to is not ours to decide.
+
+    Raises:
+        ValueError: the URL is anything but `http://<loopback address>:<port>`.
+
+    """
+    parts = urlsplit(url)
+    try:
+        is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
+        has_port = parts.port is not None
+    except ValueError:
+        is_loopback = has_port = False
+    extras = parts.path or parts.query or parts.fragment or parts.username or parts.password
+    if parts.scheme != "http" or not is_loopback or not has_port or extras:
+        raise ValueError("expected http://<loopback address>:<port> and nothing after it")
+    return Cloud("local", url, url)

@@ -1,0 +1,38 @@
+"""Log lines as JSON objects, one a line, with anything that looks like a token taken out."""
+
+import json
+import logging
+import re
+from typing import Final
+
+_REDACTED: Final = "[redacted]"
+# A compact JWS or JWE begins with the base64url of `{"`; a bearer credential follows its scheme.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+_FIELDS: Final = "bridge_fields"
+
+
+def redacted(text: str) -> str:
+    """The text with every JWT and every bearer credential in it replaced."""
+    return _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
+
+
+def log_event(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
+    """Write one log line: the event's stable name, and its fields as members of the JSON object."""
+    logger.log(level, event, extra={_FIELDS: fields})
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON. The whole line is redacted, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON: `level`, `logger`, `event`, then the event's own fields."""
+        members: dict[str, object] = {
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        members |= getattr(record, _FIELDS, {})
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return redacted(json.dumps(members, default=str, ensure_ascii=False))

@@ -1,0 +1,102 @@
+"""Reads settings from a mapping and reports every problem at once.
+
+Each deployable declares its settings as `Setting` values in its own `settings.py`; the README's
+table, the example file and the templates are compared with those declarations by tests.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+
+@dataclass(frozen=True, slots=True)
+class Setting[T]:
+    """One declared setting."""
+
+    name: str
+    meaning: str
+    """What it is for, in one sentence."""
+    expects: str
+    """What a right value looks like: completes the sentence "expected ..."."""
+    parse: Callable[[str], T]
+    """Turns the text into the value; raises ValueError for anything else."""
+    default: str | None = None
+    """The text used where the setting is absent or empty; None makes it required."""
+    is_secret: bool = False
+    """Whether its value may never appear in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """What is wrong with one setting."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        """The problem as one line."""
+        return f"{self.name}: {self.message}"
+
+
+class SettingsError(Exception):
+    """The settings are unusable; `problems` holds everything that is wrong with them."""
+
+    code = "settings_invalid"
+
+    def __init__(self, problems: tuple[SettingProblem, ...]) -> None:
+        """Take the problems, of which there is at least one."""
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
+
+
+class SettingsReader:
+    """Collects problems while it reads; made by `reading_settings`."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Read from `environment` (in production, `os.environ`)."""
+        self._environment = environment
+        self._problems: list[SettingProblem] = []
+
+    def read[T](self, setting: Setting[T]) -> T:
+        """The setting's value. A problem is noted and raised when the reading ends."""
+        text = self._environment.get(setting.name, "").strip()
+        if not text:
+            if setting.default is None:
+                self.reject(setting, f"is missing; expected {setting.expects}")
+                return cast("T", None)
+            text = setting.default
+        try:
+            return setting.parse(text)
+        except ValueError:
+            shown = "its value" if setting.is_secret else repr(text)
+            self.reject(setting, f"{shown} is not valid; expected {setting.expects}")
+            return cast("T", None)
+
+    def is_set(self, setting: Setting[object]) -> bool:
+        """Whether the environment gives the setting a value."""
+        return bool(self._environment.get(setting.name, "").strip())
+
+    def reject(self, setting: Setting[object], message: str) -> None:
+        """Note a problem that only a rule across settings can see."""
+        self._problems.append(SettingProblem(setting.name, message))
+
+    def finish(self) -> None:
+        """Raise everything that was noted, as one error."""
+        if self._problems:
+            raise SettingsError(tuple(self._problems))
+
+
+@contextmanager
+def reading_settings(environment: Mapping[str, str]) -> Iterator[SettingsReader]:
+    """A reader whose problems are raised together when the block ends.
+
+    What the block builds must not be used inside it: a setting with a problem reads as None there.
+
+    Raises:
+        SettingsError: at the end of the block, if anything was wrong.
+
+    """
+    reader = SettingsReader(environment)
+    yield reader
+    reader.finish()
