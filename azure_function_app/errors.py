@@ -8,7 +8,8 @@
     |   `-- BackendContractError    backend_contract    no
     |-- DeadlineExceeded            deadline_exceeded   no
     |-- RequestRefused              request_*       no: nothing was sent
-    `-- CheckpointConflict          checkpoint_conflict no
+    |-- CheckpointConflict          checkpoint_conflict no
+    `-- StoreUnavailable            store_unavailable   no: the next run tries again
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
 a caller; what only our log may hold travels in the fields and in `__cause__`.
@@ -80,3 +81,9 @@ class CheckpointConflict(ClientError):
     """Another run has moved the checkpoint; this one must stop and leave it alone."""
 
     code = "checkpoint_conflict"
+
+
+class StoreUnavailable(ClientError):
+    """The store of records and checkpoints could not be read or written."""
+
+    code = "store_unavailable"

@@ -18,6 +18,18 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class PoisonRecord:
+    """An item of the feed that is no valid record: set aside, so that it never blocks the others."""
+
+    id: str
+    """The ID that it claims; empty where it has none that can be read."""
+    reason: str
+    """What is wrong with it, in words that quote none of its data."""
+    raw: str
+    """The item as it came, as JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePage:
     """One page of the change feed, oldest change first."""
 
@@ -25,3 +37,5 @@ class ChangePage:
     next_cursor: str
     """Where the next page starts; keep it also when `has_more` is false, to go on from there."""
     has_more: bool
+    poison: tuple[PoisonRecord, ...] = ()
+    """The items of the page that are no valid records. A page that is none raises instead."""
