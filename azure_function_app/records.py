@@ -19,7 +19,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class PoisonRecord:
-    """An item of the feed that is no valid record: set aside, so that it never blocks the others."""
+    """An item of the feed that is no valid record: set aside, so that it blocks no other."""
 
     id: str
     """The ID that it claims; empty where it has none that can be read."""
