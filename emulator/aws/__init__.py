@@ -1,0 +1,1 @@
+"""The local AWS: the project's own SAM template, deployed to MiniStack on loopback."""

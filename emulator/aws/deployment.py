@@ -1,0 +1,203 @@
+"""Deploys the SAM template to the local AWS, by the CloudFormation calls that AWS takes too."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from emulator.aws.bundles import Bundles
+from emulator.aws.ministack import REGION
+from emulator.aws.template import load_template
+from emulator.aws.template_overlay import functions_in, overlay_for_local
+from shared.clock import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef
+
+STACK_NAME: Final = "azure-aws-bridge"
+
+_CODE_BUCKET: Final = "lambda-code"
+_DONE_WITHIN_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+_NOTHING_TO_UPDATE: Final = "No updates are to be performed"
+# What CloudFormation says of a resource that it gave up because another one had failed.
+_CONSEQUENCES: Final = ("cancelled", "rollback", "The following resource(s) failed")
+
+
+class DeploymentError(Exception):
+    """The stack could not be deployed; the message says which resource failed, and why."""
+
+    code = "deployment_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The deployed stack."""
+
+    api_url: str
+    """Where the API answers, stage included, without a trailing slash."""
+    api_id: str
+    stage: str
+    table_name: str
+    functions: Mapping[str, str]
+    """Each function's name, by its logical ID in the template."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAws:
+    """Clients of the local AWS. It takes any key, so these are no secrets."""
+
+    endpoint_url: str
+
+    def session(self) -> boto3.session.Session:
+        """A session that reads nothing of the developer's own AWS configuration."""
+        return boto3.session.Session(
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - any text serves
+            region_name=REGION,
+        )
+
+    @property
+    def config(self) -> Config:
+        """One try, straight to loopback: no proxy of the machine's stands in between."""
+        return Config(proxies={}, retries={"total_max_attempts": 1})
+
+
+def deploy(  # noqa: PLR0913 - each is a thing of the caller's that it must hand in
+    endpoint_url: str,
+    template_file: Path,
+    bundles: Bundles,
+    parameters: Mapping[str, str],
+    authority: str,
+    *,
+    clock: Clock,
+    sleep: Callable[[float], None],
+    report: Callable[[str], None] = lambda _line: None,
+    stack_name: str = STACK_NAME,
+) -> Deployment:
+    """The template deployed with these parameters, created or brought up to date.
+
+    `report` is told, a line at a time, what has been done so far.
+
+    Raises:
+        DeploymentError: a resource could not be made, or the stack took more than a minute.
+
+    """
+    aws = LocalAws(endpoint_url)
+    template = load_template(template_file)
+    code_uris = _upload(aws, bundles)
+    report(f"{len(code_uris)} bundles uploaded")
+    local = overlay_for_local(template, code_uris, authority)
+    client = aws.session().client("cloudformation", endpoint_url=endpoint_url, config=aws.config)
+    _submit(client, stack_name, json.dumps(local), parameters)
+    stack = _wait(client, stack_name, clock, sleep, report)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    api_id, stage = outputs["ApiId"], outputs["StageName"]
+    functions = {
+        logical_id: _physical_id(client, stack_name, logical_id)
+        for logical_id, _properties in functions_in(template)
+    }
+    return Deployment(
+        # The address of AWS's own form needs a name that resolves and a port; this one needs none.
+        api_url=f"{endpoint_url}/_aws/execute-api/{api_id}/{stage}",
+        api_id=api_id,
+        stage=stage,
+        table_name=outputs["RecordsTableName"],
+        functions=functions,
+    )
+
+
+def _upload(aws: LocalAws, bundles: Bundles) -> dict[str, str]:
+    client = aws.session().client("s3", endpoint_url=aws.endpoint_url, config=aws.config)
+    with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(
+            Bucket=_CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+    uris = {}
+    for function, bundle in bundles.items():
+        code = bundle.read_bytes()
+        # CloudFormation updates a function whose code has another address.
+        key = f"{function}-{hashlib.sha256(code).hexdigest()}.zip"
+        client.put_object(Bucket=_CODE_BUCKET, Key=key, Body=code)
+        uris[function] = f"s3://{_CODE_BUCKET}/{key}"
+    return uris
+
+
+def _submit(
+    client: "CloudFormationClient", stack_name: str, body: str, parameters: Mapping[str, str]
+) -> None:
+    listed: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+    ]
+    submit = client.update_stack if _exists(client, stack_name) else client.create_stack
+    try:
+        submit(
+            StackName=stack_name,
+            TemplateBody=body,
+            Parameters=listed,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except ClientError as error:
+        reason = error.response["Error"].get("Message", str(error))
+        if _NOTHING_TO_UPDATE not in reason:
+            raise DeploymentError(f"the template was refused: {reason}") from error
+
+
+def _exists(client: "CloudFormationClient", stack_name: str) -> bool:
+    try:
+        client.describe_stacks(StackName=stack_name)
+    except ClientError:
+        return False
+    return True
+
+
+def _wait(
+    client: "CloudFormationClient",
+    stack_name: str,
+    clock: Clock,
+    sleep: Callable[[float], None],
+    report: Callable[[str], None],
+) -> "StackTypeDef":
+    give_up_at = clock.monotonic() + _DONE_WITHIN_SECONDS
+    reported = 0
+    while True:
+        stack = client.describe_stacks(StackName=stack_name)["Stacks"][0]
+        status = stack["StackStatus"]
+        resources = client.list_stack_resources(StackName=stack_name)["StackResourceSummaries"]
+        done = sum(resource["ResourceStatus"].endswith("_COMPLETE") for resource in resources)
+        if done > reported:
+            report(f"{done} resources ready")
+            reported = done
+        if not status.endswith("_IN_PROGRESS"):
+            if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+                return stack
+            raise DeploymentError(_reason(client, stack_name, stack))
+        if clock.monotonic() >= give_up_at:
+            raise DeploymentError(
+                f"the stack was still {status} after {_DONE_WITHIN_SECONDS:.0f} seconds"
+            )
+        sleep(_POLL_SECONDS)
+
+
+def _reason(client: "CloudFormationClient", stack_name: str, stack: "StackTypeDef") -> str:
+    events = client.describe_stack_events(StackName=stack_name)["StackEvents"]
+    for event in reversed(events):  # oldest first: what failed first made the others fail
+        reason = event.get("ResourceStatusReason", "")
+        is_consequence = any(sign in reason for sign in _CONSEQUENCES)
+        if event["ResourceStatus"].endswith("_FAILED") and reason and not is_consequence:
+            resource = f"{event['LogicalResourceId']} ({event['ResourceType']})"
+            return f"{resource} could not be made: {reason}"
+    return f"the stack ended as {stack['StackStatus']}: {stack.get('StackStatusReason', 'unknown')}"
+
+
+def _physical_id(client: "CloudFormationClient", stack_name: str, logical_id: str) -> str:
+    detail = client.describe_stack_resource(StackName=stack_name, LogicalResourceId=logical_id)
+    return detail["StackResourceDetail"]["PhysicalResourceId"]

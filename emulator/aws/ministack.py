@@ -1,0 +1,185 @@
+"""MiniStack as a process of ours: AWS's APIs on one loopback port."""
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from shared.clock import Clock
+
+REGION: Final = "eu-west-1"
+"""The one region that the local AWS plays."""
+
+_LOOPBACK: Final = "127.0.0.1"
+_READY_WITHIN_SECONDS: Final = 30.0
+_STOPPED_WITHIN_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.02
+
+
+class MinistackError(Exception):
+    """MiniStack could not be started; the message says what to change."""
+
+    code = "ministack_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class MinistackPrograms:
+    """The two Python environments that `make install` sets up for the local AWS."""
+
+    ministack_python: Path
+    """The interpreter that has MiniStack."""
+    lambda_python: Path
+    """The interpreter that has AWS's Lambda runtime client, and nothing else."""
+
+    @classmethod
+    def under(cls, tools: Path) -> Self:
+        """The programs in the checkout's `.tools`.
+
+        Raises:
+            MinistackError: one of them is not installed.
+
+        """
+        programs = cls(
+            ministack_python=tools.absolute() / "ministack" / "bin" / "python",
+            lambda_python=tools.absolute() / "lambda-runtime" / "bin" / "python",
+        )
+        for python in (programs.ministack_python, programs.lambda_python):
+            if not python.exists():
+                raise MinistackError(f"{python} is missing; run: make install")
+        return programs
+
+
+@dataclass(frozen=True, slots=True)
+class Ministack:
+    """A running MiniStack. It ends with `stop`, and with this process however that ends."""
+
+    endpoint_url: str
+    port: int
+    log_file: Path
+    """What MiniStack itself writes."""
+    lambda_log_file: Path
+    """What the Lambda functions write, all of them, in the order of writing."""
+    _process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(
+        cls,
+        programs: MinistackPrograms,
+        folder: Path,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], None],
+        port: int | None = None,
+    ) -> Self:
+        """A MiniStack that answers, with nothing deployed.
+
+        Everything that it writes stays in `folder`: `ministack.log`, `lambda.log` and its
+        temporary files. Neither it nor the functions see this process's environment.
+
+        Raises:
+            MinistackError: the port is taken, or MiniStack did not come up within 30 seconds.
+
+        """
+        chosen_port = _free_port() if port is None else port
+        _check_port_is_free(chosen_port)
+        endpoint_url = f"http://{_LOOPBACK}:{chosen_port}"
+        scratch = folder.absolute() / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        log_file = folder.absolute() / "ministack.log"
+        lambda_log_file = folder.absolute() / "lambda.log"
+        lambda_log_file.touch()
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(scratch),  # so that no function finds the developer's ~/.aws
+            "TMPDIR": str(scratch),
+            "BIND_HOST": _LOOPBACK,
+            "MINISTACK_HOST": _LOOPBACK,
+            "GATEWAY_PORT": str(chosen_port),
+            "MINISTACK_REGION": REGION,
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+            # What the functions get beside their own variables.
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "LOCAL_LAMBDA_PYTHON": str(programs.lambda_python),
+            "LOCAL_LAMBDA_LOG": str(lambda_log_file),
+        }
+        launcher = Path(__file__).with_name("launcher.py")
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own launcher, our own interpreter
+                [programs.ministack_python, "-I", launcher],
+                cwd=scratch,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for whoever started us; it then stops this in order.
+                start_new_session=True,
+            )
+        ministack = cls(endpoint_url, chosen_port, log_file, lambda_log_file, process)
+        try:
+            ministack._wait_until_ready(clock, sleep)
+        except BaseException:
+            ministack.stop()
+            raise
+        return ministack
+
+    def _wait_until_ready(self, clock: Clock, sleep: Callable[[float], None]) -> None:
+        give_up_at = clock.monotonic() + _READY_WITHIN_SECONDS
+        while not _answers(self.port):
+            if self._process.poll() is not None:
+                raise MinistackError(f"MiniStack ended while starting; see {self.log_file}")
+            if clock.monotonic() >= give_up_at:
+                raise MinistackError(
+                    f"MiniStack did not answer within {_READY_WITHIN_SECONDS:.0f} seconds; "
+                    f"see {self.log_file}"
+                )
+            sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End MiniStack and its functions. Stopping twice is harmless."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._process.terminate()
+        try:
+            self._process.wait(_STOPPED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _check_port_is_free(port: int) -> None:
+    with socket.socket() as probe:
+        # As the server will: a port that only waits out old connections is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise MinistackError(
+                f"port {port} on {_LOOPBACK} is taken; stop what listens there or choose another "
+                "port for the local AWS"
+            ) from error
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0)
+    try:
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
