@@ -1,0 +1,33 @@
+"""The refusals of the token endpoint and of the managed identity endpoint."""
+
+
+class EntraRefusal(Exception):
+    """The token endpoint gives no token; shaped as Entra ID's own error (RFC 6749 section 5.2).
+
+    Microsoft forbids branching on the description, so tests may compare `code` alone.
+    """
+
+    def __init__(self, code: int, error: str, description: str) -> None:
+        """Take the AADSTS code, the OAuth error and the sentence that follows the code."""
+        super().__init__(f"AADSTS{code}: {description}")
+        self.code = code
+        self.error = error
+
+    @property
+    def status(self) -> int:
+        """The HTTP status: 401 where the client could not prove who it is, else 400."""
+        return 401 if self.error == "invalid_client" else 400
+
+
+class IdentityRefusal(Exception):
+    """The managed identity endpoint gives no token."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Take the HTTP status and the message of the answer."""
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class EntraStartError(Exception):
+    """The local Entra cannot start; the message says what to change."""

@@ -1,0 +1,191 @@
+"""Entra ID's addresses and the managed identity endpoint, as an aiohttp application."""
+
+import hmac
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from aiohttp import web
+
+from emulator.entra.directory import Directory
+from emulator.entra.errors import EntraRefusal, IdentityRefusal
+from emulator.entra.issuer import Issuer
+from emulator.entra.token_endpoint import grant_client_credentials, grant_managed_identity
+from shared.clock import Clock
+from shared.entra import TokenVersion
+
+MANAGED_IDENTITY_PATH = "/msi/token"
+_TENANT_INDEPENDENT = ("common", "organizations")
+
+
+@dataclass(frozen=True, slots=True)
+class EntraService:
+    """What the addresses answer from."""
+
+    directory: Directory
+    issuer: Issuer
+    clock: Clock
+    identity_header: str = field(repr=False)
+    """The secret that the managed identity endpoint asks for."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """How often each kind of address was asked."""
+    origins: list[str] = field(default_factory=list)
+    """Scheme, host and port of every listener."""
+
+
+def build_http_app(service: EntraService) -> web.Application:
+    """The application; it answers on every listener alike."""
+    app = web.Application()
+    app[_SERVICE] = service
+    app.add_routes(
+        [
+            web.get("/{tenant}/v2.0/.well-known/openid-configuration", _discovery_v2),
+            web.get("/{tenant}/.well-known/openid-configuration", _discovery_v1),
+            web.get("/{tenant}/discovery/v2.0/keys", _key_set_v2),
+            web.get("/{tenant}/discovery/keys", _key_set_v1),
+            web.post("/{tenant}/oauth2/v2.0/token", _token),
+            web.post("/{tenant}/oauth2/token", _token),
+            web.get(MANAGED_IDENTITY_PATH, _managed_identity),
+            web.post("/_emulator/rotate-signing-key", _rotate_signing_key),
+            web.get("/_emulator/requests", _requests),
+        ]
+    )
+    return app
+
+
+_SERVICE = web.AppKey("service", EntraService)
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _refuse(service: EntraService, refusal: EntraRefusal) -> web.Response:
+    trace_id, correlation_id = str(uuid4()), str(uuid4())
+    timestamp = datetime.fromtimestamp(service.clock.now(), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return web.json_response(
+        {
+            "error": refusal.error,
+            "error_description": f"{refusal} Trace ID: {trace_id} Correlation ID: {correlation_id} "
+            f"Timestamp: {timestamp}",
+            "error_codes": [refusal.code],
+            "timestamp": timestamp,
+            "trace_id": trace_id,
+            "correlation_id": correlation_id,
+            "error_uri": f"{service.issuer.cloud.authority}/error?code={refusal.code}",
+        },
+        status=refusal.status,
+    )
+
+
+def _unknown_tenant(service: EntraService, tenant: str) -> web.Response | None:
+    if tenant.lower() == service.directory.tenant_id:
+        return None
+    return _refuse(
+        service,
+        EntraRefusal(
+            90002,
+            "invalid_request",
+            f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and "
+            "are signing into the correct cloud.",
+        ),
+    )
+
+
+def _discovery(request: web.Request, version: TokenVersion) -> web.Response:
+    service = request.app[_SERVICE]
+    service.requests["discovery"] += 1
+    tenant = request.match_info["tenant"].lower()
+    is_tenant_independent = tenant in _TENANT_INDEPENDENT
+    if not is_tenant_independent and (refusal := _unknown_tenant(service, tenant)):
+        return refusal
+    # The endpoints are on the listener that was asked; the issuer is the same on each.
+    base = f"{_origin(request)}/{tenant}"
+    infix = "/v2.0" if version is TokenVersion.V2 else ""
+    owner = "{tenantid}" if is_tenant_independent else tenant
+    methods = ["client_secret_post", "private_key_jwt"]
+    return web.json_response(
+        {
+            "issuer": service.issuer.cloud.issuer(owner, version),
+            "authorization_endpoint": f"{base}/oauth2{infix}/authorize",
+            "token_endpoint": f"{base}/oauth2{infix}/token",
+            "jwks_uri": f"{base}/discovery{infix}/keys",
+            "token_endpoint_auth_methods_supported": methods,
+            "response_types_supported": ["code", "id_token", "token"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+    )
+
+
+async def _discovery_v1(request: web.Request) -> web.Response:
+    return _discovery(request, TokenVersion.V1)
+
+
+async def _discovery_v2(request: web.Request) -> web.Response:
+    return _discovery(request, TokenVersion.V2)
+
+
+def _key_set(request: web.Request, version: TokenVersion) -> web.Response:
+    service = request.app[_SERVICE]
+    service.requests["key_set"] += 1
+    tenant = request.match_info["tenant"].lower()
+    if tenant not in _TENANT_INDEPENDENT and (refusal := _unknown_tenant(service, tenant)):
+        return refusal
+    return web.json_response(service.issuer.key_set(tenant=tenant, version=version))
+
+
+async def _key_set_v1(request: web.Request) -> web.Response:
+    return _key_set(request, TokenVersion.V1)
+
+
+async def _key_set_v2(request: web.Request) -> web.Response:
+    return _key_set(request, TokenVersion.V2)
+
+
+async def _token(request: web.Request) -> web.Response:
+    service = request.app[_SERVICE]
+    service.requests["token"] += 1
+    tenant = request.match_info["tenant"].lower()
+    if unknown := _unknown_tenant(service, tenant):
+        return unknown
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    audiences = {
+        f"{origin}/{tenant}/{path}"
+        for origin in service.origins
+        for path in ("oauth2/v2.0/token", "oauth2/token", "v2.0", "")
+    }
+    try:
+        answer = grant_client_credentials(form, service.directory, service.issuer, audiences)
+    except EntraRefusal as refusal:
+        return _refuse(service, refusal)
+    return web.json_response(answer, headers={"Cache-Control": "no-store, no-cache"})
+
+
+async def _managed_identity(request: web.Request) -> web.Response:
+    service = request.app[_SERVICE]
+    service.requests["managed_identity"] += 1
+    header = request.headers.get("X-IDENTITY-HEADER", "")
+    try:
+        if not hmac.compare_digest(header.encode(), service.identity_header.encode()):
+            raise IdentityRefusal(  # noqa: TRY301 - answered like the refusals of the grant
+                401, "X-IDENTITY-HEADER is missing or does not equal IDENTITY_HEADER."
+            )
+        answer = grant_managed_identity(
+            request.query, service.directory, service.issuer, service.clock
+        )
+    except IdentityRefusal as refusal:
+        return web.json_response(
+            {"statusCode": refusal.status, "message": refusal.message}, status=refusal.status
+        )
+    return web.json_response(answer)
+
+
+async def _rotate_signing_key(request: web.Request) -> web.Response:
+    service = request.app[_SERVICE]
+    return web.json_response({"kid": service.issuer.keys.rotate().key_id})
+
+
+async def _requests(request: web.Request) -> web.Response:
+    return web.json_response(dict(request.app[_SERVICE].requests))

@@ -1,0 +1,155 @@
+"""Runs the local Entra ID in the caller's event loop, on loopback alone."""
+
+import asyncio
+import secrets
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self, cast
+
+import trustme
+from aiohttp import web
+
+from emulator.entra.directory import Directory
+from emulator.entra.errors import EntraStartError
+from emulator.entra.http_app import MANAGED_IDENTITY_PATH, EntraService, build_http_app
+from emulator.entra.issuer import Issuer
+from emulator.entra.key_store import KeyStore
+from shared.clock import Clock, SystemClock
+from shared.entra import parse_local_authority
+
+_HOST = "127.0.0.1"
+_SHUTDOWN_SECONDS = 1.0
+
+
+class LocalEntra:
+    """A running local Entra ID; made by `start`."""
+
+    def __init__(self, service: EntraService, *, http_port: int, https_port: int, ca: Path) -> None:
+        """Take the service and where it listens."""
+        self._service = service
+        self.authority = f"http://{_HOST}:{http_port}"
+        """The plain http origin: what `ENTRA_AUTHORITY` is set to, and every token's issuer."""
+        self.https_authority_host = f"https://localhost:{https_port}"
+        """What `AZURE_AUTHORITY_HOST` is set to: azure-identity takes nothing but https."""
+        self.ca_file = ca
+        """The CA behind the https listener's certificate, in PEM; a new one at every start."""
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        directory: Directory,
+        *,
+        folder: Path,
+        http_port: int = 0,
+        https_port: int = 0,
+        clock: Clock | None = None,
+    ) -> AsyncIterator[Self]:
+        """The tenant, answering until the block ends.
+
+        Args:
+            directory: the tenant.
+            folder: where the CA's certificate is written; made if it is not there.
+            http_port: the plain http port; 0 takes a free one.
+            https_port: the https port; 0 takes a free one.
+            clock: dates the tokens; the machine's own by default.
+
+        Raises:
+            EntraStartError: a port is taken.
+
+        """
+        clock = clock or SystemClock()
+        # The issuer names the port, so the sockets come first.
+        with _bound_socket(http_port) as http_socket, _bound_socket(https_port) as https_socket:
+            http_port = http_socket.getsockname()[1]
+            https_port = https_socket.getsockname()[1]
+            cloud = parse_local_authority(f"http://{_HOST}:{http_port}")
+            service = EntraService(
+                directory,
+                Issuer(directory, KeyStore(clock), cloud, clock),
+                clock,
+                identity_header=secrets.token_urlsafe(24),
+                origins=[cloud.authority, f"https://localhost:{https_port}"],
+            )
+            ca_file, tls = _make_certificate(folder)
+            runner = web.AppRunner(
+                build_http_app(service), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+            )
+            await runner.setup()
+            async with (
+                _serving(runner, http_socket, None),
+                _serving(runner, https_socket, tls),
+            ):
+                try:
+                    yield cls(service, http_port=http_port, https_port=https_port, ca=ca_file)
+                finally:
+                    await runner.cleanup()
+
+    @property
+    def identity_endpoint(self) -> str:
+        """What `IDENTITY_ENDPOINT` is set to."""
+        return f"{self.authority}{MANAGED_IDENTITY_PATH}"
+
+    @property
+    def identity_header(self) -> str:
+        """What `IDENTITY_HEADER` is set to; a secret, new at every start."""
+        return self._service.identity_header
+
+    @property
+    def issuer(self) -> Issuer:
+        """Makes tokens directly, good ones and ones with a lie in them."""
+        return self._service.issuer
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How often `token`, `managed_identity`, `key_set` and `discovery` were asked so far."""
+        return dict(self._service.requests)
+
+    def rotate_signing_key(self) -> str:
+        """The ID of a new key, which signs from now on; the old key stays published."""
+        return self.issuer.keys.rotate().key_id
+
+
+def _bound_socket(port: int) -> socket.socket:
+    # asyncio sets TCP_NODELAY only where the socket says that it speaks TCP; without it,
+    # keep-alive requests stall for 40 ms.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((_HOST, port))
+    except OSError:
+        bound.close()
+        raise EntraStartError(
+            f"The local Entra ID cannot listen on {_HOST}:{port}, because the port is taken; "
+            "stop what uses it, or choose another port."
+        ) from None
+    return bound
+
+
+@asynccontextmanager
+async def _serving(
+    runner: web.AppRunner, bound: socket.socket, tls: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    server = await asyncio.get_running_loop().create_server(
+        cast("Callable[[], asyncio.Protocol]", runner.server), sock=bound, ssl=tls
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        # A TLS client that never says goodbye would hold its connection beyond the event loop.
+        server.abort_clients()
+        await server.wait_closed()
+
+
+def _make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    ca = trustme.CA(organization_name="azure-aws-bridge local Entra")
+    folder.mkdir(parents=True, exist_ok=True)
+    ca_file = folder / "entra-ca.pem"
+    ca.cert_pem.write_to_path(str(ca_file))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost", _HOST).configure_cert(tls)
+    return ca_file, tls

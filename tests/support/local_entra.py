@@ -1,0 +1,134 @@
+"""A tenant to test against, and a way to run it beside synchronous code."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from emulator.entra.directory import (
+    ApiRegistration,
+    Application,
+    Directory,
+    FederatedCredential,
+    ManagedIdentity,
+)
+from emulator.entra.local_entra import LocalEntra
+from shared.clock import SystemClock
+from shared.routes import Role
+
+TENANT_ID: Final = "11111111-2222-4333-8444-555555555555"
+API: Final = ApiRegistration(
+    client_id="aaaaaaaa-0000-4000-8000-000000000001",
+    app_id_uri="api://aaaaaaaa-0000-4000-8000-000000000001",
+    app_roles=frozenset(Role),
+)
+CLIENT_SECRET: Final = "made-up~secret"
+CLIENT: Final = Application(
+    name="sync-client",
+    client_id="bbbbbbbb-0000-4000-8000-000000000001",
+    object_id="bbbbbbbb-0000-4000-8000-000000000002",
+    roles=frozenset({Role.READ}),
+    secrets=(CLIENT_SECRET,),
+    expired_secrets=("made-up~expired-secret",),
+)
+SYSTEM_ASSIGNED: Final = ManagedIdentity(
+    name="function-app",
+    client_id="cccccccc-0000-4000-8000-000000000001",
+    object_id="cccccccc-0000-4000-8000-000000000002",
+    roles=frozenset(Role),
+)
+USER_ASSIGNED: Final = ManagedIdentity(
+    name="shared-identity",
+    client_id="dddddddd-0000-4000-8000-000000000001",
+    object_id="dddddddd-0000-4000-8000-000000000002",
+    roles=frozenset({Role.READ}),
+    resource_id="/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity"
+    "/userAssignedIdentities/shared-identity",
+)
+DIRECTORY: Final = Directory(
+    tenant_id=TENANT_ID,
+    api=API,
+    applications=(CLIENT,),
+    system_assigned=SYSTEM_ASSIGNED,
+    user_assigned=(USER_ASSIGNED,),
+)
+
+
+def with_client(**changes: object) -> Directory:
+    """The tenant, its client changed in these members."""
+    return replace(DIRECTORY, applications=(replace(CLIENT, **changes),))  # type: ignore[arg-type]  # dataclasses.replace checks the names at run time
+
+
+def with_api(**changes: object) -> Directory:
+    """The tenant, its API changed in these members."""
+    return replace(DIRECTORY, api=replace(API, **changes))  # type: ignore[arg-type]  # the same
+
+
+def trust(issuer: str, subject: str, **members: object) -> FederatedCredential:
+    """A federated credential of the client."""
+    return FederatedCredential(issuer, subject, **members)  # type: ignore[arg-type]  # the same
+
+
+def make_certificate(valid_for: timedelta = timedelta(days=1)) -> tuple[bytes, bytes]:
+    """A client certificate in PEM, and with its private key as azure-identity wants it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + valid_for)
+        .sign(key, hashes.SHA256())
+    )
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return public, private + public
+
+
+@contextmanager
+def running_local_entra(folder: Path, directory: Directory = DIRECTORY) -> Iterator[LocalEntra]:
+    """The local Entra ID in a thread of its own, for tests that are not async."""
+    started = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    running: list[LocalEntra] = []
+
+    async def serve() -> None:
+        async with LocalEntra.start(directory, folder=folder) as entra:
+            running.append(entra)
+            started.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            started.set()
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    started.wait()
+    try:
+        yield running[0]
+    finally:
+        if running:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
