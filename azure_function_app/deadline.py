@@ -1,9 +1,12 @@
 """One moment by which a whole call must be over, handed down through every layer."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from shared.clock import Clock
+
+DEADLINE_EXTENSION: Final = "bridge_deadline"
+"""Under which key of its extensions an httpx request carries its deadline down to the transport."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
 """What can go wrong on the Azure side.
 
-    ClientError                     code            retryable
-    |-- TokenAcquisitionError       token_*         no: the token provider has its own pauses
+    ClientError                     code                retryable
+    |-- TokenAcquisitionError       token_*             no: the token provider has its own pauses
     |-- BackendError
-    |   |-- BackendUnavailable      backend_*       yes
+    |   |-- BackendUnavailable      backend_*           yes
+    |   |-- CircuitOpen             circuit_open        no: the breaker has its own pause
     |   |-- BackendRejected         backend_rejected    no
     |   `-- BackendContractError    backend_contract    no
+    |-- Overloaded                  overloaded          no: this process has too much to do
     |-- DeadlineExceeded            deadline_exceeded   no
-    |-- RequestRefused              request_*       no: nothing was sent
+    |-- RequestRefused              request_*           no: nothing was sent
     |-- CheckpointConflict          checkpoint_conflict no
     `-- StoreUnavailable            store_unavailable   no: the next run tries again
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
-a caller; what only our log may hold travels in the fields and in `__cause__`.
+a caller; what only our log may hold travels in the fields and in `__cause__`. `retryable` is for
+whoever runs a whole piece of work again; which single attempts are repeated is `retry`'s to say.
 """
 
 
@@ -22,11 +25,17 @@ class ClientError(Exception):
     code = "client_error"
     retryable = False
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        """Take a message that is safe to show, and a code more exact than the class's own."""
+    def __init__(
+        self, message: str, *, code: str | None = None, retry_after: float | None = None
+    ) -> None:
+        """Take a message that is safe to show, and a code more exact than the class's own.
+
+        `retry_after` is in how many seconds another call may fare better, where that is known.
+        """
         super().__init__(message)
         if code is not None:
             self.code = code
+        self.retry_after = retry_after
 
 
 class TokenAcquisitionError(ClientError):
@@ -48,6 +57,12 @@ class BackendUnavailable(BackendError):
     retryable = True
 
 
+class CircuitOpen(BackendError):
+    """The API failed so often in a row that it is left alone for a while; nothing was sent."""
+
+    code = "circuit_open"
+
+
 class BackendRejected(BackendError):
     """The API answered that it will not serve the request; asking again changes nothing."""
 
@@ -63,6 +78,12 @@ class BackendContractError(BackendError):
     """The API answered with something that is not what its description promises."""
 
     code = "backend_contract"
+
+
+class Overloaded(ClientError):
+    """This process has as many calls to the API under way as it may; nothing was sent."""
+
+    code = "overloaded"
 
 
 class DeadlineExceeded(ClientError):

@@ -7,13 +7,14 @@ Both clouds read it from the same settings, so they cannot disagree. The caller'
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from shared.entra import CLOUDS, Cloud, TokenVersion, parse_local_authority
 from shared.settings_reader import Setting, SettingsReader
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
+# No urllib: it would be the longest import of the authorizer's cold start after PyJWT.
+_APP_ID_URI = re.compile(r"(?:api|https)://[^\s/?#]+(?:/[^\s?#]*)?")
 
 
 def parse_guid(text: str) -> str:
@@ -24,14 +25,15 @@ def parse_guid(text: str) -> str:
 
     """
     guid = text.lower()
-    if not _GUID.fullmatch(guid) or not UUID(guid).int:
+    if not _GUID.fullmatch(guid) or guid == _NIL_GUID:
         raise ValueError(f"{text!r} is not a GUID")
     return guid
 
 
 def _parse_app_id_uri(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"api", "https"} or not parts.netloc or text != text.strip():
+    if not text:
+        return text
+    if not _APP_ID_URI.fullmatch(text):
         raise ValueError("no App ID URI")
     if text.endswith("/.default"):
         raise ValueError("a scope, not an App ID URI")
@@ -75,8 +77,9 @@ API_CLIENT_ID: Final = Setting(
 API_APP_ID_URI: Final = Setting(
     "API_APP_ID_URI",
     "The API's Application ID URI: what callers ask a token for, and the audience of v1.0 tokens.",
-    "a URI such as api://<API_CLIENT_ID>, without /.default",
+    "a URI such as api://<API_CLIENT_ID>, which it is when nothing is given, without /.default",
     _parse_app_id_uri,
+    default="",
 )
 ACCEPTED_TOKEN_VERSIONS: Final = Setting(
     "ACCEPTED_TOKEN_VERSIONS",
@@ -143,10 +146,11 @@ def read_api_identity(reader: SettingsReader) -> ApiIdentity:
     """The API's identity from the settings that both sides share."""
     local = reader.read(ENTRA_AUTHORITY)
     cloud = reader.read(ENTRA_CLOUD)
+    client_id = reader.read(API_CLIENT_ID)
     return ApiIdentity(
         cloud=local or cloud,
         tenant_id=reader.read(ENTRA_TENANT_ID),
-        client_id=reader.read(API_CLIENT_ID),
-        app_id_uri=reader.read(API_APP_ID_URI),
+        client_id=client_id,
+        app_id_uri=reader.read(API_APP_ID_URI) or f"api://{client_id}",
         token_versions=reader.read(ACCEPTED_TOKEN_VERSIONS),
     )

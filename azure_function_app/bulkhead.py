@@ -1,0 +1,40 @@
+"""Bounds how many calls to the API are under way, so that a slow API cannot fill the process."""
+
+import asyncio
+from typing import Final
+
+from azure_function_app.errors import Overloaded
+
+_RETRY_AFTER: Final = 1.0
+
+
+class Bulkhead:
+    """Lets so many in, lets some more wait, and refuses the rest at once."""
+
+    def __init__(self, *, limit: int, waiting: int) -> None:
+        """Let `limit` calls be under way and `waiting` more wait for one of them to end."""
+        self._places = asyncio.Semaphore(limit)
+        self._waiting_limit = waiting
+        self._waiting = 0
+
+    async def enter(self) -> None:
+        """Take a place, waiting for one if need be. Whoever enters must leave.
+
+        Raises:
+            Overloaded: every place is taken, and every place to wait too.
+
+        """
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        if self._waiting >= self._waiting_limit:
+            raise Overloaded("Too many calls are under way already.", retry_after=_RETRY_AFTER)
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._places.release()

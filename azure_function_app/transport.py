@@ -1,0 +1,289 @@
+"""The httpx API over aiohttp's connection pool.
+
+httpx's own pool collapses under concurrency and loses places when requests are cancelled, so only
+its API is used (docs/adr/0003). The one rule that decides how errors are mapped: a failure becomes
+`ConnectError` or `ConnectTimeout` only where no byte of the request can have been read, because
+those are the errors after which even a POST is sent again.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+import httpx
+from multidict import CIMultiDict
+from yarl import URL
+
+from azure_function_app.bulkhead import Bulkhead
+from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
+from azure_function_app.errors import DeadlineExceeded
+
+_KEEP_ALIVE_SECONDS: Final = 50.0
+"""Shorter than what load balancers keep (60 s and more), so that we are the first to hang up."""
+_DNS_SECONDS: Final = 60
+_HEADER_BYTES: Final = 16_384
+"""More than the 10,240 bytes of headers that API Gateway lets through."""
+_FOREVER: Final = float("inf")
+
+
+class CertificateError(httpx.ConnectError):
+    """The server's certificate is not one to trust. Trying again would not change it."""
+
+
+def mapped_error(error: Exception, request: httpx.Request | None = None) -> httpx.TransportError:
+    """What aiohttp raised, as the httpx error that tells whether the request may have been read."""
+    kind: type[httpx.TransportError]
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            kind = httpx.ConnectTimeout
+        case aiohttp.ClientConnectorCertificateError():
+            kind = CertificateError
+        case aiohttp.ClientConnectorError():
+            kind = httpx.ConnectError
+        case TimeoutError():
+            kind = httpx.ReadTimeout
+        case aiohttp.InvalidURL() | ValueError():
+            kind = httpx.LocalProtocolError
+        case aiohttp.ServerDisconnectedError():
+            kind = httpx.RemoteProtocolError
+        case OSError():
+            kind = httpx.ReadError
+        case _:
+            kind = httpx.RemoteProtocolError
+    # The class says it all; aiohttp's own words can quote what the server sent.
+    return kind(type(error).__name__, request=request)
+
+
+async def _without_hidden_retries(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Map errors where aiohttp would else try again by itself, past every budget and table."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as error:
+        raise mapped_error(error) from error
+
+
+class _ResponseBody(httpx.AsyncByteStream):
+    """The answer's body as it comes in. Holds its connection and its place until it is closed."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        deadline: Deadline | None,
+        read_timeout: float,
+        bulkhead: Bulkhead,
+    ) -> None:
+        self._response = response
+        self._deadline = deadline
+        self._read_timeout = read_timeout
+        self._bulkhead: Bulkhead | None = bulkhead
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._response.content
+        try:
+            while True:
+                # What is there already needs no timer.
+                if chunk := content.read_nowait():
+                    yield chunk
+                elif content.at_eof():
+                    return
+                elif chunk := await self._next_chunk(content):
+                    yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            raise mapped_error(error) from error
+
+    async def _next_chunk(self, content: aiohttp.StreamReader) -> bytes:
+        remaining = _FOREVER if self._deadline is None else self._deadline.remaining()
+        try:
+            async with asyncio.timeout(_finite(min(remaining, self._read_timeout))):
+                return await content.readany()
+        except TimeoutError as error:
+            raise _timed_out(by_deadline=remaining <= self._read_timeout) from error
+
+    async def aclose(self) -> None:
+        if self._bulkhead is not None:
+            self._bulkhead.leave()
+            self._bulkhead = None
+            # Returns the connection to the pool if the body was read to its end, else closes it.
+            self._response.release()
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == _FOREVER else seconds
+
+
+def _timed_out(*, by_deadline: bool) -> Exception:
+    if by_deadline:
+        return DeadlineExceeded("The API did not answer in the time there was.")
+    return httpx.ReadTimeout("The server sent nothing for too long.")
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends httpx requests through an aiohttp session. Belongs to one event loop.
+
+    `connect_timeout` bounds the opening of a connection, and a request's `timeout` extension (its
+    `read`) the wait for the head of the answer and for each further piece of its body. A `Deadline`
+    among its extensions bounds all of it together, slowly dripping heads and bodies included.
+    """
+
+    def __init__(
+        self,
+        *,
+        bulkhead: Bulkhead,
+        connections: int,
+        connect_timeout: float,
+        ssl_context: ssl.SSLContext,
+    ) -> None:
+        """Hold at most `connections`; make sure that the bulkhead lets no more calls in."""
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout)
+        self._bulkhead = bulkhead
+        self._connections = connections
+        self._ssl_context = ssl_context
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer's head; its body is read, and must be closed, by the caller.
+
+        Raises:
+            httpx.TransportError: as the class's rule says.
+            DeadlineExceeded: the deadline passed first.
+            Overloaded: the bulkhead is full.
+
+        """
+        deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
+        read_timeout: float = request.extensions.get("timeout", {}).get("read") or _FOREVER
+        remaining = _FOREVER if deadline is None else deadline.remaining()
+        if remaining <= 0:
+            raise _timed_out(by_deadline=True)
+        try:
+            async with asyncio.timeout(_finite(min(remaining, read_timeout))):
+                await self._bulkhead.enter()
+                try:
+                    response = await self._head(request)
+                except BaseException:
+                    self._bulkhead.leave()
+                    raise
+        except TimeoutError as error:
+            raise _timed_out(by_deadline=remaining <= read_timeout) from error
+        return httpx.Response(
+            response.status,
+            headers=list(response.raw_headers),
+            stream=_ResponseBody(
+                response, deadline=deadline, read_timeout=read_timeout, bulkhead=self._bulkhead
+            ),
+            extensions={
+                "http_version": b"HTTP/1.1",
+                "reason_phrase": (response.reason or "").encode("ascii", "replace"),
+            },
+        )
+
+    async def _head(self, request: httpx.Request) -> aiohttp.ClientResponse:
+        try:
+            headers: CIMultiDict[str] = CIMultiDict(
+                (name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw
+            )
+        except UnicodeDecodeError as error:
+            raise httpx.LocalProtocolError("A header is not UTF-8.", request=request) from error
+        body: bytes | httpx.AsyncByteStream | None
+        if isinstance(request.stream, httpx.ByteStream):
+            body = request.content or None
+        elif isinstance(request.stream, httpx.AsyncByteStream):
+            body = request.stream
+        else:
+            raise httpx.LocalProtocolError("The request's body is not async.", request=request)
+        # aiohttp encodes in chunks when it is asked to, not because the header says so.
+        is_chunked = headers.pop("Transfer-Encoding", None) is not None
+        try:
+            return await self._open_session().request(
+                request.method,
+                # As it is: whoever built the URL has checked exactly these bytes.
+                URL(str(request.url), encoded=True),
+                headers=headers,
+                data=body,
+                chunked=is_chunked or None,
+                allow_redirects=False,
+                timeout=self._timeout,
+            )
+        except (aiohttp.ClientError, ValueError) as error:
+            raise mapped_error(error, request) from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None:
+            self._loop = loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._connections,
+                    ssl=self._ssl_context,
+                    keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                    ttl_dns_cache=_DNS_SECONDS,
+                ),
+                # A jar that keeps nothing: one caller's cookie must never reach the next.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                max_line_size=_HEADER_BYTES,
+                max_field_size=_HEADER_BYTES,
+                middlewares=(_without_hidden_retries,),
+            )
+        elif self._loop is not loop:
+            raise RuntimeError("this client belongs to another event loop: build one per loop")
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class _NoCookies(httpx.Cookies):
+    """A cookie jar that takes nothing in."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave the answer's cookies where they are."""
+
+
+class _CookielessClient(httpx.AsyncClient):
+    """httpx keeps a jar for each client and would replay one caller's cookies to the next."""
+
+    _no_cookies: Final = _NoCookies()
+
+    @property  # type: ignore[misc] # read-only, unlike httpx's: nobody may set one
+    def cookies(self) -> httpx.Cookies:
+        """Always empty."""
+        return self._no_cookies
+
+
+def build_client(
+    *,
+    connections: int,
+    waiting: int,
+    connect_timeout: float,
+    ssl_context: ssl.SSLContext | None = None,
+) -> httpx.AsyncClient:
+    """An httpx client over aiohttp: no cookies, no redirects, nothing from the environment.
+
+    Args:
+        connections: how many calls may be under way, each on a connection of its own.
+        waiting: how many more may wait for one of those.
+        connect_timeout: seconds that opening a connection may take, name look-up and TLS included.
+        ssl_context: whom to trust; by default the public authorities that certifi lists.
+
+    """
+    # It logs every URL at INFO, and a URL can hold what is nobody's business.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    transport = AiohttpTransport(
+        bulkhead=Bulkhead(limit=connections, waiting=waiting),
+        connections=connections,
+        connect_timeout=connect_timeout,
+        ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
+    )
+    return _CookielessClient(transport=transport, trust_env=False, follow_redirects=False)
