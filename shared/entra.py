@@ -1,11 +1,9 @@
 """Where each Entra ID cloud lives, and the exact issuer and key set URLs of a tenant in it."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 
 class TokenVersion(StrEnum):
@@ -65,6 +63,10 @@ def parse_local_authority(url: str) -> Cloud:
         ValueError: the URL is anything but `http://<loopback address>:<port>`.
 
     """
+    # On a laptop alone, so that no cold start in a cloud pays for these.
+    import ipaddress  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     parts = urlsplit(url)
     try:
         is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback

@@ -1,0 +1,98 @@
+"""The Lambda entry: reads the event, verifies its token, answers with a policy.
+
+rejected     raises `Unauthorized`          401
+denied       an explicit Deny               403
+undecided    raises anything else           500, which API Gateway does not cache
+"""
+
+from aws_authorizer.authorizer_event import (
+    AuthorizerRequest,
+    parse_authorizer_event,
+    parse_bearer_token,
+)
+from aws_authorizer.bootstrap import Authorizer, get_authorizer, write_to_stdout
+from aws_authorizer.decision_log import write_settings_problem
+from aws_authorizer.errors import AccessDenied, Reason, TokenRejected, Unauthorized, Undecided
+from aws_authorizer.policy_document import Answer
+from shared.principal import Principal
+from shared.settings_reader import SettingsError
+
+_MAX_REQUEST_ID_CHARACTERS = 64
+
+
+def handler(event: object, context: object) -> Answer:
+    """The answer for API Gateway.
+
+    Raises:
+        Unauthorized: there is no token, or not a good one.
+        Undecided: nobody can tell.
+
+    """
+    try:
+        authorizer = get_authorizer()
+    except SettingsError as error:
+        write_settings_problem(write_to_stdout, [str(problem) for problem in error.problems])
+        raise Undecided(Reason.SETTINGS_INVALID) from None
+    return authorize(authorizer, event, _read_request_id(context))
+
+
+def authorize(authorizer: Authorizer, event: object, request_id: str) -> Answer:
+    """The answer of one authorizer to one event; each call writes one line to the log.
+
+    Raises:
+        Unauthorized: there is no token, or not a good one.
+        Undecided: nobody can tell.
+
+    """
+    log = authorizer.log
+    try:
+        request = parse_authorizer_event(event)
+        token = parse_bearer_token(request)
+        try:
+            principal = authorizer.verifier.verify(token)
+        except AccessDenied as denied:
+            answer = _build_deny(authorizer, request, denied.principal)
+            log.write_decision("denied", denied.reason, request_id, principal=denied.principal)
+            return answer
+        answer = _build_allow(authorizer, request, principal)
+    except TokenRejected as rejected:
+        log.write_decision("rejected", rejected.reason, request_id)
+        raise Unauthorized from None
+    except Undecided as undecided:
+        log.write_decision("undecided", undecided.reason, request_id, detail=undecided.detail)
+        raise
+    except Exception as fault:  # noqa: BLE001 - it goes on, without what it may tell
+        # Its message may hold what the request said, so only its kind and place are told.
+        detail = _describe(fault)
+        log.write_decision("undecided", Reason.INTERNAL_ERROR, request_id, detail=detail)
+        raise Undecided(Reason.INTERNAL_ERROR, detail) from None
+    log.write_decision("allowed", Reason.ALLOWED, request_id, principal=principal)
+    return answer
+
+
+def _build_allow(
+    authorizer: Authorizer, request: AuthorizerRequest, principal: Principal
+) -> Answer:
+    policies, arn = authorizer.policies, request.method_arn
+    if authorizer.has_simple_responses and request.is_payload_v2:
+        return policies.build_simple_allow(principal, request.cached_route_key)
+    return policies.build_allow(principal, arn.stage_arn, is_websocket=arn.is_websocket_connect)
+
+
+def _build_deny(authorizer: Authorizer, request: AuthorizerRequest, principal: Principal) -> Answer:
+    if authorizer.has_simple_responses and request.is_payload_v2:
+        return authorizer.policies.build_simple_deny()
+    return authorizer.policies.build_deny(principal, request.method_arn.stage_arn)
+
+
+def _read_request_id(context: object) -> str:
+    request_id = getattr(context, "aws_request_id", "")
+    return request_id[:_MAX_REQUEST_ID_CHARACTERS] if isinstance(request_id, str) else ""
+
+
+def _describe(fault: Exception) -> str:
+    place = fault.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "?"
+    return f"{type(fault).__name__} in {where}"

@@ -1,0 +1,128 @@
+"""The keys that a tenant publishes (RFC 7517), each checked before it may vouch for anything."""
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from aws_authorizer.base64url import decode_base64url
+from aws_authorizer.pyjwt import load_key_class
+from aws_authorizer.strict_json import parse_json_object
+from aws_authorizer.token import ALGORITHM, MAX_KEY_ID_CHARACTERS
+
+PyJWK = load_key_class()
+
+MIN_MODULUS_BITS: Final = 2_048
+"""RFC 7518 section 3.3."""
+MAX_MODULUS_BITS: Final = 8_192
+"""A larger key would make every check slow; nobody signs tokens with one."""
+MIN_EXPONENT: Final = 65_537
+MAX_EXPONENT: Final = 2**32 - 1
+MAX_KEYS: Final = 100
+
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+
+
+class KeySetMalformed(Exception):
+    """The answer is no key set that could be used; `args[0]` is a stable code."""
+
+
+class SigningKey:
+    """One RSA public key, prepared, so that checking a signature does nothing but check it."""
+
+    __slots__ = ("_algorithm", "_key", "issuer", "key_id", "material", "signature_octets")
+
+    def __init__(self, key_id: str, modulus: str, exponent: str, issuer: str | None) -> None:
+        """Take the members `n` and `e` as published; `parse_signing_key` has checked them.
+
+        Raises:
+            ValueError: no RSA key can be made of them.
+
+        """
+        try:
+            # The algorithm is ours to say, and PyJWT sees only the members that we have checked.
+            jwk = PyJWK({"kty": "RSA", "n": modulus, "e": exponent}, algorithm=ALGORITHM)
+        except Exception as error:
+            raise ValueError("no RSA key") from error
+        self.key_id = key_id
+        self.issuer = issuer
+        """The issuer that the key belongs to, perhaps with `{tenantid}` in it; None if unsaid."""
+        self.material = (modulus, exponent, issuer)
+        """What makes it this key: two that agree in it are the same."""
+        self.signature_octets = len(decode_base64url(modulus.encode()))
+        self._algorithm = jwk.Algorithm
+        self._key = jwk.key
+
+    def is_signed(self, signing_input: bytes, signature: bytes) -> bool:
+        """Whether `signature` is this key's RS256 signature over `signing_input`."""
+        # RFC 8017 section 8.2.2: exactly as long as the modulus.
+        return len(signature) == self.signature_octets and self._algorithm.verify(
+            signing_input, self._key, signature
+        )
+
+
+def _parse_unsigned(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("no string")  # noqa: TRY004 - the caller knows one kind of bad member
+    octets = decode_base64url(value.encode("ascii"))
+    if octets[0] == 0:
+        raise ValueError("not the shortest form")  # RFC 7518 section 2, Base64urlUInt
+    return int.from_bytes(octets)
+
+
+def _is_for_signatures(jwk: Mapping[str, object]) -> bool:
+    if jwk.get("use", "sig") != "sig" or jwk.get("alg", ALGORITHM) != ALGORITHM:
+        return False
+    operations = jwk.get("key_ops", ["verify"])
+    return isinstance(operations, list) and "verify" in operations
+
+
+def parse_signing_key(jwk: Mapping[str, object]) -> SigningKey | None:
+    """The key, or None for an entry to skip (RFC 7517 section 5): one that is no RS256 key for us.
+
+    Skipped are other key types and uses, keys without an ID, weak or oversized or malformed ones,
+    and private keys: whoever publishes one has lost it.
+    """
+    key_id, issuer = jwk.get("kid"), jwk.get("issuer")
+    if jwk.get("kty") != "RSA" or not _is_for_signatures(jwk) or _PRIVATE_MEMBERS & jwk.keys():
+        return None
+    if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID_CHARACTERS:
+        return None
+    if issuer is not None and not isinstance(issuer, str):
+        return None
+    try:
+        modulus, exponent = _parse_unsigned(jwk.get("n")), _parse_unsigned(jwk.get("e"))
+        if not (
+            MIN_MODULUS_BITS <= modulus.bit_length() <= MAX_MODULUS_BITS
+            and MIN_EXPONENT <= exponent <= MAX_EXPONENT
+            and modulus & exponent & 1
+        ):
+            return None
+        return SigningKey(key_id, cast("str", jwk["n"]), cast("str", jwk["e"]), issuer)
+    except ValueError:
+        return None
+
+
+def parse_key_set(octets: bytes) -> dict[str, SigningKey]:
+    """The usable keys of a JWK Set by their `kid`; at least one.
+
+    Raises:
+        KeySetMalformed: it is no key set, has no usable key, or has two with the same `kid`, so
+            that nobody could say which one a token means.
+
+    """
+    try:
+        entries = parse_json_object(octets.strip(b" \t\r\n")).get("keys")
+    except ValueError:
+        raise KeySetMalformed("not_json") from None
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+        raise KeySetMalformed("not_a_key_set")
+    keys: dict[str, SigningKey] = {}
+    for entry in entries:
+        key = parse_signing_key(entry) if isinstance(entry, dict) else None
+        if key is None:
+            continue
+        if key.key_id in keys:
+            raise KeySetMalformed("duplicate_key_id")
+        keys[key.key_id] = key
+    if not keys:
+        raise KeySetMalformed("no_usable_key")
+    return keys

@@ -1,0 +1,103 @@
+"""Verifies one access token: what it proves, or a typed reason why it proves nothing.
+
+Built from plain values; it reads no environment and, unless its key source does, no network. The
+order is: form, cheap refusals, key, signature, and only then anything that grants.
+"""
+
+from collections.abc import Mapping
+
+from aws_authorizer.claim_checks import (
+    ClaimContract,
+    check_access,
+    check_identity,
+    check_key_issuer,
+    check_validity,
+    parse_validity,
+)
+from aws_authorizer.errors import Reason, TokenRejected
+from aws_authorizer.key_set import KeySource
+from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
+from aws_authorizer.verified_token_cache import VerifiedToken, VerifiedTokenCache, token_digest
+from shared.clock import Clock
+from shared.principal import Principal
+
+
+class Verifier:
+    """Verifies access tokens against one claim contract."""
+
+    def __init__(
+        self,
+        contract: ClaimContract,
+        key_sources: Mapping[str, KeySource],
+        clock: Clock,
+        *,
+        cache_size: int = 1_024,
+    ) -> None:
+        """Take the contract, and where the keys of each tenant in it come from.
+
+        Raises:
+            ValueError: a tenant of the contract has no key source.
+
+        """
+        tenants = {
+            token.tenant_id for tokens in contract.accepted.values() for token in tokens.values()
+        }
+        if tenants - key_sources.keys():
+            raise ValueError("a tenant without keys")
+        self._contract = contract
+        self._key_sources = key_sources
+        self._now = clock.now
+        self._cache = VerifiedTokenCache(cache_size)
+
+    def verify(self, unverified_token: str) -> Principal:
+        """The caller that the token proves.
+
+        Not checked: whether the caller's roles open the route that was asked for, which the policy
+        decides, and whether Entra ID has revoked the token since, which only Entra ID knows.
+
+        Raises:
+            TokenRejected: it proves nothing here.
+            AccessDenied: it proves a caller whom the contract does not admit.
+            KeySetUnavailable: its signature cannot be checked.
+
+        """
+        # Ahead of the digest, so that its cost is bounded too.
+        if len(unverified_token) > MAX_TOKEN_CHARACTERS:
+            raise TokenRejected(Reason.TOKEN_TOO_LONG)
+        try:
+            octets = unverified_token.encode("ascii")
+        except UnicodeEncodeError:
+            raise TokenRejected(Reason.MALFORMED_TOKEN) from None
+        digest = token_digest(octets)
+        known = self._cache.get(digest)
+        if known is not None:
+            if self._is_still_good(known):
+                return known.principal
+            self._cache.drop(digest)
+        verified = self._verify_signature(octets)
+        self._cache.put(digest, verified)
+        return verified.principal
+
+    def _is_still_good(self, known: VerifiedToken) -> bool:
+        begins, ends = known.validity
+        key = known.key
+        return (
+            begins <= self._now() < ends
+            and self._key_sources[known.tenant_id].get_signing_key(key.key_id) is key
+        )
+
+    def _verify_signature(self, octets: bytes) -> VerifiedToken:
+        contract = self._contract
+        key_id, unverified_claims, signing_input, signature = parse_token(octets)
+        accepted = check_identity(unverified_claims, contract)
+        validity = parse_validity(unverified_claims, contract.leeway)
+        check_validity(validity, self._now())
+        key = self._key_sources[accepted.tenant_id].get_signing_key(key_id)
+        if key is None:
+            raise TokenRejected(Reason.UNKNOWN_KEY)
+        check_key_issuer(key.issuer, accepted)
+        if not key.is_signed(signing_input, signature):
+            raise TokenRejected(Reason.BAD_SIGNATURE)
+        signed_claims = unverified_claims
+        principal = check_access(signed_claims, accepted, contract)
+        return VerifiedToken(principal, validity, key, accepted.tenant_id)
