@@ -1,0 +1,132 @@
+"""From API Gateway's event to its answer: checks the caller, runs the operation, maps errors."""
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aws_backend.errors import (
+    ApiError,
+    AuthorizerContextMissing,
+    InternalError,
+    RoleMissing,
+    RouteNotFound,
+)
+from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response, parse_proxy_event
+from shared.clock import Clock
+from shared.log import JsonLines, log_event
+from shared.principal import Principal, PrincipalMissingError, parse_context
+from shared.routes import ROUTES, Route
+
+type Operation = Callable[[ApiRequest], ApiResponse]
+
+_logger = logging.getLogger(__name__)
+_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
+    (route.method, route.path): route for route in ROUTES
+}
+
+
+def configure_logging() -> None:
+    """Make every log line of the process a JSON object; libraries speak up from WARNING on."""
+    root = logging.getLogger()
+    # Lambda's runtime client has put a handler of its own there; elsewhere there is none.
+    if not root.handlers:
+        root.addHandler(logging.StreamHandler())
+    for handler in root.handlers:
+        handler.setFormatter(JsonLines())
+    root.setLevel(logging.WARNING)
+    logging.getLogger("aws_backend").setLevel(logging.INFO)
+
+
+def answer_event(
+    event: Mapping[str, object],
+    build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
+    clock: Clock,
+) -> dict[str, object]:
+    """The answer to one event, as API Gateway takes it, with one log line. Raises nothing.
+
+    A route that `shared.routes` protects is served only to a caller whom the authorizer has put
+    into the request context and whose roles admit it: the gateway has checked that already, and a
+    deployment that lost its authorizer must not open the API.
+    """
+    started = clock.monotonic()
+    fields: dict[str, object] = {}
+    try:
+        response = _answer(event, build_operations, fields)
+    except ApiError as error:
+        response = _problem(error)
+        # The cause may hold what only our log may hold.
+        _log_refusal(error)
+        fields["code"] = error.code
+    except Exception:  # whatever it is, the caller gets an answer that says nothing about it
+        _logger.exception("request_failed")
+        response = _problem(InternalError("Something went wrong; our log says what."))
+        fields["code"] = InternalError.code
+    milliseconds = round((clock.monotonic() - started) * 1000, 1)
+    log_event(
+        _logger,
+        logging.INFO,
+        "request",
+        status=response.status,
+        milliseconds=milliseconds,
+        **fields,
+    )
+    return response.to_proxy_response()
+
+
+def _answer(
+    event: Mapping[str, object],
+    build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
+    fields: dict[str, object],
+) -> ApiResponse:
+    request = parse_proxy_event(event)
+    fields |= {
+        "method": request.method,
+        "resource": request.resource,
+        "request_id": request.request_id,
+    }
+    route = _ROUTES.get((request.method, request.resource))
+    if route is None:
+        raise RouteNotFound("There is no such route.")
+    if route.role is not None:
+        principal = _parse_principal(request)
+        fields |= {"client_id": principal.client_id, "object_id": principal.object_id}
+        if not route.admits(principal.roles):
+            raise RoleMissing(f"This needs the app role {route.role}.")
+    operation = build_operations().get((request.method, request.resource))
+    if operation is None:
+        raise RouteNotFound("There is no such route.")
+    return operation(request)
+
+
+def _parse_principal(request: ApiRequest) -> Principal:
+    try:
+        return parse_context(request.authorizer or {})
+    except PrincipalMissingError as error:
+        raise AuthorizerContextMissing("Something went wrong; our log says what.") from error
+
+
+def _log_refusal(error: ApiError) -> None:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log_event(
+            _logger,
+            logging.ERROR,
+            "request_failed",
+            code=error.code,
+            reason=str(error.__cause__ or error),
+        )
+
+
+def _problem(error: ApiError) -> ApiResponse:
+    """The error as problem details (RFC 9457)."""
+    headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    document = {
+        # Without a type the title is the status's own phrase (RFC 9457 section 4.2.1).
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": str(error),
+        "code": error.code,
+    }
+    return json_response(error.status, document, headers)

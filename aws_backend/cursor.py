@@ -1,0 +1,62 @@
+"""The cursor of the change feed: opaque to callers, and either exactly ours or refused."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from aws_backend.errors import InvalidRequest
+
+FEED_ID_BYTES: Final = 16
+_SEQUENCE_BYTES: Final = 8
+_FORMAT: Final = b"\x01"
+_ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in one feed: everything up to `sequence` has been handed out."""
+
+    feed_id: bytes
+    """Which feed; a table that is created anew is another one."""
+    sequence: int
+
+    @classmethod
+    def at_start(cls) -> Self:
+        """The place before the first change, the same in every feed."""
+        return cls(bytes(FEED_ID_BYTES), 0)
+
+    def to_text(self) -> str:
+        """The cursor as callers get it: base64url without padding (RFC 4648 section 5)."""
+        packed = _FORMAT + self.feed_id + self.sequence.to_bytes(_SEQUENCE_BYTES)
+        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
+
+
+def parse_cursor(unverified_text: str) -> Cursor:
+    """The cursor, if the text is one that `Cursor.to_text` can have written.
+
+    It is not signed: who makes one up reads what the caller may read anyway, from elsewhere.
+
+    Raises:
+        InvalidRequest: `cursor_invalid`.
+
+    """
+    invalid = InvalidRequest(
+        "cursor_invalid",
+        "Send next_cursor of the previous page unchanged, or no cursor to start at the beginning.",
+    )
+    if not _ALPHABET.fullmatch(unverified_text):
+        raise invalid
+    try:
+        packed = base64.urlsafe_b64decode(unverified_text + "=" * (-len(unverified_text) % 4))
+    except binascii.Error:
+        raise invalid from None
+    if len(packed) != len(_FORMAT) + FEED_ID_BYTES + _SEQUENCE_BYTES:
+        raise invalid
+    head, feed_id, sequence = packed[:1], packed[1:-_SEQUENCE_BYTES], packed[-_SEQUENCE_BYTES:]
+    cursor = Cursor(feed_id, int.from_bytes(sequence))
+    # Comparing with what we would have written also refuses stray bits in the last character.
+    if head != _FORMAT or cursor.to_text() != unverified_text:
+        raise invalid
+    return cursor

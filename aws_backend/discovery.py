@@ -1,0 +1,22 @@
+"""Lambda entry of the API's public metadata. It needs no third party."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.protected_resource import ProtectedResourceApi
+from aws_backend.settings import load_discovery_settings
+from shared.clock import SystemClock
+
+configure_logging()
+
+
+@cache
+def _operations() -> Mapping[tuple[str, str], Operation]:
+    settings = load_discovery_settings()
+    return ProtectedResourceApi(settings.identity, settings.public_url).operations()
+
+
+def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
+    """Answer one API Gateway event."""
+    return answer_event(event, _operations, SystemClock())

@@ -1,0 +1,50 @@
+"""What the records API needs of its storage."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aws_backend.cursor import Cursor
+from aws_backend.record import Record
+
+type DecideData = Callable[[Record | None], str | None]
+"""Takes the record as it is (its tombstone too; None: there was never one) and gives its new data
+as JSON text, or None to delete it. What it raises ends the write. It may be called again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """One page of the change feed, oldest change first."""
+
+    records: tuple[Record, ...]
+    next_cursor: Cursor
+    has_more: bool
+
+
+class RecordStore(Protocol):
+    """Records with versions, and a feed of their changes in the order of commit."""
+
+    def read_changes(self, after: Cursor, limit: int) -> ChangePage:
+        """The next changes, at most `limit`.
+
+        A record appears once, with its latest change. Whoever follows the feed to its end has
+        seen the latest change of every record, whatever was being written meanwhile.
+
+        Raises:
+            CursorExpired: the cursor belongs to another feed.
+            StorageUnavailable: the storage did not answer.
+
+        """
+
+    def get_record(self, record_id: str) -> Record | None:
+        """The record as last committed, or its tombstone, or None."""
+
+    def write_record(self, record_id: str, decide: DecideData) -> Record:
+        """The record as written, on top of exactly the state that `decide` was given last.
+
+        Raises:
+            FeedContended: other writers were quicker in every attempt; nothing was written.
+            FeedImporting: the feed is being filled; nothing was written.
+            StorageUnavailable: the storage did not answer; whether it wrote is not known.
+
+        """

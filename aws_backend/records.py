@@ -1,0 +1,21 @@
+"""Lambda entry of the records API."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.bootstrap import build_records_api
+from aws_backend.settings import load_records_settings
+from shared.clock import SystemClock
+
+configure_logging()
+
+
+@cache
+def _operations() -> Mapping[tuple[str, str], Operation]:
+    return build_records_api(load_records_settings()).operations()
+
+
+def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
+    """Answer one API Gateway event."""
+    return answer_event(event, _operations, SystemClock())

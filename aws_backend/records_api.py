@@ -1,0 +1,144 @@
+"""The records API: each operation from a request to an answer (docs/openapi.yaml)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aws_backend.api import Operation
+from aws_backend.cursor import Cursor, parse_cursor
+from aws_backend.errors import InvalidRequest, RecordNotFound
+from aws_backend.preconditions import parse_preconditions
+from aws_backend.proxy_event import ApiRequest, ApiResponse
+from aws_backend.record import Record, check_media_type, parse_record_data, parse_record_id
+from aws_backend.record_store import RecordStore
+
+DEFAULT_LIMIT: Final = 500
+MAX_LIMIT: Final = 1000
+
+_LIMIT = re.compile(r"[1-9][0-9]{0,3}")
+# A record may be kept, but is asked about again before each use; a page of changes is never kept.
+_REVALIDATED: Final = {"Cache-Control": "private, no-cache"}
+_NOT_STORED: Final = {"Cache-Control": "no-store"}
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsApi:
+    """The operations on one record store."""
+
+    store: RecordStore
+
+    def operations(self) -> Mapping[tuple[str, str], Operation]:
+        """Each operation by method and route."""
+        return {
+            ("GET", "/v1/records"): self.list_changes,
+            ("GET", "/v1/records/{id}"): self.get_record,
+            ("PUT", "/v1/records/{id}"): self.put_record,
+            ("DELETE", "/v1/records/{id}"): self.delete_record,
+        }
+
+    def list_changes(self, request: ApiRequest) -> ApiResponse:
+        """A page of the change feed."""
+        parameters = _parse_parameters(request, "cursor", "limit")
+        page = self.store.read_changes(
+            _parse_start(parameters.get("cursor", "")),
+            _parse_limit(parameters.get("limit", str(DEFAULT_LIMIT))),
+        )
+        items = ",".join(record.to_json() for record in page.records)
+        has_more = "true" if page.has_more else "false"
+        # The items are JSON already, and a cursor has nothing that JSON would escape.
+        body = (
+            f'{{"items":[{items}],"next_cursor":"{page.next_cursor.to_text()}",'
+            f'"has_more":{has_more}}}'
+        )
+        return ApiResponse(200, body, _JSON | _NOT_STORED)
+
+    def get_record(self, request: ApiRequest) -> ApiResponse:
+        """The record, or 304 where the caller has it already."""
+        record_id = _parse_id(request)
+        preconditions = parse_preconditions(request.headers)
+        record = _existing(self.store.get_record(record_id), record_id)
+        preconditions.check_if_match(record.entity_tag)
+        if preconditions.is_known(record.entity_tag):
+            return ApiResponse(304, headers=_REVALIDATED | {"ETag": record.entity_tag})
+        return _show(record, 200)
+
+    def put_record(self, request: ApiRequest) -> ApiResponse:
+        """The record as written: 201 where there was none, 200 where there was one."""
+        record_id = _parse_id(request)
+        preconditions = parse_preconditions(request.headers)
+        check_media_type(request.headers.get("content-type", ()))
+        data = parse_record_data(request.body)
+        was_there = False
+
+        def decide(current: Record | None) -> str:
+            nonlocal was_there
+            was_there = current is not None and not current.deleted
+            tag = _entity_tag(current)
+            preconditions.check_if_match(tag)
+            preconditions.check_if_none_match(tag)
+            return data
+
+        written = self.store.write_record(record_id, decide)
+        return _show(written, 200 if was_there else 201)
+
+    def delete_record(self, request: ApiRequest) -> ApiResponse:
+        """An empty answer; the record lives on in the feed, as a tombstone."""
+        record_id = _parse_id(request)
+        preconditions = parse_preconditions(request.headers)
+
+        def decide(current: Record | None) -> None:
+            # RFC 9110 section 13.2.1: a 404 comes before any precondition.
+            tag = _existing(current, record_id).entity_tag
+            preconditions.check_if_match(tag)
+            preconditions.check_if_none_match(tag)
+
+        self.store.write_record(record_id, decide)
+        return ApiResponse(204)
+
+
+def _show(record: Record, status: int) -> ApiResponse:
+    headers = _JSON | _REVALIDATED | {"ETag": record.entity_tag}
+    return ApiResponse(status, record.to_json(), headers)
+
+
+def _existing(record: Record | None, record_id: str) -> Record:
+    if record is None or record.deleted:
+        raise RecordNotFound(f"There is no record {record_id}.")
+    return record
+
+
+def _entity_tag(record: Record | None) -> str | None:
+    return None if record is None or record.deleted else record.entity_tag
+
+
+def _parse_id(request: ApiRequest) -> str:
+    _parse_parameters(request)
+    return parse_record_id(request.path_parameters.get("id", ""))
+
+
+def _parse_parameters(request: ApiRequest, *known: str) -> Mapping[str, str]:
+    """The query parameters, each known and given once.
+
+    A misspelled cursor that is passed over would start the feed again, unnoticed, at every call.
+    """
+    for name, values in request.query.items():
+        if name not in known:
+            allowed = " and ".join(known) or "no parameters"
+            raise InvalidRequest("parameter_unknown", f"This route takes {allowed}.")
+        if len(values) != 1:
+            raise InvalidRequest("parameter_repeated", f"Give {name} once.")
+    return {name: values[0] for name, values in request.query.items()}
+
+
+def _parse_start(unverified_text: str) -> Cursor:
+    # Many clients write a cursor that they do not have yet as an empty one.
+    return parse_cursor(unverified_text) if unverified_text else Cursor.at_start()
+
+
+def _parse_limit(unverified_text: str) -> int:
+    limit = int(unverified_text) if _LIMIT.fullmatch(unverified_text) else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest("limit_invalid", f"limit is a whole number from 1 to {MAX_LIMIT}.")
+    return limit

@@ -1,0 +1,110 @@
+"""The settings of the backend Lambdas, and the only place that reads their environment."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from shared.contract import CONTRACT_SETTINGS, ApiIdentity, read_api_identity
+from shared.settings_reader import Setting, reading_settings
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
+
+def _parse_table_name(text: str) -> str:
+    if not _TABLE_NAME.fullmatch(text):
+        raise ValueError("no table name")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse_public_url(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    # Plain http is what the local stack speaks; anywhere else it would invite tokens in the clear.
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    has_extras = "?" in text or "#" in text or "@" in parts.netloc
+    # Reading the port raises ValueError where it is no port.
+    if not is_safe or not host or has_extras or parts.port == 0:
+        raise ValueError("no public URL")
+    if not _URL_PATH.fullmatch(parts.path):
+        raise ValueError("no plain path")
+    return text
+
+
+RECORDS_TABLE: Final = Setting(
+    "RECORDS_TABLE",
+    "The DynamoDB table that holds the records and their change feed.",
+    "a table name: 3 to 255 letters, digits, '_', '-' and '.'",
+    _parse_table_name,
+)
+PUBLIC_URL: Final = Setting(
+    "PUBLIC_URL",
+    "The API's address as callers know it, for its public metadata (RFC 9728).",
+    "an https URL, stage included, without a trailing slash; or nothing,"
+    " which takes what API Gateway says",
+    _parse_public_url,
+    default="",
+)
+
+RECORDS_SETTINGS: Final[tuple[Setting[object], ...]] = (RECORDS_TABLE,)
+"""What the records Lambda reads."""
+
+DISCOVERY_SETTINGS: Final[tuple[Setting[object], ...]] = (*CONTRACT_SETTINGS, PUBLIC_URL)
+"""What the discovery Lambda reads."""
+
+SETTINGS: Final = (*RECORDS_SETTINGS, *DISCOVERY_SETTINGS)
+"""What any of the backend Lambdas reads. The health Lambda reads nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSettings:
+    """The records Lambda's settings."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """The discovery Lambda's settings."""
+
+    identity: ApiIdentity
+    public_url: str | None
+
+
+def load_records_settings(environment: Mapping[str, str] = os.environ) -> RecordsSettings:
+    """The records Lambda's settings.
+
+    Raises:
+        SettingsError: with everything that is wrong with them.
+
+    """
+    with reading_settings(environment) as reader:
+        table = reader.read(RECORDS_TABLE)
+    return RecordsSettings(table)
+
+
+def load_discovery_settings(environment: Mapping[str, str] = os.environ) -> DiscoverySettings:
+    """The discovery Lambda's settings.
+
+    Raises:
+        SettingsError: with everything that is wrong with them.
+
+    """
+    with reading_settings(environment) as reader:
+        identity = read_api_identity(reader)
+        public_url = reader.read(PUBLIC_URL)
+    return DiscoverySettings(identity, public_url)

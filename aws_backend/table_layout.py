@@ -1,0 +1,117 @@
+"""How the records, their feed and its counter lie in one DynamoDB table.
+
+    collection  id         sequence   attributes
+    records     <record>   <n>        version, updated_at, deleted, data
+    counter     counter    <last n>   feed_id, last_id, is_importing
+
+The local index `feed` orders a collection by `sequence`. The reasons: docs/adr/0002-change-feed.md.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aws_backend.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeDefinitionTypeDef,
+        AttributeValueTypeDef,
+        KeySchemaElementTypeDef,
+        LocalSecondaryIndexTypeDef,
+        UniversalAttributeValueTypeDef,
+    )
+
+    type StoredItem = Mapping[str, AttributeValueTypeDef]
+    type NewItem = dict[str, UniversalAttributeValueTypeDef]
+
+RECORDS: Final = "records"
+FEED_INDEX: Final = "feed"
+
+COUNTER_KEY: Final["NewItem"] = {"collection": {"S": "counter"}, "id": {"S": "counter"}}
+"""Where the counter lies: apart from the records, so that the feed does not show it."""
+
+ATTRIBUTES: Final["list[AttributeDefinitionTypeDef]"] = [
+    {"AttributeName": "collection", "AttributeType": "S"},
+    {"AttributeName": "id", "AttributeType": "S"},
+    {"AttributeName": "sequence", "AttributeType": "N"},
+]
+KEY_SCHEMA: Final["list[KeySchemaElementTypeDef]"] = [
+    {"AttributeName": "collection", "KeyType": "HASH"},
+    {"AttributeName": "id", "KeyType": "RANGE"},
+]
+LOCAL_INDEXES: Final["list[LocalSecondaryIndexTypeDef]"] = [
+    {
+        "IndexName": FEED_INDEX,
+        "KeySchema": [
+            {"AttributeName": "collection", "KeyType": "HASH"},
+            {"AttributeName": "sequence", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "ALL"},
+    },
+]
+"""Local, because a global index cannot be read consistently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The state of the feed: how far it has been committed."""
+
+    feed_id: bytes
+    sequence: int
+    """The last committed one; 0 in a feed without changes."""
+    last_id: str
+    """The record that the last committed change was of; empty in a feed without changes."""
+    is_importing: bool = False
+
+
+def record_key(record_id: str) -> "NewItem":
+    """The key of a record's item."""
+    return {"collection": {"S": RECORDS}, "id": {"S": record_id}}
+
+
+def record_to_item(record: Record) -> "NewItem":
+    """The item that holds the record."""
+    return {
+        **record_key(record.id),
+        "sequence": {"N": str(record.sequence)},
+        "version": {"N": str(record.version)},
+        "updated_at": {"S": record.updated_at},
+        "deleted": {"BOOL": record.deleted},
+        # Text, not a map: DynamoDB would change numbers, and a page need not be parsed to be sent.
+        "data": {"S": record.data},
+    }
+
+
+def item_to_record(item: "StoredItem") -> Record:
+    """The record in the item."""
+    return Record(
+        id=item["id"]["S"],
+        version=int(item["version"]["N"]),
+        sequence=int(item["sequence"]["N"]),
+        updated_at=item["updated_at"]["S"],
+        deleted=item["deleted"]["BOOL"],
+        data=item["data"]["S"],
+    )
+
+
+def counter_to_item(counter: Counter) -> "NewItem":
+    """The item that holds the counter."""
+    return {
+        **COUNTER_KEY,
+        "sequence": {"N": str(counter.sequence)},
+        "feed_id": {"B": counter.feed_id},
+        "last_id": {"S": counter.last_id},
+        "is_importing": {"BOOL": counter.is_importing},
+    }
+
+
+def item_to_counter(item: "StoredItem") -> Counter:
+    """The counter in the item."""
+    return Counter(
+        feed_id=item["feed_id"]["B"],
+        sequence=int(item["sequence"]["N"]),
+        last_id=item["last_id"]["S"],
+        is_importing=item["is_importing"]["BOOL"],
+    )
