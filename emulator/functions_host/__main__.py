@@ -1,0 +1,98 @@
+"""`python -m emulator.functions_host --app <folder> --port <n>`: the host as a program."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from emulator.functions_host.errors import FunctionsHostError
+from emulator.functions_host.host import HostOptions, configure_logging, run_host
+from emulator.functions_host.settings import LOCAL_SETTINGS, process_environment
+from shared.clock import SystemClock
+
+_DEFAULT_PORT = 7071
+_DEFAULT_GRACE = 30.0
+
+
+def _parse_options(arguments: list[str]) -> HostOptions:
+    parser = argparse.ArgumentParser(prog="functions_host", description=__doc__)
+    parser.add_argument("--app", type=Path, required=True, help="the Function App's root folder")
+    parser.add_argument(
+        "--port", type=int, default=_DEFAULT_PORT, help="0 takes a free one; default: %(default)s"
+    )
+    settings = parser.add_mutually_exclusive_group()
+    settings.add_argument(
+        "--settings", type=Path, help="default: <app>/local.settings.json where there is one"
+    )
+    settings.add_argument(
+        "--ignore-local-settings", action="store_true", help="take the environment alone"
+    )
+    parser.add_argument("--state", type=Path, help="default: <app>/.bridge/functions-host")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=_DEFAULT_GRACE,
+        help="seconds that running invocations get when the host is stopped; default: %(default)s",
+    )
+    parsed = parser.parse_args(arguments)
+    app_root = parsed.app.resolve()
+    return HostOptions(
+        app_root=app_root,
+        port=parsed.port,
+        settings_file=None if parsed.ignore_local_settings else _settings_file(parsed, app_root),
+        state_folder=(parsed.state or app_root / ".bridge" / "functions-host").resolve(),
+        grace=parsed.grace,
+    )
+
+
+def _settings_file(parsed: argparse.Namespace, app_root: Path) -> Path | None:
+    named: Path | None = parsed.settings
+    if named is not None:
+        return named.resolve()
+    default = app_root / LOCAL_SETTINGS
+    return default if default.is_file() else None
+
+
+async def _run_until_signal(options: HostOptions) -> bool:
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            # Whoever asks twice does not want to wait.
+            os._exit(1)
+        stop.set()
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, on_signal)
+    is_clean = await run_host(options, process_environment(), SystemClock(), stop)
+    if not is_clean:
+        # A function stuck in a thread would hold the interpreter open for ever.
+        sys.stdout.flush()
+        os._exit(1)
+    return is_clean
+
+
+def _enter(app_root: Path) -> None:
+    if not app_root.is_dir():
+        raise FunctionsHostError(f"{app_root} is no folder; --app names the app's root.")
+    # The real worker runs in the app's folder.
+    os.chdir(app_root)
+
+
+def main() -> int:
+    """The exit code: 0 after a clean stop, 1 where the host could not start."""
+    options = _parse_options(sys.argv[1:])
+    configure_logging()
+    try:
+        _enter(options.app_root)
+        asyncio.run(_run_until_signal(options))
+    except FunctionsHostError as error:
+        sys.stderr.write(f"functions host: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

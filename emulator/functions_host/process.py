@@ -1,0 +1,198 @@
+"""Starts a Functions host as a process of its own: Core Tools where they are, else the emulator.
+
+Imports the standard library alone, because it runs beside the app's environment, not in it.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from emulator.functions_host.errors import FunctionsHostError
+from emulator.functions_host.settings import inherited_environment
+from shared.clock import Clock, SystemClock
+
+HostKind = Literal["auto", "emulated", "core-tools"]
+_Chosen = Literal["emulated", "core-tools"]
+Sleep = Callable[[float], Awaitable[object]]
+_REPO_ROOT: Final = Path(__file__).resolve().parents[2]
+_POLL: Final = 0.1
+_LOG_TAIL: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsHostProcess:
+    """A running Functions host."""
+
+    kind: _Chosen
+    url: str
+    """The origin, without the route prefix."""
+    log_file: Path
+    _process: "subprocess.Popen[bytes]" = field(repr=False)
+    _clock: Clock = field(repr=False)
+    _sleep: Sleep = field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The process's ID, which is its group's as well."""
+        return self._process.pid
+
+    async def wait_ready(self, seconds: float = 60.0) -> None:
+        """Return when the host serves its functions.
+
+        Raises:
+            FunctionsHostError: it ended, or was not ready within that many seconds; the message
+                ends with the last lines of its log.
+
+        """
+        deadline = self._clock.monotonic() + seconds
+        while not await asyncio.to_thread(self._is_running):
+            if (code := self._process.poll()) is not None:
+                raise FunctionsHostError(
+                    f"the Functions host ended with code {code}; {self._log_tail()}"
+                )
+            if self._clock.monotonic() > deadline:
+                raise FunctionsHostError(
+                    f"the Functions host was not ready within {seconds:g} s; {self._log_tail()}"
+                )
+            await self._sleep(_POLL)
+
+    def stop(self, grace: float = 30.0) -> int:
+        """End the host and everything that it started; its exit code.
+
+        Args:
+            grace: seconds that it gets to let running invocations finish, before it is killed.
+
+        """
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+        return self._process.wait()
+
+    def _is_running(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as answer:  # noqa: S310 - http on loopback
+                return bool(json.load(answer).get("state") == "Running")
+        except (OSError, ValueError):
+            return False
+
+    def _signal(self, signal_number: signal.Signals) -> None:
+        # Core Tools start a worker of their own, and may themselves run under a wrapper.
+        try:
+            os.killpg(self._process.pid, signal_number)
+        except ProcessLookupError:
+            return
+
+    def _log_tail(self) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+        return f"its log, {self.log_file}, ends with:\n" + "\n".join(lines)
+
+
+async def start_functions_host(  # noqa: PLR0913 - each a separate fact about the process to start
+    app_root: Path,
+    python: Path,
+    port: int,
+    environment: Mapping[str, str],
+    log_file: Path,
+    *,
+    kind: HostKind = "auto",
+    clock: Clock | None = None,
+    sleep: Sleep = asyncio.sleep,
+) -> FunctionsHostProcess:
+    """A Functions host that serves an app already; call `stop` in the end.
+
+    Args:
+        app_root: the app's root folder.
+        python: the interpreter of the environment that the app ships with.
+        port: where it listens, on loopback; 0 takes a free port.
+        environment: the app settings. Of the caller's own environment only what finds programs
+            and the home folder is handed on. Core Tools add what the app's local.settings.json
+            says beyond these, and need AzureWebJobsStorage here for timers.
+        log_file: gets everything that the host and the app write; beside it the emulated host
+            keeps the timers' status.
+        kind: `auto` takes Core Tools where `func` is on the PATH.
+        clock: measures the time-outs.
+        sleep: waits between two looks.
+
+    Raises:
+        FunctionsHostError: Core Tools are asked for and not there, the interpreter is not there,
+            or the host did not become ready.
+
+    """
+    port = port or _free_port()
+    chosen, process = _launch(app_root, python, port, environment, log_file, kind)
+    host = FunctionsHostProcess(
+        chosen, f"http://127.0.0.1:{port}", log_file, process, clock or SystemClock(), sleep
+    )
+    try:
+        await host.wait_ready()
+    except BaseException:
+        host.stop(grace=0)
+        raise
+    return host
+
+
+def _launch(
+    app_root: Path,
+    python: Path,
+    port: int,
+    environment: Mapping[str, str],
+    log_file: Path,
+    kind: HostKind,
+) -> tuple[_Chosen, "subprocess.Popen[bytes]"]:
+    settings = inherited_environment() | dict(environment)
+    settings.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+    chosen, arguments = _choose(kind, settings, python, port)
+    if not python.exists():
+        raise FunctionsHostError(
+            f"{python} is missing; `make install` sets up the app's environment."
+        )
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    if chosen == "emulated":
+        arguments += ["--app", str(app_root), "--state", str(log_file.parent / "timers")]
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - the project's own program, or the user's func
+            arguments,
+            cwd=app_root,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return chosen, process
+
+
+def _choose(
+    kind: HostKind, settings: dict[str, str], python: Path, port: int
+) -> tuple[_Chosen, list[str]]:
+    func = shutil.which("func", path=settings.get("PATH"))
+    if kind == "core-tools" and func is None:
+        raise FunctionsHostError("Azure Functions Core Tools are not there: no `func` on the PATH.")
+    if func is not None and kind != "emulated":
+        # Core Tools take the interpreter of the active virtual environment.
+        settings["VIRTUAL_ENV"] = str(python.parent.parent)
+        settings["PATH"] = os.pathsep.join([str(python.parent), settings.get("PATH", "")])
+        settings["FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT"] = "1"
+        return "core-tools", [func, "start", "--port", str(port)]
+    settings["PYTHONPATH"] = str(_REPO_ROOT)
+    settings["PYTHONUNBUFFERED"] = "1"
+    host = [str(python), "-m", "emulator.functions_host", "--ignore-local-settings"]
+    return "emulated", [*host, "--port", str(port)]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
