@@ -94,8 +94,13 @@ class _ResponseBody(httpx.AsyncByteStream):
                     return
                 elif chunk := await self._next_chunk(content):
                     yield chunk
+        # Once it has failed nothing more will come, so the place is not left to the caller.
         except (aiohttp.ClientError, OSError) as error:
+            self._release()
             raise mapped_error(error) from error
+        except (Exception, asyncio.CancelledError):
+            self._release()
+            raise
 
     async def _next_chunk(self, content: aiohttp.StreamReader) -> bytes:
         remaining = _FOREVER if self._deadline is None else self._deadline.remaining()
@@ -106,6 +111,9 @@ class _ResponseBody(httpx.AsyncByteStream):
             raise _timed_out(by_deadline=remaining <= self._read_timeout) from error
 
     async def aclose(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._bulkhead is not None:
             self._bulkhead.leave()
             self._bulkhead = None
@@ -185,8 +193,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def _head(self, request: httpx.Request) -> aiohttp.ClientResponse:
         try:
+            # One spelling of each name: aiohttp takes a second spelling for a replacement.
             headers: CIMultiDict[str] = CIMultiDict(
-                (name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw
+                (name.decode("ascii").lower(), value.decode("utf-8"))
+                for name, value in request.headers.raw
             )
         except UnicodeDecodeError as error:
             raise httpx.LocalProtocolError("A header is not UTF-8.", request=request) from error
