@@ -85,6 +85,22 @@ format: $(VENV)/.installed ## format the code and fix what ruff can fix
 unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 	@$(BIN)/pytest -q tests/unit
 
+# --- bundles ------------------------------------------------------------------------------------
+
+.PHONY: build
+build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
+	@$(BIN)/python -m emulator.aws.bundles all .aws-sam/bundles
+
 .PHONY: clean
 clean: ## remove every environment, cache and build product
 	rm -rf .venv .tools .cache .bridge .aws-sam .hypothesis .coverage* htmlcov
+
+# --- the bridge on this machine -----------------------------------------------------------------
+
+.PHONY: demo
+demo: install ## run the whole bridge once and show what it does; ARGS=--json for programs
+	@$(BIN)/bridge demo $(ARGS)
+
+.PHONY: up
+up: install ## keep the whole bridge running and print its URLs; ARGS='--help' teaches more
+	@$(BIN)/bridge up $(ARGS)

@@ -1,0 +1,48 @@
+"""Reads the authorizer's decisions from the local Lambdas' log."""
+
+import asyncio
+import json
+from pathlib import Path
+
+_WAIT_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+
+
+class AuthorizerLog:
+    """The decisions that are logged from some moment on."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file that all Lambdas write to."""
+        self._path = path
+        self._position = 0
+
+    def skip_to_end(self) -> None:
+        """Forget what has been logged so far."""
+        self._position = self._path.stat().st_size
+
+    async def next_reason(self) -> str:
+        """The reason code of the next decision; empty if none is logged within two seconds."""
+        for _ in range(int(_WAIT_SECONDS / _POLL_SECONDS)):
+            for line in self._new_lines():
+                if reason := _reason_in(line):
+                    return reason
+            await asyncio.sleep(_POLL_SECONDS)
+        return ""
+
+    def _new_lines(self) -> list[str]:
+        with self._path.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._position)
+            lines = []
+            while (line := log.readline()).endswith("\n"):
+                lines.append(line)
+                self._position = log.tell()
+        return lines
+
+
+def _reason_in(line: str) -> str | None:
+    try:
+        members = json.loads(line)
+    except ValueError:
+        return None
+    reason = members.get("reason") if isinstance(members, dict) else None
+    return reason if isinstance(reason, str) else None

@@ -1,0 +1,230 @@
+"""The demo: the whole bridge at work, each claim shown by doing it.
+
+Nothing here is prepared: every figure is read from the place where it must show, and whatever is
+not as promised ends up in `problems`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from azure_function_app.checkpoint_store import SyncReport, SyncStatus
+from azure_function_app.sqlite_store import SqliteStore
+from bridge_cli.authorizer_log import AuthorizerLog
+from bridge_cli.local_client import LocalClient
+from bridge_cli.refusals import REFUSAL_CASES
+from bridge_cli.sink_view import SinkView
+from emulator.stack import LocalStack, Reporter
+from shared.clock import Clock
+
+_SAMPLE: Final = "/v1/records/EGLL"
+_RUN_SECONDS: Final = 240.0
+_POLL_SECONDS: Final = 0.1
+_OK: Final = frozenset({200, 201, 204})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How one bad call was answered."""
+
+    name: str
+    lie: str
+    status: int
+    expected_status: int
+    reason: str
+    """The reason code in the authorizer's log; empty where the gateway refused by itself."""
+
+
+@dataclass(slots=True)
+class DemoReport:
+    """Everything that the demo saw."""
+
+    records_source: int = 0
+    records_synced: int = 0
+    sync_seconds: float = 0.0
+    changes_made: int = 0
+    changes_synced: int = 0
+    changed_by_full_resync: int = -1
+    proxy_status: int = 0
+    rotated_key_status: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def expect(self, is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+        """Note a problem unless it is so."""
+        if not is_so:
+            self.problems.append(otherwise)
+
+
+async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoReport:
+    """Show the whole bridge on a running stack.
+
+    Raises:
+        LocalCallError, SyncFailedError: a part did not answer, so the rest could not be shown.
+
+    """
+    report = DemoReport(records_source=stack.records_imported)
+    sink = SinkView(stack.sqlite_path)
+    async with LocalClient.to(stack) as client, _store(stack) as store:
+
+        async def sync(text: str) -> SyncReport:
+            reporter.step(text)
+            return await _sync(client, store, clock, lambda: _show(reporter, sink, report))
+
+        first = await sync("Syncing every record: DynamoDB to gateway to Function App to SQLite")
+        report.records_synced = sink.count()
+        report.sync_seconds = _seconds(first)
+        report.expect(
+            report.records_synced == report.records_source,
+            f"{report.records_synced} of {report.records_source} records were synced",
+        )
+
+        reporter.step("Changing three records at the source")
+        report.changes_made = await _change_records(client, report)
+        second = await sync("Syncing again: only what changed")
+        report.changes_synced = second.records_changed
+        report.expect(
+            report.changes_made == second.records_changed == second.records_read,
+            f"{report.changes_made} changes were made, {second.records_read} read and "
+            f"{second.records_changed} written",
+        )
+
+        before = sink.digest()
+        sink.delete_checkpoint()
+        third = await sync("Deleting the checkpoint and syncing once more: nothing may change")
+        report.changed_by_full_resync = third.records_changed
+        report.expect(
+            third.records_changed == 0 and before == sink.digest(),
+            f"a repeated sync changed {third.records_changed} records",
+        )
+
+        reporter.step("Calling the API through the proxy")
+        report.proxy_status = await _call_proxy(client, report)
+
+        reporter.step("Rotating Entra's signing key")
+        report.rotated_key_status = await _call_after_rotation(stack, client, report)
+
+        reporter.step("Trying to get in with bad tokens")
+        report.refusals = await _refusals(stack, client, report)
+    return report
+
+
+class SyncFailedError(Exception):
+    """The sync job failed or did not end; the message says how to find out why."""
+
+    code = "sync_failed"
+
+
+async def _sync(
+    client: LocalClient, store: SqliteStore, clock: Clock, watch: Callable[[], None]
+) -> SyncReport:
+    """Run the sync job to the end of the feed, and give the report of its last run."""
+    give_up_at = clock.monotonic() + _RUN_SECONDS
+    known = await store.load_report()
+    await client.start_sync()
+    while True:
+        if clock.monotonic() >= give_up_at:
+            raise SyncFailedError(f"the sync job was not over after {_RUN_SECONDS:.0f} seconds")
+        await asyncio.sleep(_POLL_SECONDS)
+        watch()
+        report = await store.load_report()
+        if report is None or report == known:
+            continue
+        if report.status is SyncStatus.COMPLETE:
+            return report
+        if report.status is SyncStatus.FAILED:
+            raise SyncFailedError(f"the sync job failed: {report.error_code}")
+        known = report
+        await client.start_sync()
+
+
+async def _change_records(client: LocalClient, report: DemoReport) -> int:
+    """Change one record, add one and delete one, as an application that may write."""
+    token = await client.token_for(client.stack.tenant.editor)
+    airport = (await client.call_api("GET", _SAMPLE, token=token)).json()
+    changes: tuple[Callable[[], Awaitable[httpx.Response]], ...] = (
+        lambda: client.call_api(
+            "PUT", _SAMPLE, token=token, json=airport["data"] | {"name": "Heathrow, renamed"}
+        ),
+        lambda: client.call_api(
+            "PUT", "/v1/records/DEMO", token=token, json={"icao": "DEMO", "name": "New"}
+        ),
+        lambda: client.call_api("DELETE", "/v1/records/LFPO", token=token),
+    )
+    made = 0
+    for change in changes:
+        response = await change()
+        made += response.status_code in _OK
+        report.expect(
+            response.status_code in _OK,
+            f"a change at the source was answered with {response.status_code}",
+        )
+    return made
+
+
+async def _call_proxy(client: LocalClient, report: DemoReport) -> int:
+    response = await client.call_proxy(_SAMPLE)
+    report.expect(
+        response.status_code == httpx.codes.OK and response.json()["id"] == "EGLL",
+        f"the proxied call was answered with {response.status_code}",
+    )
+    return response.status_code
+
+
+async def _call_after_rotation(stack: LocalStack, client: LocalClient, report: DemoReport) -> int:
+    """Rotate, then call with a token that the new key signed."""
+    key_id = stack.entra.rotate_signing_key()
+    token = await client.token_for(stack.tenant.service_principal)
+    response = await client.call_api("GET", "/v1/records?limit=1", token=token)
+    report.expect(
+        stack.entra.issuer.keys.current.key_id == key_id and response.status_code == httpx.codes.OK,
+        f"the first call with the rotated key was answered with {response.status_code}",
+    )
+    return response.status_code
+
+
+async def _refusals(stack: LocalStack, client: LocalClient, report: DemoReport) -> list[Refusal]:
+    log = AuthorizerLog(stack.log_folder / "lambda.log")
+    refusals = []
+    for case in REFUSAL_CASES:
+        log.skip_to_end()
+        token = await case.token(stack, client)
+        response = await client.call_api("GET", "/v1/records?limit=1", token=token)
+        refusals.append(
+            Refusal(
+                case.name,
+                case.lie,
+                response.status_code,
+                case.expected_status,
+                await log.next_reason(),
+            )
+        )
+        report.expect(
+            response.status_code == case.expected_status,
+            f"{case.name} was answered with {response.status_code} instead of "
+            f"{case.expected_status}",
+        )
+    return refusals
+
+
+@asynccontextmanager
+async def _store(stack: LocalStack) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(stack.sqlite_path)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+def _show(reporter: Reporter, sink: SinkView, report: DemoReport) -> None:
+    reporter.advance(sink.count(), report.records_source)
+
+
+def _seconds(report: SyncReport) -> float:
+    started, ended = map(datetime.fromisoformat, (report.started_at, report.finished_at))
+    return (ended - started).total_seconds()

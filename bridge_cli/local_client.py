@@ -1,0 +1,92 @@
+"""Calls to the running local stack, as its users would make them."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+
+from emulator.entra.directory import Application
+from emulator.stack import LocalStack
+
+_TIMEOUT_SECONDS = 60.0
+
+
+class LocalCallError(Exception):
+    """A part of the local stack did not answer as it must; the message says which."""
+
+    code = "local_call_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalClient:
+    """An HTTP client that knows where the parts of the stack are."""
+
+    stack: LocalStack
+    _http: httpx.AsyncClient
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, stack: LocalStack) -> AsyncIterator[Self]:
+        """A client that stands until the block ends; the machine's proxy settings are ignored."""
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
+            yield cls(stack, http)
+
+    async def token_for(self, application: Application) -> str:
+        """A fresh token for the API, by client secret from the token endpoint.
+
+        Raises:
+            LocalCallError: the token endpoint refused.
+
+        """
+        directory = self.stack.tenant.directory
+        response = await self._http.post(
+            f"{self.stack.entra.authority}/{directory.tenant_id}/oauth2/v2.0/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": application.client_id,
+                "client_secret": application.secrets[0],
+                "scope": f"{directory.api.app_id_uri}/.default",
+            },
+        )
+        if response.status_code != httpx.codes.OK:
+            raise LocalCallError(f"Entra ID gave {application.name} no token: {response.text}")
+        token: str = response.json()["access_token"]
+        return token
+
+    async def call_api(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The API's answer, through API Gateway and its authorizer."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        return await self._http.request(
+            method, f"{self.stack.api_url}{path}", json=json, headers=sent
+        )
+
+    async def call_proxy(self, path: str) -> httpx.Response:
+        """The API's answer to a GET, through the Function App's proxy."""
+        return await self._http.get(f"{self.stack.functions.url}/api/aws{path}")
+
+    async def start_sync(self) -> None:
+        """Start the sync timer's function now, as `POST /admin/functions/...` does on any host.
+
+        Raises:
+            LocalCallError: the host refused.
+
+        """
+        response = await self._http.post(
+            f"{self.stack.functions.url}/admin/functions/sync_timer", json={"input": ""}
+        )
+        if response.status_code != httpx.codes.ACCEPTED:
+            raise LocalCallError(
+                f"the Functions host would not start sync_timer: HTTP {response.status_code}"
+            )

@@ -1,0 +1,183 @@
+"""The `bridge` command: parses what was asked, calls it, and maps errors to exit codes."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from bridge_cli.demo import SyncFailedError, run_demo
+from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.local_client import LocalCallError
+from bridge_cli.progress import progress_on
+from bridge_cli.up_page import print_up_page
+from emulator.aws.bundles import BundleError
+from emulator.aws.deployment import DeploymentError
+from emulator.aws.ministack import MinistackError
+from emulator.entra.errors import EntraStartError
+from emulator.functions_host.errors import FunctionsHostError
+from emulator.functions_host.process import HostKind
+from emulator.stack import StackOptions, start_stack
+from emulator.tenant import Credential
+from shared.clock import SystemClock
+
+_CHECKOUT: Final = Path(__file__).resolve().parents[1]
+_FAILED: Final = 1
+_EXPECTED_ERRORS: Final = (
+    BundleError,
+    DeploymentError,
+    EntraStartError,
+    FunctionsHostError,
+    LocalCallError,
+    MinistackError,
+    SyncFailedError,
+)
+_EVERY_MINUTE: Final = "0 * * * * *"
+
+app = typer.Typer(
+    help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FunctionsPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port of the Function App; 0 takes a free one.")
+]
+AwsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of AWS; 0 takes a free one.")]
+EntraPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port of Entra ID; 0 takes a free one.")
+]
+CredentialOption = Annotated[
+    Credential, typer.Option(help="How the Function App proves to Entra ID who it is.")
+]
+HostOption = Annotated[
+    HostKind,
+    typer.Option(
+        help="What runs the Function App: Core Tools (`func start`), our own host around"
+        " Microsoft's worker library, or the first where it is installed."
+    ),
+]
+FolderOption = Annotated[
+    Path, typer.Option(help="Where logs, records and keys go. Emptied at each start.")
+]
+
+
+@app.command()
+def demo(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
+    credential: CredentialOption = Credential.MANAGED_IDENTITY,
+    functions_host: HostOption = "emulated",
+    functions_port: FunctionsPort = 0,
+    aws_port: AwsPort = 0,
+    entra_port: EntraPort = 0,
+    folder: FolderOption = Path(".bridge/demo"),
+) -> None:
+    """Run the whole bridge once, show what it does, and stop it again.
+
+    Some 28,000 real records travel from DynamoDB through API Gateway, token, authorizer and retries
+    into SQLite; three changes follow them; a full repeat changes nothing; a proxied call is
+    answered; the signing key is rotated; and seven bad calls are refused.
+
+    Exits with 0 if all of that held, and with 1 otherwise.
+    """
+    options = StackOptions(
+        checkout=_CHECKOUT,
+        folder=folder,
+        functions_port=functions_port,
+        aws_port=aws_port,
+        entra_port=entra_port,
+        functions_host=functions_host,
+        credential=credential,
+    )
+
+    async def run() -> int:
+        clock = SystemClock()
+        with progress_on(Console(stderr=True)) as reporter:
+            async with start_stack(options, reporter, clock) as stack:
+                report = await run_demo(stack, reporter, clock)
+        if as_json:
+            print(to_json(report))  # noqa: T201 - the one line that programs read
+        else:
+            print_tables(report, Console())
+        for problem in report.problems:
+            _complain(problem)
+        return _FAILED if report.problems else 0
+
+    _run(run, folder)
+
+
+@app.command()
+def up(
+    *,
+    credential: CredentialOption = Credential.MANAGED_IDENTITY,
+    functions_host: HostOption = "auto",
+    functions_port: FunctionsPort = 7071,
+    aws_port: AwsPort = 4566,
+    entra_port: EntraPort = 8400,
+    schedule: Annotated[
+        str, typer.Option(help="When the sync timer fires: six NCRONTAB fields, in UTC.")
+    ] = _EVERY_MINUTE,
+    folder: FolderOption = Path(".bridge/up"),
+) -> None:
+    """Keep the whole bridge running until Ctrl-C, and print its URLs.
+
+    The sync timer fires every minute. Ready-made curl lines, with fresh tokens, show every way in.
+    """
+    options = StackOptions(
+        checkout=_CHECKOUT,
+        folder=folder,
+        functions_port=functions_port,
+        aws_port=aws_port,
+        entra_port=entra_port,
+        functions_host=functions_host,
+        credential=credential,
+        schedule=schedule,
+    )
+
+    async def run() -> int:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with progress_on(Console(stderr=True)) as reporter:
+            stack_is_up = contextlib.AsyncExitStack()
+            stack = await stack_is_up.enter_async_context(start_stack(options, reporter))
+        async with stack_is_up:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stopped.set)
+            print_up_page(stack, Console())
+            await stopped.wait()
+            Console(stderr=True).print("Stopping.")
+        return 0
+
+    _run(run, folder)
+
+
+def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> None:
+    """Run to an exit code; an expected error is one sentence, and where to read more."""
+    try:
+        code = asyncio.run(run())
+    except _EXPECTED_ERRORS as error:
+        _complain(str(error))
+        _complain(f"The logs are in {folder / 'logs'}.")
+        code = _FAILED
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(f"[bold red]✗[/] {sentence}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,69 @@
+"""What `bridge up` prints: where everything is, and lines to paste into another terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from emulator.stack import LocalStack
+
+
+def print_up_page(stack: LocalStack, console: Console) -> None:
+    """The URLs, ready-made curl lines and where the logs are."""
+    places = Table(title="The bridge is up; Ctrl-C stops it", title_justify="left", box=None)
+    places.add_column("", style="bold")
+    places.add_column("", overflow="fold")
+    for name, place in (
+        ("Function App", stack.functions.url),
+        ("API in AWS", stack.api_url),
+        ("AWS endpoint", f"{stack.aws_endpoint_url} (any key, region eu-west-1)"),
+        ("Entra ID", f"{stack.entra.authority}, {stack.entra.https_authority_host}"),
+        ("records and checkpoint", str(stack.sqlite_path)),
+        ("logs", f"{stack.log_folder}/*.log"),
+    ):
+        places.add_row(name, place)
+    console.print(places)
+    console.print()
+    for comment, lines in _curl_lines(stack):
+        console.print(f"[dim]# {comment}[/]", highlight=False)
+        # Never wrapped, so that a line can be copied whole.
+        for line in lines:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print()
+
+
+def _curl_lines(stack: LocalStack) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    functions, api, entra = stack.functions.url, stack.api_url, stack.entra.authority
+    directory, editor = stack.tenant.directory, stack.tenant.editor
+    return (
+        ("the Function App's health", (f"curl -s {functions}/api/health",)),
+        ("one record, through the proxy", (f"curl -si {functions}/api/aws/v1/records/EGLL",)),
+        (
+            "run the sync now, without waiting for the timer",
+            (
+                (
+                    f"curl -si -X POST {functions}/admin/functions/sync_timer"
+                    " -H 'Content-Type: application/json' -d '{\"input\":\"\"}'"
+                ),
+            ),
+        ),
+        ("the API without a token: 401", (f"curl -si {api}/v1/records",)),
+        (
+            "a token of an application that may read and write, and the API with it",
+            (
+                (
+                    f"TOKEN=$(curl -s {entra}/{directory.tenant_id}/oauth2/v2.0/token"
+                    f" -d grant_type=client_credentials -d client_id={editor.client_id}"
+                    f" -d client_secret={editor.secrets[0]}"
+                    f" -d scope={directory.api.app_id_uri}/.default"
+                    " | python3 -c 'import json,sys;"
+                    """ print(json.load(sys.stdin)["access_token"])')"""
+                ),
+                f'curl -si "{api}/v1/records?limit=2" -H "Authorization: Bearer $TOKEN"',
+                (
+                    f"curl -si -X PUT {api}/v1/records/DEMO"
+                    ' -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+                    """ -d '{"name":"mine"}'"""
+                ),
+            ),
+        ),
+        ("rotate Entra's signing key", (f"curl -si -X POST {entra}/_emulator/rotate-signing-key",)),
+    )

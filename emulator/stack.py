@@ -1,0 +1,240 @@
+"""The whole bridge on loopback: Entra ID, AWS with the deployed API and its records, and the app.
+
+Everything that it writes stays in one folder; everything that it starts ends with it.
+"""
+
+import asyncio
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from aws_backend.record_import import import_records
+from emulator.airports import load_airports
+from emulator.aws.bundles import build_local_bundles
+from emulator.aws.deployment import Deployment, LocalAws, deploy
+from emulator.aws.ministack import Ministack, MinistackPrograms
+from emulator.entra.local_entra import LocalEntra
+from emulator.functions_host.process import (
+    FunctionsHostProcess,
+    HostKind,
+    start_functions_host,
+)
+from emulator.tenant import Credential, LocalTenant, build_local_tenant
+from shared.clock import Clock, SystemClock
+
+_STAGE: Final = "local"
+_NEVER: Final = "0 0 0 1 1 *"
+"""A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
+
+
+class Reporter(Protocol):
+    """Told what the stack is doing, for a person to watch."""
+
+    def step(self, text: str) -> None:
+        """A new step begins."""
+
+    def advance(self, done: int, total: int) -> None:
+        """The present step has done so many of its parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What can be chosen about a local stack. A port of 0 takes a free one."""
+
+    checkout: Path
+    folder: Path
+    """Where logs, the records and the keys go; emptied at the start."""
+    functions_port: int = 0
+    aws_port: int = 0
+    entra_port: int = 0
+    functions_host: HostKind = "auto"
+    credential: Credential = Credential.MANAGED_IDENTITY
+    schedule: str = _NEVER
+    authorizer_cache_seconds: int = 300
+    token_version: Literal[1, 2] = 2
+    record_limit: int | None = None
+    """How many records the source gets; all of them by default."""
+    further_settings: Mapping[str, str] | None = None
+    """Settings of the Function App that replace the stack's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStack:
+    """The running stack, and everything that its user may want to reach."""
+
+    folder: Path
+    tenant: LocalTenant
+    entra: LocalEntra
+    aws_endpoint_url: str
+    deployment: Deployment
+    functions: FunctionsHostProcess
+    function_settings: Mapping[str, str]
+    """The Function App's own settings, secrets included: not for printing."""
+    records_imported: int
+
+    @property
+    def api_url(self) -> str:
+        """The API behind the local API Gateway, stage included, without a trailing slash."""
+        return self.deployment.api_url
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the Function App keeps records and checkpoint."""
+        return Path(self.function_settings["SQLITE_PATH"])
+
+    @property
+    def log_folder(self) -> Path:
+        """Where every part writes its lines."""
+        return self.folder / "logs"
+
+
+@asynccontextmanager
+async def start_stack(
+    options: StackOptions, reporter: Reporter, clock: Clock | None = None
+) -> AsyncIterator[LocalStack]:
+    """The whole stack, ready to be called, until the block ends.
+
+    Raises:
+        BundleError, DeploymentError, EntraStartError, FunctionsHostError, MinistackError: a part
+            did not start; the message is one sentence that says what to change.
+
+    """
+    clock = clock or SystemClock()
+    folder = options.folder.absolute()
+    # The last run's logs and records would be taken for this one's.
+    shutil.rmtree(folder, ignore_errors=True)
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+
+    reporter.step("Building the Lambda bundles")
+    bundles = await asyncio.to_thread(build_local_bundles, options.checkout)
+
+    reporter.step("Starting Entra ID")
+    entra_port = options.entra_port or _free_port()
+    authority = f"http://127.0.0.1:{entra_port}"
+    tenant = build_local_tenant(
+        folder / "entra", authority, clock, token_version=options.token_version
+    )
+    async with LocalEntra.start(
+        tenant.directory, folder=folder / "entra", http_port=entra_port, clock=clock
+    ) as entra:
+        reporter.step("Starting AWS and deploying the SAM template")
+        ministack = await asyncio.to_thread(
+            Ministack.start,
+            MinistackPrograms.under(options.checkout / ".tools"),
+            logs,
+            clock=clock,
+            sleep=time.sleep,
+            port=options.aws_port or None,
+        )
+        try:
+            deployment = await asyncio.to_thread(
+                deploy,
+                ministack.endpoint_url,
+                options.checkout / "infra" / "aws" / "template.yaml",
+                bundles,
+                _template_parameters(tenant, options),
+                authority,
+                clock=clock,
+                sleep=time.sleep,
+            )
+            reporter.step("Importing the airports into DynamoDB")
+            imported = await asyncio.to_thread(
+                _import_airports,
+                LocalAws(ministack.endpoint_url),
+                deployment.table_name,
+                options.record_limit,
+                reporter.advance,
+            )
+            reporter.step("Starting the Function App")
+            settings = _function_settings(options, folder, tenant, entra, deployment)
+            functions = await start_functions_host(
+                options.checkout,
+                python=options.checkout / ".tools" / "function-app" / "bin" / "python",
+                port=options.functions_port,
+                environment=settings,
+                log_file=logs / "function-app.log",
+                kind=options.functions_host,
+            )
+            try:
+                yield LocalStack(
+                    folder=folder,
+                    tenant=tenant,
+                    entra=entra,
+                    aws_endpoint_url=ministack.endpoint_url,
+                    deployment=deployment,
+                    functions=functions,
+                    function_settings=settings,
+                    records_imported=imported,
+                )
+            finally:
+                await asyncio.to_thread(functions.stop)
+        finally:
+            await asyncio.to_thread(ministack.stop)
+
+
+def _template_parameters(tenant: LocalTenant, options: StackOptions) -> dict[str, str]:
+    directory = tenant.directory
+    return {
+        "EntraTenantId": directory.tenant_id,
+        "ApiClientId": directory.api.client_id,
+        "ApiAppIdUri": directory.api.app_id_uri,
+        "AllowedClientIds": ",".join(tenant.allowed_client_ids),
+        "AcceptedTokenVersions": directory.api.token_version.value,
+        "AuthorizerResultTtlInSeconds": str(options.authorizer_cache_seconds),
+        "StageName": _STAGE,
+    }
+
+
+def _function_settings(
+    options: StackOptions,
+    folder: Path,
+    tenant: LocalTenant,
+    entra: LocalEntra,
+    deployment: Deployment,
+) -> dict[str, str]:
+    directory = tenant.directory
+    settings = {
+        "AWS_API_BASE_URL": deployment.api_url,
+        "ENTRA_TENANT_ID": directory.tenant_id,
+        "ENTRA_AUTHORITY": entra.authority,
+        "API_CLIENT_ID": directory.api.client_id,
+        "API_APP_ID_URI": directory.api.app_id_uri,
+        "ACCEPTED_TOKEN_VERSIONS": directory.api.token_version.value,
+        "CREDENTIAL": options.credential.value,
+        "AZURE_AUTHORITY_HOST": entra.https_authority_host,
+        "REQUESTS_CA_BUNDLE": str(entra.ca_file),
+        "IDENTITY_ENDPOINT": entra.identity_endpoint,
+        "IDENTITY_HEADER": entra.identity_header,
+        "RECORD_STORE": "sqlite",
+        "SQLITE_PATH": str(folder / "records.sqlite3"),
+        "SYNC_SCHEDULE": options.schedule,
+    }
+    settings |= tenant.settings_by_credential[options.credential]
+    return settings | dict(options.further_settings or {})
+
+
+def _import_airports(
+    aws: LocalAws, table_name: str, limit: int | None, advance: Callable[[int, int], None]
+) -> int:
+    airports = list(load_airports())[:limit]
+    client = aws.session().client("dynamodb", endpoint_url=aws.endpoint_url, config=aws.config)
+    import_records(
+        client,
+        table_name,
+        airports,
+        progress=lambda done: advance(done, len(airports)),
+    )
+    return len(airports)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
