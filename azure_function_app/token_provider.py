@@ -115,10 +115,10 @@ class TokenProvider:
 
     async def aclose(self) -> None:
         """Stop asking. The token at hand stays usable."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._refreshing
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.wait({refreshing})
 
     async def _wait_for_token(self, wait: float) -> AccessToken:
         failure = self._failure

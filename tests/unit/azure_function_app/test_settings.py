@@ -1,0 +1,423 @@
+"""The Function App's settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from azure_function_app import settings as subject
+from azure_function_app.settings import (
+    SETTINGS,
+    AzureCli,
+    ClientCertificate,
+    ClientSecret,
+    ManagedIdentity,
+    ManagedIdentityFederation,
+    SqliteStore,
+    TableStore,
+    WorkloadIdentity,
+    load_process_settings,
+    load_settings,
+)
+from shared.settings_reader import SettingsError
+
+TENANT = "11111111-2222-4333-8444-555555555555"
+API = "aaaaaaaa-0000-4000-8000-000000000001"
+CLIENT = "bbbbbbbb-0000-4000-8000-000000000001"
+IDENTITY = "cccccccc-0000-4000-8000-000000000001"
+NEEDED = {
+    "AWS_API_BASE_URL": "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+    "ENTRA_TENANT_ID": TENANT,
+    "API_CLIENT_ID": API,
+}
+EXAMPLE = Path(__file__).parents[3] / "local.settings.json.example"
+
+
+def problems(environment: dict[str, str]) -> dict[str, str]:
+    """Each setting that has a problem, with what is said about it."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environment)
+    return {problem.name: problem.message for problem in caught.value.problems}
+
+
+def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults() -> None:
+    """A managed identity, SQLite, the public cloud, v2.0 tokens, bounded calls."""
+    settings = load_settings(NEEDED)
+
+    assert ManagedIdentity(client_id=None) == settings.credential
+    assert SqliteStore(".bridge/records.sqlite3") == settings.store
+    assert f"api://{API}/.default" == settings.api.scope
+    assert "https://login.microsoftonline.com" == settings.token_authority
+    assert not settings.is_local_authority
+    assert (30.0, 30.0, 3.0, 5.0) == (
+        settings.calls.proxy_deadline,
+        settings.calls.sync_call_deadline,
+        settings.calls.connect_timeout,
+        settings.calls.token_wait,
+    )
+    assert (64, 64) == (settings.calls.concurrent_calls, settings.calls.waiting_calls)
+    assert ("0 */5 * * * *", 500, 240.0) == (
+        settings.sync.schedule,
+        settings.sync.page_size,
+        settings.sync.run_deadline,
+    )
+
+
+def test_when_nothing_is_given_then_every_missing_setting_is_named_at_once() -> None:
+    """All of them in one error, so that nobody finds them one start at a time."""
+    assert {"AWS_API_BASE_URL", "ENTRA_TENANT_ID", "API_CLIENT_ID"} == set(problems({}))
+
+
+def test_when_many_settings_are_wrong_then_each_is_named_once() -> None:
+    """No problem hides another, and none is told twice."""
+    wrong = NEEDED | {
+        "AWS_API_BASE_URL": "http://api.example/prod",
+        "CREDENTIAL": "password",
+        "AZURE_CLIENT_ID": "me",
+        "SYNC_SCHEDULE": "*/5 * * * *",
+        "CONCURRENT_CALLS": "0",
+        "ENTRA_CLOUD": "mars",
+        "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
+    }
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(wrong)
+
+    names = [problem.name for problem in caught.value.problems]
+    assert sorted(set(names)) == sorted(
+        [name for name in wrong if name not in {"ENTRA_TENANT_ID", "API_CLIENT_ID"}]
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example",
+        "https://api.example/prod",
+        "https://api.example:8443/a/b",
+        "http://127.0.0.1:4566/restapis/x1/prod/_user_request_",
+        "http://[::1]:4566/prod",
+        "https://api.example/$default",
+    ],
+)
+def test_when_the_base_url_is_good_then_it_is_taken_without_a_trailing_slash(url: str) -> None:
+    """Https anywhere, http on a loopback address, with or without a stage path."""
+    assert url == load_settings(NEEDED | {"AWS_API_BASE_URL": f"{url}/"}).api_base_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example/prod",
+        "http://localhost:4566/prod",
+        "ftp://api.example/prod",
+        "https:///prod",
+        "https://api.example:0/prod",
+        "https://api.example:99999/prod",
+        "https://user@api.example/prod",
+        "https://user:secret@api.example/prod",
+        "https://api.example/prod?x=1",
+        "https://api.example/prod?",
+        "https://api.example/prod#x",
+        "https://api.example/a/../b",
+        "https://api.example/a/%2e%2e/b",
+        "https://api.example/a//b",
+        "https://api.example/a\\b",
+        "https://api.exämple/prod",
+        "api.example/prod",
+    ],
+)
+def test_when_the_base_url_is_not_safe_then_it_is_refused(url: str) -> None:
+    """The token goes wherever this URL points, so nothing odd gets through."""
+    assert {"AWS_API_BASE_URL"} == set(problems(NEEDED | {"AWS_API_BASE_URL": url}))
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"AZURE_CLIENT_ID": IDENTITY}, ManagedIdentity(IDENTITY)),
+        (
+            {
+                "CREDENTIAL": "client_secret",
+                "AZURE_CLIENT_ID": CLIENT,
+                "AZURE_CLIENT_SECRET": "s~1",
+            },
+            ClientSecret(CLIENT, "s~1"),
+        ),
+        (
+            {
+                "CREDENTIAL": "client_certificate",
+                "AZURE_CLIENT_ID": CLIENT,
+                "AZURE_CLIENT_CERTIFICATE_PATH": "c.pem",
+            },
+            ClientCertificate(CLIENT, "c.pem", None),
+        ),
+        (
+            {
+                "CREDENTIAL": "client_certificate",
+                "AZURE_CLIENT_ID": CLIENT,
+                "AZURE_CLIENT_CERTIFICATE_PATH": "c.pfx",
+                "AZURE_CLIENT_CERTIFICATE_PASSWORD": "p~1",
+            },
+            ClientCertificate(CLIENT, "c.pfx", "p~1"),
+        ),
+        (
+            {
+                "CREDENTIAL": "workload_identity",
+                "AZURE_CLIENT_ID": CLIENT,
+                "AZURE_FEDERATED_TOKEN_FILE": "token",
+            },
+            WorkloadIdentity(CLIENT, "token"),
+        ),
+        (
+            {
+                "CREDENTIAL": "managed_identity_federation",
+                "AZURE_CLIENT_ID": CLIENT,
+                "MANAGED_IDENTITY_CLIENT_ID": IDENTITY,
+            },
+            ManagedIdentityFederation(CLIENT, IDENTITY),
+        ),
+        ({"CREDENTIAL": "azure_cli"}, AzureCli()),
+    ],
+)
+def test_when_a_credential_has_what_it_needs_then_it_is_that_one(
+    environment: dict[str, str], expected: object
+) -> None:
+    """One setting names the kind, and each kind has its own few."""
+    assert expected == load_settings(NEEDED | environment).credential
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("client_secret", {"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}),
+        ("client_certificate", {"AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"}),
+        ("workload_identity", {"AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"}),
+        ("managed_identity_federation", {"AZURE_CLIENT_ID", "MANAGED_IDENTITY_CLIENT_ID"}),
+    ],
+)
+def test_when_a_credential_lacks_what_it_needs_then_each_is_named(
+    kind: str, missing: set[str]
+) -> None:
+    """The message says which kind needs it."""
+    found = problems(NEEDED | {"CREDENTIAL": kind})
+
+    assert missing == set(found)
+    assert all(f"CREDENTIAL={kind} needs it" in message for message in found.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret"),
+    [
+        ("managed_identity", "AZURE_CLIENT_SECRET"),
+        ("azure_cli", "AZURE_CLIENT_SECRET"),
+        ("managed_identity", "AZURE_CLIENT_CERTIFICATE_PASSWORD"),
+    ],
+)
+def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
+    kind: str, secret: str
+) -> None:
+    """A forgotten secret is one that nobody rotates; the message does not repeat it."""
+    found = problems(NEEDED | {"CREDENTIAL": kind, secret: "made-up~secret"})
+
+    assert {secret} == set(found)
+    assert f"CREDENTIAL={kind} does not use it" in found[secret]
+    assert "made-up~secret" not in found[secret]
+
+
+def test_when_settings_are_shown_then_no_secret_is_among_them() -> None:
+    """Neither repr nor an error shows a secret's value."""
+    settings = load_settings(
+        NEEDED
+        | {
+            "CREDENTIAL": "client_secret",
+            "AZURE_CLIENT_ID": CLIENT,
+            "AZURE_CLIENT_SECRET": "made-up~secret",
+        }
+    )
+
+    assert "made-up~secret" not in repr(settings)
+
+
+def test_when_the_local_authority_is_named_then_tokens_are_asked_from_it() -> None:
+    """Issuer and token endpoint of the emulator are two addresses: the SDK insists on https."""
+    settings = load_settings(
+        NEEDED
+        | {
+            "ENTRA_AUTHORITY": "http://127.0.0.1:8080",
+            "AZURE_AUTHORITY_HOST": "https://localhost:8443",
+        }
+    )
+
+    assert settings.is_local_authority
+    assert "https://localhost:8443" == settings.token_authority
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://login.microsoftonline.com",
+        "http://localhost:8443",
+        "https://localhost:8443/tenant",
+        "localhost:8443",
+    ],
+)
+def test_when_the_authority_host_is_not_the_emulator_then_it_is_refused(host: str) -> None:
+    """The setting cannot send a client secret anywhere but to this machine."""
+    environment = NEEDED | {
+        "ENTRA_AUTHORITY": "http://127.0.0.1:8080",
+        "AZURE_AUTHORITY_HOST": host,
+    }
+
+    assert {"AZURE_AUTHORITY_HOST"} == set(problems(environment))
+
+
+def test_when_the_authority_host_stands_alone_then_it_is_refused() -> None:
+    """Without the emulator's issuer it can only be a mistake."""
+    found = problems(NEEDED | {"AZURE_AUTHORITY_HOST": "https://localhost:8443"})
+
+    assert "without ENTRA_AUTHORITY" in found["AZURE_AUTHORITY_HOST"]
+
+
+def test_when_a_credential_asks_the_emulator_then_its_https_address_is_needed() -> None:
+    """A managed identity does not need it, a service principal does."""
+    local = NEEDED | {"ENTRA_AUTHORITY": "http://127.0.0.1:8080"}
+    principal = {
+        "CREDENTIAL": "client_secret",
+        "AZURE_CLIENT_ID": CLIENT,
+        "AZURE_CLIENT_SECRET": "s~1",
+    }
+
+    assert "local" == load_settings(local).api.cloud.name
+    assert {"AZURE_AUTHORITY_HOST"} == set(problems(local | principal))
+
+
+def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
+    """Nothing falls back to a file that the next deployment loses."""
+    table = {"RECORD_STORE": "table"}
+    endpoint = "https://account.table.core.windows.net"
+
+    assert {"TABLE_ENDPOINT"} == set(problems(NEEDED | table))
+    assert (
+        TableStore(endpoint) == load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint}).store
+    )
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://account.table.core.windows.net", "account.table.core.windows.net"]
+)
+def test_when_the_table_endpoint_is_not_encrypted_then_it_is_refused(endpoint: str) -> None:
+    """Records travel over https, or on this machine."""
+    assert {"TABLE_ENDPOINT"} == set(
+        problems(NEEDED | {"RECORD_STORE": "table", "TABLE_ENDPOINT": endpoint})
+    )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 */5 * * * *",
+        "0 0 9-17 * * 1-5",
+        "30 0,15,30,45 * * Jan Mon,Wednesday",
+        "*/10 * * 1-31/2 12 0",
+    ],
+)
+def test_when_the_schedule_is_ncrontab_then_it_is_taken(schedule: str) -> None:
+    """Lists, ranges, steps and names, as the Functions host knows them."""
+    assert schedule == load_settings(NEEDED | {"SYNC_SCHEDULE": schedule}).sync.schedule
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "*/5 * * * *",
+        "0 */5 * * * * *",
+        "60 * * * * *",
+        "0 60 * * * *",
+        "0 0 24 * * *",
+        "0 0 0 0 * *",
+        "0 0 0 32 * *",
+        "0 0 0 * 13 *",
+        "0 0 0 * * 7",
+        "0 0 17-9 * * *",
+        "0 */0 * * * *",
+        "0 five * * * *",
+        "@hourly",
+    ],
+)
+def test_when_the_schedule_is_not_ncrontab_then_it_is_refused(schedule: str) -> None:
+    """Five fields, fields out of range and words that mean nothing are found before the start."""
+    assert {"SYNC_SCHEDULE"} == set(problems(NEEDED | {"SYNC_SCHEDULE": schedule}))
+
+
+@pytest.mark.parametrize("name", ["PROXY_CALL_SECONDS", "SYNC_CALL_SECONDS"])
+@pytest.mark.parametrize(
+    ("text", "is_good"),
+    [("1", True), ("200", True), ("0.99", False), ("200.1", False), ("nan", False), ("x", False)],
+)
+def test_when_a_deadline_is_out_of_bounds_then_it_is_refused(
+    name: str, text: str, *, is_good: bool
+) -> None:
+    """Both bounds, and what is no number, on either side."""
+    environment = NEEDED | {name: text}
+    found = set() if is_good else {name}
+
+    assert found == (
+        set() if is_good and load_settings(environment) else set(problems(environment))
+    )
+
+
+def test_when_the_example_file_is_filled_in_then_it_is_enough_to_start() -> None:
+    """Five values to fill in, and the rest of the file is right as it stands."""
+    values: dict[str, str] = json.loads(EXAMPLE.read_text("utf-8"))["Values"]
+    to_fill_in = {name for name, value in values.items() if "<" in value}
+    fill = {
+        "AWS_API_BASE_URL": NEEDED["AWS_API_BASE_URL"],
+        "ENTRA_TENANT_ID": TENANT,
+        "API_CLIENT_ID": API,
+        "AZURE_CLIENT_ID": CLIENT,
+        "AZURE_CLIENT_SECRET": "made-up~secret",
+    }
+
+    settings = load_settings(values | fill)
+
+    assert set(fill) == to_fill_in
+    assert ClientSecret(CLIENT, "made-up~secret") == settings.credential
+
+
+def test_when_the_example_file_is_not_filled_in_then_every_gap_is_named() -> None:
+    """Each placeholder that tells can be wrong is refused, so that nobody starts with it."""
+    values: dict[str, str] = json.loads(EXAMPLE.read_text("utf-8"))["Values"]
+
+    assert {"AWS_API_BASE_URL", "ENTRA_TENANT_ID", "API_CLIENT_ID", "AZURE_CLIENT_ID"} <= set(
+        problems(values)
+    )
+
+
+def test_when_the_example_file_names_a_setting_then_it_is_one_of_ours_or_the_platforms() -> None:
+    """The file and the declarations cannot drift apart."""
+    values = json.loads(EXAMPLE.read_text("utf-8"))["Values"]
+
+    unknown = set(values) - {setting.name for setting in SETTINGS}
+
+    assert {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"} == unknown
+
+
+def test_when_a_setting_is_declared_then_it_is_in_the_list() -> None:
+    """A setting that is read but not listed would be in no template and no table."""
+    declared = {value for value in vars(subject).values() if isinstance(value, subject.Setting)}
+
+    assert declared <= set(SETTINGS)
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+
+
+def test_when_the_process_settings_are_loaded_then_they_come_from_its_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one function that reads the environment itself."""
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings(NEEDED) == load_process_settings()
