@@ -2,8 +2,8 @@
 
 A bundle holds the locked requirements, the function's own package, `shared`, and bytecode that the
 runtime takes without looking at the sources. It holds no machine path and no time, so the same
-inputs give the same bytes. As a script it fills a folder for AWS, which is how the recipes in
-`infra/aws/Makefile` use it: `python -m emulator.aws.bundles AuthorizerFunction FOLDER`.
+inputs give the same bytes. As a program it builds for AWS: `make build` and the recipes of
+`sam build` in `infra/aws/Makefile` are `python -m emulator.aws.bundles FUNCTION|all FOLDER`.
 """
 
 import argparse
@@ -38,13 +38,14 @@ _KEPT_RECORDS: Final = re.compile(r"\.dist-info/(METADATA$|licenses/|LICENSE|NOT
 _SERVICE_DATA: Final = ("botocore/data", "boto3/data")
 _CALLED_SERVICES: Final = frozenset({"dynamodb"})
 
-_BOOTSTRAP: Final = """\
+BOOTSTRAP: Final = """\
 #!/bin/sh
 # Hands over to AWS's own runtime client. Who started MiniStack says which Python has it, and where
 # the functions' lines go. /var/task cannot be written to on AWS, so nothing is written here either.
 export PYTHONPATH="$LAMBDA_TASK_ROOT" PYTHONDONTWRITEBYTECODE=1
 exec "$LOCAL_LAMBDA_PYTHON" -m awslambdaric "$_HANDLER" >>"$LOCAL_LAMBDA_LOG" 2>&1
 """
+"""What a bundle for the laptop starts with: the `provided` runtimes run it for each environment."""
 
 
 class BundleError(Exception):
@@ -67,7 +68,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "AuthorizerFunction": Recipe("aws_authorizer", "authorizer.txt"),
     "RecordsFunction": Recipe("aws_backend", "backend.txt"),
     "DiscoveryFunction": Recipe("aws_backend", None),
-    "HealthFunction": Recipe("aws_backend", "backend.txt"),
+    "HealthFunction": Recipe("aws_backend", None),
 }
 """Each function of the template, by its logical ID."""
 
@@ -120,7 +121,7 @@ class BundleBuilder:
                 folder.mkdir()
                 self.fill(recipe, folder, platform)
                 if is_local:
-                    (folder / "bootstrap").write_text(_BOOTSTRAP)
+                    (folder / "bootstrap").write_text(BOOTSTRAP)
                 unfinished = Path(scratch) / "bundle.zip"
                 _zip(folder, unfinished)
                 unfinished.replace(finished)
@@ -255,16 +256,24 @@ def _zip(folder: Path, into: Path) -> None:
 
 
 def main() -> None:
-    """Fill a folder with one function's bundle for AWS."""
+    """Build what AWS gets: one function's folder, or every function's zip file."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("function", choices=sorted(RECIPES))
+    parser.add_argument("function", choices=[*sorted(RECIPES), "all"])
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     root = Path(__file__).parents[2]
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
+    folder: Path = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        builder.fill(RECIPES[arguments.function], arguments.folder, AWS_PLATFORM)
+        builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
+        if arguments.function != "all":
+            builder.fill(RECIPES[arguments.function], folder, AWS_PLATFORM)
+            return
+        for function, recipe in RECIPES.items():
+            bundle = builder.build_zip(recipe, platform=AWS_PLATFORM, is_local=False)
+            zip_file = folder / f"{function}.zip"
+            shutil.copyfile(bundle, zip_file)
+            print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
     except BundleError as error:
         sys.exit(str(error))
 

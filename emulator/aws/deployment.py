@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
@@ -93,26 +93,37 @@ def deploy(  # noqa: PLR0913 - each is a thing of the caller's that it must hand
     """
     aws = LocalAws(endpoint_url)
     template = load_template(template_file)
+    _check_parameters(template, parameters)
     code_uris = _upload(aws, bundles)
     report(f"{len(code_uris)} bundles uploaded")
-    local = overlay_for_local(template, code_uris, authority)
+    local = overlay_for_local(
+        template, code_uris=code_uris, parameters=parameters, authority=authority
+    )
     client = aws.session().client("cloudformation", endpoint_url=endpoint_url, config=aws.config)
     _submit(client, stack_name, json.dumps(local), parameters)
     stack = _wait(client, stack_name, clock, sleep, report)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    api_id, stage = outputs["ApiId"], outputs["StageName"]
-    functions = {
-        logical_id: _physical_id(client, stack_name, logical_id)
-        for logical_id, _properties in functions_in(template)
-    }
-    return Deployment(
+    api_id, stage_name = outputs["ApiId"], outputs["StageName"]
+    deployment = Deployment(
         # The address of AWS's own form needs a name that resolves and a port; this one needs none.
-        api_url=f"{endpoint_url}/_aws/execute-api/{api_id}/{stage}",
+        api_url=f"{endpoint_url}/_aws/execute-api/{api_id}/{stage_name}",
         api_id=api_id,
-        stage=stage,
+        stage=stage_name,
         table_name=outputs["RecordsTableName"],
-        functions=functions,
+        functions={
+            logical_id: _physical_id(client, stack_name, logical_id)
+            for logical_id, _properties in functions_in(template)
+        },
     )
+    if not parameters.get("PublicUrl"):
+        _tell_public_url(aws, deployment)
+    return deployment
+
+
+def _check_parameters(template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    unknown = sorted(parameters.keys() - template["Parameters"].keys())
+    if unknown:
+        raise DeploymentError(f"the template has no parameter {', '.join(unknown)}")
 
 
 def _upload(aws: LocalAws, bundles: Bundles) -> dict[str, str]:
@@ -196,6 +207,20 @@ def _reason(client: "CloudFormationClient", stack_name: str, stack: "StackTypeDe
             resource = f"{event['LogicalResourceId']} ({event['ResourceType']})"
             return f"{resource} could not be made: {reason}"
     return f"the stack ended as {stack['StackStatus']}: {stack.get('StackStatusReason', 'unknown')}"
+
+
+def _tell_public_url(aws: LocalAws, deployment: Deployment) -> None:
+    # On AWS a function learns the API's address from the request. MiniStack's requests do not say
+    # it, and the address is not known before the stack is there.
+    client = aws.session().client("lambda", endpoint_url=aws.endpoint_url, config=aws.config)
+    for name in deployment.functions.values():
+        configuration = client.get_function_configuration(FunctionName=name)
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        if variables.get("PUBLIC_URL", deployment.api_url) != deployment.api_url:
+            variables["PUBLIC_URL"] = deployment.api_url
+            client.update_function_configuration(
+                FunctionName=name, Environment={"Variables": variables}
+            )
 
 
 def _physical_id(client: "CloudFormationClient", stack_name: str, logical_id: str) -> str:

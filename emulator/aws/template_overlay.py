@@ -11,26 +11,31 @@ MiniStack would run `python3.13` inside its own interpreter, where a dependency 
 the bundle goes unnoticed.
 """
 
-_FUNCTION: Final = "AWS::Serverless::Function"
-
 
 def functions_in(template: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The template's functions: logical ID and properties."""
     for logical_id, resource in template["Resources"].items():
-        if resource["Type"] == _FUNCTION:
+        if resource["Type"] == "AWS::Serverless::Function":
             yield logical_id, resource["Properties"]
 
 
 def overlay_for_local(
-    template: Mapping[str, Any], code_uris: Mapping[str, str], authority: str
+    template: Mapping[str, Any],
+    *,
+    code_uris: Mapping[str, str],
+    parameters: Mapping[str, str],
+    authority: str,
 ) -> dict[str, Any]:
     """A copy of the template that the local AWS can run.
 
     Each function's code comes from its `code_uris` entry, as `sam package` would write it; the
-    runtime is `LOCAL_RUNTIME`; and the functions that know the tenant are told of the local Entra
-    emulator, `authority`. Nothing else changes.
+    runtime is `LOCAL_RUNTIME`; the functions that know the tenant are told of the local Entra
+    emulator, `authority`; and each of the `parameters` has its value for a default, because
+    MiniStack shows the SAM transform the defaults alone. Nothing else changes.
     """
     local = deepcopy(dict(template))
+    for name, value in parameters.items():
+        local["Parameters"][name]["Default"] = value
     defaults = local.get("Globals", {}).get("Function", {})
     if "Runtime" in defaults:
         defaults["Runtime"] = LOCAL_RUNTIME

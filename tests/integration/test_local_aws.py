@@ -1,0 +1,270 @@
+"""The local AWS as a process and as a deployment target: what users meet when things go wrong."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from emulator.aws.bundles import RECIPES, build_local_bundles
+from emulator.aws.deployment import DeploymentError, deploy
+from emulator.aws.ministack import Ministack, MinistackError, MinistackPrograms
+from shared.clock import SystemClock
+from tests.support.local_aws import (
+    PARAMETERS,
+    ROOT,
+    TEMPLATE,
+    DeployProbes,
+    ProbedStack,
+    build_probe_bundles,
+)
+
+pytestmark = pytest.mark.stack
+
+PROGRAMS = MinistackPrograms.under(ROOT / ".tools")
+
+START_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from emulator.aws.ministack import Ministack, MinistackPrograms
+from shared.clock import SystemClock
+
+programs = MinistackPrograms.under(Path(sys.argv[1]))
+running = Ministack.start(programs, Path(sys.argv[2]), clock=SystemClock(), sleep=time.sleep)
+print(running.port, flush=True)
+time.sleep(60)
+"""
+
+
+def start(folder: Path, port: int | None = None) -> Ministack:
+    """A MiniStack of the test's own."""
+    return Ministack.start(PROGRAMS, folder, clock=SystemClock(), sleep=time.sleep, port=port)
+
+
+def is_listening(port: int) -> bool:
+    """Whether anything takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def becomes_true(condition: Callable[[], bool], within_seconds: float = 10.0) -> bool:
+    """Whether the condition comes true in time."""
+    give_up_at = SystemClock().monotonic() + within_seconds
+    while not condition():
+        if SystemClock().monotonic() > give_up_at:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+def test_when_the_port_is_taken_then_the_error_names_it(tmp_path: Path) -> None:
+    """Nothing is started beside the program that has the port."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        with pytest.raises(MinistackError, match=f"port {port} on 127.0.0.1 is taken; stop"):
+            start(tmp_path, port)
+
+
+def test_when_a_port_is_chosen_then_it_listens_there_until_stopped(tmp_path: Path) -> None:
+    """The caller can fix the port, and gets it back."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+    running = start(tmp_path, port)
+    was_listening = is_listening(port)
+    running.stop()
+    running.stop()
+
+    assert f"http://127.0.0.1:{port}" == running.endpoint_url
+    assert was_listening
+    assert not is_listening(port)
+
+
+def test_when_it_cannot_run_then_the_error_names_the_log(tmp_path: Path) -> None:
+    """An interpreter without MiniStack ends at once, and its words are in the log."""
+    without_ministack = MinistackPrograms(PROGRAMS.lambda_python, PROGRAMS.lambda_python)
+
+    with pytest.raises(MinistackError, match=r"ended while starting; see .*ministack\.log"):
+        Ministack.start(without_ministack, tmp_path, clock=SystemClock(), sleep=time.sleep)
+
+    assert "No module named 'ministack'" in (tmp_path / "ministack.log").read_text()
+
+
+def test_when_the_parent_is_killed_then_it_ends_by_itself(tmp_path: Path) -> None:
+    """Even SIGKILL leaves no MiniStack behind."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START_AND_WAIT, ROOT / ".tools", tmp_path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        port = int(parent.stdout.readline())
+    was_listening = is_listening(port)
+
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+
+    assert was_listening
+    assert becomes_true(lambda: not is_listening(port))
+
+
+def listening_addresses(process_id: int) -> set[str]:
+    """The process's own listening sockets, as Linux writes them: address and port in hex."""
+    process = Path(f"/proc/{process_id}")
+    sockets = {
+        str(descriptor.readlink()).removeprefix("socket:[").rstrip("]")
+        for descriptor in (process / "fd").iterdir()
+    }
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in (process / "net" / table).read_text().splitlines()[1:]
+    ]
+    listening = "0A"
+    return {row[1] for row in rows if row[3] == listening and row[9] in sockets}
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads Linux's socket tables")
+def test_when_it_runs_then_it_listens_on_loopback_alone(probed_stack: ProbedStack) -> None:
+    """No other machine can reach the gateway, the functions' runtime API or a helper service."""
+    probed_stack.call("/health")
+
+    addresses = listening_addresses(probed_stack.ministack._process.pid)
+
+    assert f"0100007F:{probed_stack.ministack.port:04X}" in addresses
+    assert {"0100007F"} == {address.partition(":")[0] for address in addresses}
+
+
+# --- the deployment -----------------------------------------------------------------------------
+
+
+def deploy_template(ministack: Ministack, template: Path, folder: Path, name: str) -> None:
+    """The template with probes for functions."""
+    deploy(
+        ministack.endpoint_url,
+        template,
+        build_probe_bundles(folder),
+        PARAMETERS,
+        "http://127.0.0.1:9",
+        clock=SystemClock(),
+        sleep=time.sleep,
+        stack_name=name,
+    )
+
+
+def test_when_a_parameter_is_out_of_bounds_then_the_error_names_it(
+    deploy_probes: DeployProbes,
+) -> None:
+    """The template's own bounds hold here as in AWS."""
+    with pytest.raises(DeploymentError, match="'EntraCloud' value 'mars' is not in AllowedValues"):
+        deploy_probes("refused", EntraCloud="mars")
+
+
+def test_when_a_parameter_is_unknown_then_the_error_names_it(deploy_probes: DeployProbes) -> None:
+    """A misspelt parameter is not silently ignored."""
+    with pytest.raises(DeploymentError, match=r"the template has no parameter EntraTenant$"):
+        deploy_probes("misspelt", EntraTenant="x")
+
+
+def test_when_a_resource_fails_then_the_error_names_it_and_why(
+    ministack: Ministack, tmp_path: Path
+) -> None:
+    """Out of a stack's many events comes the one that made it fail."""
+    broken = tmp_path / "template.yaml"
+    broken.write_text(
+        TEMPLATE.read_text().replace(
+            "\nOutputs:",
+            "\n  Broken:\n    Type: AWS::ApiGateway::GatewayResponse\n"
+            "    Properties: {RestApiId: !Ref Api, ResponseType: NO_SUCH_TYPE}\n\nOutputs:",
+        )
+    )
+
+    with pytest.raises(
+        DeploymentError, match=r"^Broken \(AWS::ApiGateway::GatewayResponse\) .*NO_SUCH_TYPE"
+    ):
+        deploy_template(ministack, broken, tmp_path, "broken")
+
+
+def test_when_deployed_again_then_the_same_stack_is_brought_up_to_date(
+    deploy_probes: DeployProbes,
+) -> None:
+    """Nothing changed: same API, same table. A parameter changed: the table stays."""
+    first = deploy_probes("again").deployment
+    same = deploy_probes("again").deployment
+    changed = deploy_probes("again", AuthorizerResultTtlInSeconds="7").deployment
+
+    assert first == same
+    assert first.table_name == changed.table_name
+
+
+def test_when_deployed_then_the_functions_and_their_log_can_be_reached(
+    probed_stack: ProbedStack,
+) -> None:
+    """The URL has the stage for its last segment; every function has its name; lines are kept."""
+    token = probed_stack.token("allow")
+    probed_stack.call(token=token)
+
+    deployment = probed_stack.deployment
+    assert deployment.stage == urlsplit(deployment.api_url).path.rpartition("/")[2]
+    assert set(RECIPES) == set(deployment.functions)
+    assert token in probed_stack.ministack.lambda_log_file.read_text()
+
+
+def test_when_deployed_then_the_functions_know_the_local_address(
+    deploy_probes: DeployProbes,
+) -> None:
+    """The public metadata must name the API as callers reach it, also after an update."""
+    first = deploy_probes("addressed")
+    again = deploy_probes("addressed", AuthorizerResultTtlInSeconds="7")
+
+    answer = again.call("/.well-known/oauth-protected-resource")
+
+    assert first.deployment.api_url != again.deployment.api_url
+    assert again.deployment.api_url == answer.document["public_url"]
+
+
+# --- the bundles --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "modules"),
+    [
+        (
+            "AuthorizerFunction",
+            "jwt, jwt.algorithms, cryptography.hazmat.primitives.asymmetric.rsa",
+        ),
+        ("RecordsFunction", "boto3; boto3.client('dynamodb', region_name='eu-west-1')"),
+    ],
+)
+def test_when_a_bundle_is_trimmed_then_its_libraries_still_load(
+    tmp_path: Path, function: str, modules: str
+) -> None:
+    """In an interpreter that has nothing but the bundle, as in Lambda."""
+    bundle = build_local_bundles(ROOT)[function]
+    unpacked = tmp_path / "task"
+    subprocess.run([sys.executable, "-m", "zipfile", "--extract", bundle, unpacked], check=True)
+
+    loaded = subprocess.run(
+        [
+            PROGRAMS.lambda_python,
+            "-I",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(unpacked)!r}); import {modules}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "") == (loaded.returncode, loaded.stderr)

@@ -1,0 +1,1 @@
+"""Functions that stand behind the real template while a test looks at the gateway alone."""
