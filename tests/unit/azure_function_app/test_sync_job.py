@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from azure_function_app.checkpoint_store import BEGINNING, SyncReport, SyncStatus
 from azure_function_app.errors import (
-    BackendContractError,
     BackendRejected,
     BackendUnavailable,
     StoreUnavailable,
@@ -392,19 +391,6 @@ async def test_when_the_feed_was_refused_otherwise_then_the_run_fails(
 
     with pytest.raises(BackendRejected):
         await sync_job(feed, store, clock).run()
-
-
-async def test_when_a_page_names_itself_as_the_next_one_then_the_run_fails(
-    store: SqliteStore, clock: FakeClock
-) -> None:
-    """A feed that goes in a circle is an error, not an endless run."""
-
-    class Circle:
-        async def changes(self, cursor: str, **_: object) -> ChangePage:
-            return ChangePage((), next_cursor=cursor, has_more=True)
-
-    with pytest.raises(BackendContractError):
-        await sync_job(Circle(), store, clock).run()
 
 
 async def test_when_an_item_is_no_valid_record_then_it_is_set_aside_and_the_rest_goes_on(

@@ -1,0 +1,26 @@
+"""The one FunctionApp: every function of this project."""
+
+import azure.functions as func
+
+from azure_function_app.bootstrap import (
+    ServicesPerLoop,
+    build_services_per_loop,
+    configure_logging,
+)
+from azure_function_app.health import build_health
+from azure_function_app.http_proxy import build_http_proxy
+from azure_function_app.sync_timer import build_sync_timer
+
+
+def build_app(services: ServicesPerLoop) -> func.FunctionApp:
+    """A function app whose functions use these services."""
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    app.register_functions(build_sync_timer(services))
+    app.register_functions(build_http_proxy(services))
+    app.register_functions(build_health(services))
+    return app
+
+
+configure_logging()
+services = build_services_per_loop()
+app = build_app(services)

@@ -1,0 +1,164 @@
+"""Builds everything, once for each event loop: settings, client, store, jobs."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from azure_function_app import __version__, settings
+from azure_function_app.aws_api import build_aws_api
+from azure_function_app.credentials import build_credential
+from azure_function_app.health_report import Health
+from azure_function_app.proxy import Proxy
+from azure_function_app.settings import Settings
+from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.sync_job import SyncJob
+from azure_function_app.table_store import TableStore, build_table_store
+from shared.clock import Clock, SystemClock
+from shared.log import JsonLines, log_event
+from shared.routes import ROUTES
+from shared.settings_reader import SettingsError
+
+_logger = logging.getLogger(__name__)
+
+_CREDENTIAL_KINDS: Final = {
+    settings.ManagedIdentity: settings.CredentialKind.MANAGED_IDENTITY,
+    settings.ClientSecret: settings.CredentialKind.CLIENT_SECRET,
+    settings.ClientCertificate: settings.CredentialKind.CLIENT_CERTIFICATE,
+    settings.WorkloadIdentity: settings.CredentialKind.WORKLOAD_IDENTITY,
+    settings.ManagedIdentityFederation: settings.CredentialKind.MANAGED_IDENTITY_FEDERATION,
+    settings.AzureCli: settings.CredentialKind.AZURE_CLI,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the entries call. Belongs to one event loop."""
+
+    sync_job: SyncJob
+    proxy: Proxy
+    health: Health
+
+
+class ServicesPerLoop:
+    """Builds the services when an event loop first needs them, and closes them when it ends.
+
+    A connection belongs to the event loop that opened it. Functions has one loop a process, tests
+    and local hosts have many.
+    """
+
+    def __init__(self, load_settings: Callable[[], Settings], clock: Clock) -> None:
+        """Load the settings now, so that what is wrong with them is in the log from the start."""
+        self._clock = clock
+        self._settings: Settings | SettingsError
+        try:
+            self._settings = load_settings()
+        except SettingsError as error:
+            self._settings = error
+            _log_settings_problems(error)
+        self._by_loop: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[Services, AsyncGenerator[Services]]
+        ] = WeakKeyDictionary()
+
+    async def get(self) -> Services:
+        """The services of the running event loop.
+
+        Raises:
+            SettingsError: the settings are not valid; nothing was built.
+
+        """
+        if isinstance(self._settings, SettingsError):
+            _log_settings_problems(self._settings)
+            raise self._settings
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            # The loop itself ends the generator: `shutdown_asyncgens`, which `asyncio.run` calls.
+            lifetime = _lifetime(self._settings, self._clock)
+            self._by_loop[loop] = (await anext(lifetime), lifetime)
+        return self._by_loop[loop][0]
+
+    async def aclose(self) -> None:
+        """Close the services of the running event loop, where the loop's end comes too late."""
+        if entry := self._by_loop.pop(asyncio.get_running_loop(), None):
+            await entry[1].aclose()
+
+
+async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services]:
+    async with AsyncExitStack() as closing:
+        # No await before the yield: two first callers must not build everything twice.
+        yield _build_services(settings, clock, closing)
+
+
+def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
+    api = build_aws_api(config, clock)
+    closing.push_async_callback(api.aclose)
+    store = _build_store(config)
+    closing.push_async_callback(store.aclose)
+    return Services(
+        sync_job=SyncJob(
+            source=api,
+            sink=store,
+            checkpoints=store,
+            clock=clock,
+            new_run_id=lambda: str(uuid4()),
+            page_size=config.sync.page_size,
+            run_seconds=config.sync.run_deadline,
+            page_seconds=config.calls.sync_call_deadline,
+        ),
+        proxy=Proxy(
+            backend=api,
+            routes=ROUTES,
+            clock=clock,
+            call_seconds=config.calls.proxy_deadline,
+            random_hex=secrets.token_hex,
+        ),
+        health=Health(
+            version=__version__,
+            credential=_CREDENTIAL_KINDS[type(config.credential)],
+            record_store=_store_kind(config),
+            checkpoints=store,
+            clock=clock,
+        ),
+    )
+
+
+def _build_store(config: Settings) -> SqliteStore | TableStore:
+    if isinstance(config.store, settings.SqliteStore):
+        return SqliteStore(Path(config.store.path))
+    return build_table_store(config.store.endpoint, partial(build_credential, config))
+
+
+def _store_kind(config: Settings) -> settings.RecordStoreKind:
+    if isinstance(config.store, settings.SqliteStore):
+        return settings.RecordStoreKind.SQLITE
+    return settings.RecordStoreKind.TABLE
+
+
+def _log_settings_problems(error: SettingsError) -> None:
+    log_event(
+        _logger,
+        logging.ERROR,
+        error.code,
+        problems={problem.name: problem.message for problem in error.problems},
+    )
+
+
+def configure_logging() -> None:
+    """Make the host's log handlers write every line as JSON, with tokens taken out."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonLines())
+    logging.getLogger("azure_function_app").setLevel(logging.INFO)
+    for library in ("aiohttp", "azure", "httpx", "msal", "urllib3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def build_services_per_loop() -> ServicesPerLoop:
+    """The services of this process, from its environment."""
+    return ServicesPerLoop(settings.load_process_settings, SystemClock())

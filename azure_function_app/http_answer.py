@@ -1,0 +1,76 @@
+"""An HTTP answer as a value, and the way it must be put so that the Functions worker keeps it."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime, parsedate_to_datetime
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+import azure.functions as func
+
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+_CARRIED_ATTRIBUTES: Final = frozenset(
+    {"domain", "expires", "httponly", "max-age", "path", "samesite", "secure"}
+)
+"""What a cookie can have on its way from the worker to the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a caller gets."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Set-Cookie may stand in it more than once, nothing else: of others the worker keeps one."""
+    body: bytes
+
+
+def to_http_response(answer: HttpAnswer) -> func.HttpResponse:
+    """The answer as the Functions worker takes it."""
+    media_type = next(
+        (value for name, value in answer.headers if name.lower() == "content-type"),
+        # The worker adds text/plain where nothing is said, which would be a guess.
+        "application/octet-stream",
+    )
+    response = func.HttpResponse(answer.body, status_code=int(answer.status), mimetype=media_type)
+    for name, value in answer.headers:
+        if name.lower() != "set-cookie":
+            response.headers.set(name, value)
+        elif (cookie := portable_cookie(value)) is None:
+            log_event(_logger, logging.WARNING, "cookie_lost", name=value.partition("=")[0])
+        else:
+            response.headers.add(name, cookie)
+    return response
+
+
+def portable_cookie(set_cookie: str) -> str | None:
+    """The Set-Cookie value in the form that the worker carries; None if it has none.
+
+    The worker parses cookies with `http.cookies`, which drops a cookie altogether for an attribute
+    that it does not know, and fails the whole answer for a date that is not an IMF-fixdate.
+    """
+    pair, *attributes = (part.strip() for part in set_cookie.split(";"))
+    kept = [pair]
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        if name.strip().lower() not in _CARRIED_ATTRIBUTES:
+            continue
+        if name.strip().lower() == "expires":
+            try:
+                moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
+            except ValueError:
+                return None
+            kept.append(f"Expires={format_datetime(moment, usegmt=True)}")
+        else:
+            kept.append(attribute)
+    cookie = "; ".join(kept)
+    try:
+        morsels = SimpleCookie(cookie)
+    except CookieError:
+        return None
+    # Anything but the one cookie of that name means that it would not arrive as it was meant.
+    return cookie if [pair.partition("=")[0].strip()] == list(morsels) else None
