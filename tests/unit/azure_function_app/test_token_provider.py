@@ -242,7 +242,7 @@ async def test_when_the_issuer_recovers_then_the_next_caller_gets_a_token() -> N
 
 
 async def test_when_the_issuer_hangs_then_callers_wait_for_the_limit_and_no_longer() -> None:
-    """They get a typed error; the request goes on, and a late token still serves the next caller."""
+    """They get a typed error; the request goes on, and a late token serves the next caller."""
     clock = FakeClock()
     go_on = threading.Event()
     issuer = Issuer(clock)
