@@ -4,27 +4,22 @@ Nothing here is prepared: every figure is read from the place where it must show
 not as promised ends up in `problems`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 import httpx
 
-from azure_function_app.checkpoint_store import SyncReport, SyncStatus
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.checkpoint_store import SyncReport
 from bridge_cli.authorizer_log import AuthorizerLog
 from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES
 from bridge_cli.sink_view import SinkView
+from bridge_cli.sync_run import opened_store, sync_to_end
 from emulator.stack import LocalStack, Reporter
 from shared.clock import Clock
 
 _SAMPLE: Final = "/v1/records/EGLL"
-_RUN_SECONDS: Final = 240.0
-_POLL_SECONDS: Final = 0.1
 _OK: Final = frozenset({200, 201, 204})
 
 
@@ -70,11 +65,11 @@ async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoR
     """
     report = DemoReport(records_source=stack.records_imported)
     sink = SinkView(stack.sqlite_path)
-    async with LocalClient.to(stack) as client, _store(stack) as store:
+    async with LocalClient.to(stack) as client, opened_store(stack.sqlite_path) as store:
 
         async def sync(text: str) -> SyncReport:
             reporter.step(text)
-            return await _sync(client, store, clock, lambda: _show(reporter, sink, report))
+            return await sync_to_end(client, store, clock, lambda: _show(reporter, sink, report))
 
         first = await sync("Syncing every record: DynamoDB to gateway to Function App to SQLite")
         report.records_synced = sink.count()
@@ -114,51 +109,20 @@ async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoR
     return report
 
 
-class SyncFailedError(Exception):
-    """The sync job failed or did not end; the message says how to find out why."""
-
-    code = "sync_failed"
-
-
-async def _sync(
-    client: LocalClient, store: SqliteStore, clock: Clock, watch: Callable[[], None]
-) -> SyncReport:
-    """Run the sync job to the end of the feed, and give the report of its last run."""
-    give_up_at = clock.monotonic() + _RUN_SECONDS
-    known = await store.load_report()
-    await client.start_sync()
-    while True:
-        if clock.monotonic() >= give_up_at:
-            raise SyncFailedError(f"the sync job was not over after {_RUN_SECONDS:.0f} seconds")
-        await asyncio.sleep(_POLL_SECONDS)
-        watch()
-        report = await store.load_report()
-        if report is None or report == known:
-            continue
-        if report.status is SyncStatus.COMPLETE:
-            return report
-        if report.status is SyncStatus.FAILED:
-            raise SyncFailedError(f"the sync job failed: {report.error_code}")
-        known = report
-        await client.start_sync()
-
-
 async def _change_records(client: LocalClient, report: DemoReport) -> int:
     """Change one record, add one and delete one, as an application that may write."""
     token = await client.token_for(client.stack.tenant.editor)
     airport = (await client.call_api("GET", _SAMPLE, token=token)).json()
-    changes: tuple[Callable[[], Awaitable[httpx.Response]], ...] = (
-        lambda: client.call_api(
-            "PUT", _SAMPLE, token=token, json=airport["data"] | {"name": "Heathrow, renamed"}
-        ),
-        lambda: client.call_api(
-            "PUT", "/v1/records/DEMO", token=token, json={"icao": "DEMO", "name": "New"}
-        ),
-        lambda: client.call_api("DELETE", "/v1/records/LFPO", token=token),
+    renamed = airport["data"] | {"name": "Heathrow, renamed"}
+    added = {"icao": "DEMO", "name": "Added by the demo"}
+    changes = (
+        client.call_api("PUT", _SAMPLE, token=token, json=renamed),
+        client.call_api("PUT", "/v1/records/DEMO", token=token, json=added),
+        client.call_api("DELETE", "/v1/records/LFPO", token=token),
     )
     made = 0
     for change in changes:
-        response = await change()
+        response = await change
         made += response.status_code in _OK
         report.expect(
             response.status_code in _OK,
@@ -168,7 +132,7 @@ async def _change_records(client: LocalClient, report: DemoReport) -> int:
 
 
 async def _call_proxy(client: LocalClient, report: DemoReport) -> int:
-    response = await client.call_proxy(_SAMPLE)
+    response = await client.call_function("GET", f"/aws{_SAMPLE}")
     report.expect(
         response.status_code == httpx.codes.OK and response.json()["id"] == "EGLL",
         f"the proxied call was answered with {response.status_code}",
@@ -210,15 +174,6 @@ async def _refusals(stack: LocalStack, client: LocalClient, report: DemoReport) 
             f"{case.expected_status}",
         )
     return refusals
-
-
-@asynccontextmanager
-async def _store(stack: LocalStack) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(stack.sqlite_path)
-    try:
-        yield store
-    finally:
-        await store.aclose()
 
 
 def _show(reporter: Reporter, sink: SinkView, report: DemoReport) -> None:

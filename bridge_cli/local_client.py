@@ -24,14 +24,19 @@ class LocalClient:
     """An HTTP client that knows where the parts of the stack are."""
 
     stack: LocalStack
+    function_url: str
+    """The Function App's origin."""
     _http: httpx.AsyncClient
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, stack: LocalStack) -> AsyncIterator[Self]:
-        """A client that stands until the block ends; the machine's proxy settings are ignored."""
+    async def to(cls, stack: LocalStack, function_url: str | None = None) -> AsyncIterator[Self]:
+        """A client that stands until the block ends; the machine's proxy settings are ignored.
+
+        It calls the stack's own Function App, unless another one's URL is given.
+        """
         async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
-            yield cls(stack, http)
+            yield cls(stack, function_url or stack.functions.url, http)
 
     async def token_for(self, application: Application) -> str:
         """A fresh token for the API, by client secret from the token endpoint.
@@ -72,9 +77,18 @@ class LocalClient:
             method, f"{self.stack.api_url}{path}", json=json, headers=sent
         )
 
-    async def call_proxy(self, path: str) -> httpx.Response:
-        """The API's answer to a GET, through the Function App's proxy."""
-        return await self._http.get(f"{self.stack.functions.url}/api/aws{path}")
+    async def call_function(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The Function App's answer; the path stands below its route prefix."""
+        return await self._http.request(
+            method, f"{self.function_url}/api{path}", content=content, headers=headers
+        )
 
     async def start_sync(self) -> None:
         """Start the sync timer's function now, as `POST /admin/functions/...` does on any host.
@@ -84,7 +98,7 @@ class LocalClient:
 
         """
         response = await self._http.post(
-            f"{self.stack.functions.url}/admin/functions/sync_timer", json={"input": ""}
+            f"{self.function_url}/admin/functions/sync_timer", json={"input": ""}
         )
         if response.status_code != httpx.codes.ACCEPTED:
             raise LocalCallError(

@@ -11,10 +11,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from bridge_cli.demo import SyncFailedError, run_demo
+from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.local_client import LocalCallError
 from bridge_cli.progress import progress_on
+from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.up_page import print_up_page
 from emulator.aws.bundles import BundleError
 from emulator.aws.deployment import DeploymentError

@@ -67,6 +67,7 @@ class StackOptions:
 class LocalStack:
     """The running stack, and everything that its user may want to reach."""
 
+    checkout: Path
     folder: Path
     tenant: LocalTenant
     entra: LocalEntra
@@ -91,6 +92,27 @@ class LocalStack:
     def log_folder(self) -> Path:
         """Where every part writes its lines."""
         return self.folder / "logs"
+
+    @asynccontextmanager
+    async def another_function_app(
+        self, name: str, settings: Mapping[str, str]
+    ) -> AsyncIterator[FunctionsHostProcess]:
+        """A second Function App on a free port, with these settings in place of the first one's.
+
+        It keeps records of its own, and logs to `<name>.log`.
+
+        Raises:
+            FunctionsHostError: it did not start.
+
+        """
+        own = {"SQLITE_PATH": str(self.folder / f"{name}.sqlite3")}
+        functions = await _start_function_app(
+            self.checkout, {**self.function_settings, **own, **settings}, self.log_folder, name
+        )
+        try:
+            yield functions
+        finally:
+            await asyncio.to_thread(functions.stop)
 
 
 @asynccontextmanager
@@ -153,16 +175,17 @@ async def start_stack(
             )
             reporter.step("Starting the Function App")
             settings = _function_settings(options, folder, tenant, entra, deployment)
-            functions = await start_functions_host(
+            functions = await _start_function_app(
                 options.checkout,
-                python=options.checkout / ".tools" / "function-app" / "bin" / "python",
+                settings,
+                logs,
+                "function-app",
                 port=options.functions_port,
-                environment=settings,
-                log_file=logs / "function-app.log",
                 kind=options.functions_host,
             )
             try:
                 yield LocalStack(
+                    checkout=options.checkout,
                     folder=folder,
                     tenant=tenant,
                     entra=entra,
@@ -176,6 +199,25 @@ async def start_stack(
                 await asyncio.to_thread(functions.stop)
         finally:
             await asyncio.to_thread(ministack.stop)
+
+
+async def _start_function_app(
+    checkout: Path,
+    settings: Mapping[str, str],
+    logs: Path,
+    name: str,
+    *,
+    port: int = 0,
+    kind: HostKind = "emulated",
+) -> FunctionsHostProcess:
+    return await start_functions_host(
+        checkout,
+        python=checkout / ".tools" / "function-app" / "bin" / "python",
+        port=port,
+        environment=settings,
+        log_file=logs / f"{name}.log",
+        kind=kind,
+    )
 
 
 def _template_parameters(tenant: LocalTenant, options: StackOptions) -> dict[str, str]:

@@ -24,7 +24,7 @@ class Setting[T]:
     default: str | None = None
     """The text used where the setting is absent or empty; None makes it required."""
     is_secret: bool = False
-    """Whether its value may never appear in a message."""
+    """Whether its value belongs into a secret store, if it is set at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class SettingsReader:
         try:
             return setting.parse(text)
         except ValueError:
-            shown = "its value" if setting.is_secret else repr(text)
-            self.reject(setting, f"{shown} is not valid; expected {setting.expects}")
+            # The value is not shown: what is wrong with it may be that it is a secret's.
+            self.reject(setting, f"is not valid; expected {setting.expects}")
             return cast("T", None)
 
     def is_set(self, setting: Setting[object]) -> bool:
