@@ -1,0 +1,461 @@
+"""The SAM template against the code that it deploys, and against rules that no linter knows."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aws_authorizer import settings as authorizer_settings
+from aws_backend import settings as backend_settings
+from aws_backend import table_layout
+from emulator.aws.bundles import AWS_PLATFORM, RECIPES
+from emulator.aws.template import load_template
+from emulator.aws.template_overlay import functions_in
+from shared.entra import CLOUDS
+from shared.routes import PROTECTED_ROUTES, ROUTES
+from shared.settings_reader import Setting
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "infra" / "aws" / "template.yaml"
+TEMPLATE = load_template(FILE)
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+API: dict[str, Any] = RESOURCES["Api"]["Properties"]
+AUTHORIZER: dict[str, Any] = API["Auth"]["Authorizers"]["EntraToken"]
+FUNCTIONS: dict[str, dict[str, Any]] = dict(functions_in(TEMPLATE))
+
+SETTINGS: dict[str, tuple[Setting[object], ...]] = {
+    "AuthorizerFunction": authorizer_settings.SETTINGS,
+    "RecordsFunction": backend_settings.RECORDS_SETTINGS,
+    "DiscoveryFunction": backend_settings.DISCOVERY_SETTINGS,
+    "HealthFunction": (),
+}
+
+JWS = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+
+
+def resources_of(kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of every resource of a kind."""
+    return {
+        name: resource["Properties"]
+        for name, resource in RESOURCES.items()
+        if resource["Type"] == kind
+    }
+
+
+def events() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every route of the template: the function behind it, and its properties."""
+    for name, function in FUNCTIONS.items():
+        for event in function.get("Events", {}).values():
+            yield name, event["Properties"]
+
+
+def variables(function: str) -> dict[str, Any]:
+    """The environment that the template gives a function."""
+    given: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
+    return given
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """The value and everything inside it."""
+    yield value
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inside:
+        yield from walk(each)
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def test_when_cfn_lint_reads_the_template_then_it_finds_nothing() -> None:
+    """The published schemas of every resource, and cfn-lint's own rules."""
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), FILE],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "") == (linted.returncode, linted.stdout)
+
+
+def test_when_cloudformation_reads_the_template_then_it_meets_no_alias() -> None:
+    """CloudFormation takes no YAML aliases, though SAM's own tools do."""
+    tokens = yaml.scan(FILE.read_text("utf-8"))
+
+    assert not [token for token in tokens if isinstance(token, yaml.AliasToken | yaml.AnchorToken)]
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+def test_when_routes_are_listed_then_template_and_code_agree() -> None:
+    """The template serves exactly the routes that the authorizer and the backend know."""
+    in_template = {(event["Method"], event["Path"]) for _function, event in events()}
+
+    assert {(route.method, route.path) for route in ROUTES} == in_template
+
+
+def test_when_a_route_is_protected_then_the_authorizer_stands_in_front() -> None:
+    """Only the public routes opt out of the API's default authorizer, and nothing else does."""
+    unguarded = {
+        (event["Method"], event["Path"]) for _function, event in events() if "Auth" in event
+    }
+    public = {(route.method, route.path) for route in set(ROUTES) - set(PROTECTED_ROUTES)}
+
+    assert "EntraToken" == API["Auth"]["DefaultAuthorizer"]
+    assert public == unguarded
+    assert [{"Authorizer": "NONE"}] * len(public) == [
+        event["Auth"] for _function, event in events() if "Auth" in event
+    ]
+
+
+def test_when_a_route_is_declared_then_it_names_one_method_on_one_path() -> None:
+    """A method ANY or a greedy path would serve what nobody has thought of."""
+    for _function, event in events():
+        assert event["Method"] in {"GET", "PUT", "POST", "DELETE", "PATCH"}
+        assert "+}" not in event["Path"]
+        assert {"Ref": "Api"} == event["RestApiId"]
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+def test_when_functions_are_listed_then_each_has_a_bundle_recipe() -> None:
+    """A function without a recipe could not be built, a recipe without a function is dead."""
+    assert set(RECIPES) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_handler_is_named_then_its_bundle_has_it(function: str) -> None:
+    """The handler is a function, in the package that the recipe ships."""
+    module, _, name = FUNCTIONS[function]["Handler"].rpartition(".")
+
+    assert RECIPES[function].package == module.partition(".")[0]
+    # Read, not imported: an entry sets up its process's logging.
+    source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text("utf-8")
+    defined = [each.name for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)]
+    assert name in defined
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_function_reads_a_setting_then_the_template_gives_it(function: str) -> None:
+    """Every required setting is there, none that the function would not read, no local one."""
+    known = {setting.name for setting in SETTINGS[function]}
+    required = {setting.name for setting in SETTINGS[function] if setting.default is None}
+    given = set(variables(function))
+
+    assert required <= given
+    assert given <= known
+    assert "ENTRA_AUTHORITY" not in given
+
+
+def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is_valid() -> None:
+    """Defaults and allowed values of the template pass the code's own reading of them."""
+    checked = 0
+    for function, settings in SETTINGS.items():
+        for setting in settings:
+            reference = variables(function).get(setting.name, {}).get("Ref", "")
+            parameter = TEMPLATE["Parameters"].get(reference, {})
+            texts = [*parameter.get("AllowedValues", []), parameter.get("Default", "")]
+            for text in filter(None, texts):
+                setting.parse(text)
+                checked += 1
+
+    assert checked > 0
+    assert set(CLOUDS) == set(TEMPLATE["Parameters"]["EntraCloud"]["AllowedValues"])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "accepted", "refused"),
+    [
+        ("EntraTenantId", "11111111-1111-4111-8111-11111111111a", "contoso.com"),
+        ("ApiAppIdUri", "api://11111111-1111-4111-8111-111111111111", "api://"),
+        (
+            "AllowedClientIds",
+            "11111111-1111-4111-8111-111111111111, 22222222-2222-4222-8222-222222222222",
+            "11111111-1111-4111-8111-111111111111,",
+        ),
+        ("PublicUrl", "https://api.example.com/prod", "https://api.example.com/prod/"),
+        ("PublicUrl", "http://127.0.0.1:4566/_aws/execute-api/abc/prod", "http://example.com"),
+        ("PublicUrl", "", "api.example.com"),
+    ],
+)
+def test_when_a_parameter_is_given_then_its_pattern_tells_right_from_wrong(
+    parameter: str, accepted: str, refused: str
+) -> None:
+    """A wrong value is refused before anything is deployed; the pattern is matched as a whole."""
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+
+    assert re.fullmatch(pattern, accepted)
+    assert not re.fullmatch(pattern, refused)
+
+
+def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() -> None:
+    """Python version and processor of the template are those that the bundles are made for."""
+    version = (ROOT / ".python-version").read_text().strip()
+    defaults = TEMPLATE["Globals"]["Function"]
+
+    assert f"python{version}" == defaults["Runtime"]
+    assert ["arm64"] == defaults["Architectures"]
+    assert AWS_PLATFORM.startswith("aarch64-")
+    assert not [
+        name for name, each in FUNCTIONS.items() if {"Runtime", "Architectures"} & each.keys()
+    ]
+
+
+def test_when_the_key_set_is_slow_then_the_authorizer_answers_before_its_timeout() -> None:
+    """The deadline of a fetch leaves the function time to refuse in order."""
+    timeout = TEMPLATE["Globals"]["Function"]["Timeout"]
+
+    assert float(authorizer_settings.KEY_SET_FETCH_SECONDS.default or "") * 2 <= timeout
+
+
+# --- the authorizer, hardened -------------------------------------------------------------------
+
+
+def test_when_a_result_is_cached_then_the_token_is_its_whole_key() -> None:
+    """An identity source that is not the token would hand one caller's policy to another."""
+    assert ["EntraToken"] == list(API["Auth"]["Authorizers"])
+    assert "TOKEN" == AUTHORIZER["FunctionPayloadType"]
+    assert {"Header", "ValidationExpression", "ReauthorizeEvery"} == set(AUTHORIZER["Identity"])
+    assert "Authorization" == AUTHORIZER["Identity"]["Header"]
+    assert {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]} == AUTHORIZER["FunctionArn"]
+
+
+def test_when_a_result_is_cached_then_an_hour_is_the_most() -> None:
+    """The parameter bounds it, and the default is well below."""
+    parameter = TEMPLATE["Parameters"][AUTHORIZER["Identity"]["ReauthorizeEvery"]["Ref"]]
+
+    assert 0 == parameter["MinValue"]
+    assert parameter["MaxValue"] <= 3600
+    assert parameter["Default"] <= 300
+
+
+def passes_the_gateway(credential: str) -> bool:
+    """Whether the authorizer is asked about the credential; API Gateway matches all of it."""
+    return bool(re.fullmatch(AUTHORIZER["Identity"]["ValidationExpression"], credential))
+
+
+@pytest.mark.parametrize("credential", [f"Bearer {JWS}", f"bearer {JWS}", f"Bearer  {JWS}"])
+def test_when_a_credential_is_a_bearer_jws_then_the_authorizer_decides(credential: str) -> None:
+    """The scheme's name has no case (RFC 9110), and one space or more follows it (RFC 6750)."""
+    assert passes_the_gateway(credential)
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "",
+        JWS,
+        f"Bearer{JWS}",
+        f"Basic {JWS}",
+        f"Bearer {JWS} ",
+        f" Bearer {JWS}",
+        f"Bearer {JWS}\n",
+        f"Bearer {JWS}.more.parts",
+        f"Bearer {JWS.rpartition('.')[0]}.",
+        "Bearer a.b",
+        "Bearer",
+    ],
+)
+def test_when_a_credential_is_no_bearer_jws_then_the_gateway_refuses_it(credential: str) -> None:
+    """It costs no Lambda call. The anchors say so to whoever else reads the expression."""
+    expression = AUTHORIZER["Identity"]["ValidationExpression"]
+
+    assert not passes_the_gateway(credential)
+    assert (expression[0], expression[-1]) == ("^", "$")
+
+
+def test_when_the_api_is_imported_then_a_warning_fails_the_deployment() -> None:
+    """A warning could mean a route without its authorizer."""
+    assert API["FailOnWarnings"] is True
+    assert {"Type": "REGIONAL"} == API["EndpointConfiguration"]
+
+
+# --- permissions and secrets --------------------------------------------------------------------
+
+DYNAMODB_ACTIONS = {
+    "get_item": {"dynamodb:GetItem"},
+    "query": {"dynamodb:Query"},
+    "transact_write_items": {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"},
+}
+"""What each call of the record store needs; a transaction needs what its items need."""
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    """Every statement of a function's role."""
+    return [
+        statement
+        for policy in RESOURCES[role]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def role_of(function: str) -> str:
+    """The logical ID of the function's role."""
+    name: str = FUNCTIONS[function]["Role"]["Fn::GetAtt"][0]
+    return name
+
+
+def test_when_functions_have_roles_then_each_has_one_of_its_own() -> None:
+    """No function can do what another one needs, and none has a managed policy."""
+    roles = [role_of(function) for function in FUNCTIONS]
+
+    assert len(FUNCTIONS) == len(set(roles))
+    assert not [role for role in roles if "ManagedPolicyArns" in RESOURCES[role]["Properties"]]
+    assert not [name for name, each in FUNCTIONS.items() if "Policies" in each]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_role_allows_something_then_it_names_it(function: str) -> None:
+    """No wildcard in an action or a resource; each resource is one of the stack's own."""
+    for statement in statements(role_of(function)):
+        actions = statement["Action"]
+        for action in actions if isinstance(actions, list) else [actions]:
+            assert re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)
+        resource = statement["Resource"]
+        named = resource.get("Fn::GetAtt", [None])[0] or resource["Fn::Sub"]
+        assert re.fullmatch(r"\w+|\$\{RecordsTable\.Arn\}/index/feed", named)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS.keys() - {"RecordsFunction"}))
+def test_when_a_function_needs_no_table_then_it_may_only_log(function: str) -> None:
+    """The authorizer and the public routes cannot touch the records."""
+    actions = {action for each in statements(role_of(function)) for action in each["Action"]}
+
+    assert {"logs:CreateLogStream", "logs:PutLogEvents"} == actions
+
+
+def test_when_the_store_calls_dynamodb_then_the_role_allows_exactly_that() -> None:
+    """The calls in the source are those that the role is made for."""
+    source = (ROOT / "aws_backend" / "dynamodb_store.py").read_text("utf-8")
+    calls = set(re.findall(r"\bclient\.([a-z_]+)\(", source))
+    allowed = {
+        action
+        for statement in statements("RecordsRole")
+        for action in (
+            statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        )
+        if action.startswith("dynamodb:")
+    }
+
+    assert {action for call in calls for action in DYNAMODB_ACTIONS[call]} == allowed
+
+
+def test_when_the_template_is_deployed_then_there_is_no_secret_to_store() -> None:
+    """No parameter hides its value, and nothing is named like a secret."""
+    names = [*TEMPLATE["Parameters"], *(name for each in FUNCTIONS for name in variables(each))]
+
+    assert not [name for name in names if re.search("(?i)secret|password|api_?key", name)]
+    assert not [each for each in TEMPLATE["Parameters"].values() if "NoEcho" in each]
+    assert not [each for each in walk(RESOURCES) if isinstance(each, str) and "{{resolve:" in each]
+
+
+# --- logs, limits, answers ----------------------------------------------------------------------
+
+LOGGED = {
+    "$context.requestTimeEpoch",
+    "$context.requestId",
+    "$context.xrayTraceId",
+    "$context.httpMethod",
+    "$context.resourcePath",
+    "$context.status",
+    "$context.responseLatency",
+    "$context.integrationLatency",
+    "$context.integrationStatus",
+    "$context.error.responseType",
+    "$context.authorizer.status",
+    "$context.authorizer.latency",
+    "$context.authorizer.requestId",
+    "$context.authorizer.object_id",
+    "$context.authorizer.client_id",
+    "$context.authorizer.roles",
+    "$context.authorizer.token_id",
+    "$context.identity.sourceIp",
+}
+"""What an access log line may say: none of it can hold a token."""
+
+
+def test_when_a_request_is_logged_then_the_line_is_json_without_a_token() -> None:
+    """Each value is one of a reviewed list, and the line parses."""
+    line = API["AccessLogSetting"]["Format"]
+
+    assert LOGGED == set(re.findall(r"\$[A-Za-z_.]+", line))
+    assert len(LOGGED) == len(json.loads(re.sub(r"\$[A-Za-z_.]+", "1", line)))
+
+
+def test_when_a_stage_is_deployed_then_it_is_throttled_and_traces_no_data() -> None:
+    """Data traces would write tokens to the log."""
+    (setting,) = API["MethodSettings"]
+
+    assert ("*", "/*") == (setting["HttpMethod"], setting["ResourcePath"])
+    assert setting["DataTraceEnabled"] is False
+    assert {"Ref": "ThrottleRate"} == setting["ThrottlingRateLimit"]
+    assert {"Ref": "ThrottleBurst"} == setting["ThrottlingBurstLimit"]
+
+
+def test_when_something_logs_then_its_log_group_forgets() -> None:
+    """Each function has a log group of its own; each group has a retention, the gateway's too."""
+    groups = resources_of("AWS::Logs::LogGroup")
+    used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
+
+    assert len(used) == len(set(used))
+    assert set(groups) == {*used, API["AccessLogSetting"]["DestinationArn"]["Fn::GetAtt"][0]}
+    assert all({"Ref": "LogRetentionInDays"} == each["RetentionInDays"] for each in groups.values())
+
+
+@pytest.mark.parametrize("kind", API["GatewayResponses"])
+def test_when_the_gateway_answers_itself_then_it_is_a_problem_document(kind: str) -> None:
+    """RFC 9457: the members agree with the status, and the code is one of ours."""
+    response = API["GatewayResponses"][kind]
+    document = json.loads(response["ResponseTemplates"]["application/json"])
+
+    assert "'application/problem+json'" == response["ResponseParameters"]["Headers"]["Content-Type"]
+    assert response["StatusCode"] == document["status"]
+    assert re.fullmatch(r"[a-z_]+", document["code"])
+    assert "$context.requestId" == document["request_id"]
+
+
+def test_when_the_answer_is_401_or_403_then_it_carries_a_challenge() -> None:
+    """RFC 9110 section 15.5.2 asks for one with 401, RFC 6750 section 3.1 for the error's name."""
+    headers = {
+        kind: API["GatewayResponses"][kind]["ResponseParameters"]["Headers"]["WWW-Authenticate"]
+        for kind in ("UNAUTHORIZED", "ACCESS_DENIED")
+    }
+
+    condition, with_metadata, bare = headers["UNAUTHORIZED"]["Fn::If"]
+    assert "HasPublicUrl" == condition
+    assert with_metadata["Fn::Sub"].startswith(
+        "'Bearer resource_metadata=\"${PublicUrl}/.well-known/"
+    )
+    assert "'Bearer'" == bare
+    assert "'Bearer error=\"insufficient_scope\"'" == headers["ACCESS_DENIED"]
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_when_the_table_is_made_then_it_is_the_one_that_the_store_writes() -> None:
+    """Keys and index are those of aws_backend.table_layout."""
+    (table,) = resources_of("AWS::DynamoDB::Table").values()
+
+    assert table_layout.ATTRIBUTES == table["AttributeDefinitions"]
+    assert table_layout.KEY_SCHEMA == table["KeySchema"]
+    assert table_layout.LOCAL_INDEXES == table["LocalSecondaryIndexes"]
+
+
+def test_when_the_stack_is_deleted_then_the_records_stay() -> None:
+    """The table is kept, can be restored to a moment, and costs what it is used for."""
+    (name,) = resources_of("AWS::DynamoDB::Table")
+    table = RESOURCES[name]
+
+    assert ("Retain", "Retain") == (table["DeletionPolicy"], table["UpdateReplacePolicy"])
+    assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert "PAY_PER_REQUEST" == table["Properties"]["BillingMode"]

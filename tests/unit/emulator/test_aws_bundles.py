@@ -1,0 +1,180 @@
+import importlib.util
+import marshal
+import zipfile
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+from emulator.aws.bundles import BundleBuilder, BundleError, Recipe, _trim, find_uv
+
+RECIPE = Recipe("package", None)
+
+
+def checkout(folder: Path) -> Path:
+    """A checkout with one package and `shared`, as small as can be."""
+    for package in ("package", "shared"):
+        (folder / package / "__pycache__").mkdir(parents=True)
+        (folder / package / "__init__.py").write_text("")
+        (folder / package / "__pycache__" / "old.cpython-39.pyc").write_text("stale")
+    (folder / "package" / "handler.py").write_text("def handler(event, context):\n    return 1\n")
+    return folder
+
+
+def builder(root: Path) -> BundleBuilder:
+    """A builder that has no installer, because nothing is to be installed."""
+    return BundleBuilder(root, uv=Path("no-uv"), cache=root / "cache")
+
+
+def build(root: Path, *, is_local: bool = True) -> Path:
+    """The zip file of the one recipe."""
+    return builder(root).build_zip(RECIPE, platform=None, is_local=is_local)
+
+
+def names_in(bundle: Path) -> list[str]:
+    """The files of a zip."""
+    with zipfile.ZipFile(bundle) as archive:
+        return archive.namelist()
+
+
+def test_when_two_checkouts_are_alike_then_their_bundles_are_the_same_bytes(tmp_path: Path) -> None:
+    """No path, time or order of the machine gets into a bundle."""
+    one = build(checkout(tmp_path / "one"))
+    two = build(checkout(tmp_path / "elsewhere" / "two"))
+
+    assert one.read_bytes() == two.read_bytes()
+    assert str(tmp_path).encode() not in one.read_bytes()
+
+
+def test_when_a_bundle_is_built_then_it_has_sources_and_their_bytecode(tmp_path: Path) -> None:
+    """The package, `shared`, one .pyc for each, and nothing that lay about."""
+    tag = importlib.util.cache_from_source("x.py").split(".")[-2]
+
+    assert [
+        "bootstrap",
+        "package/__init__.py",
+        f"package/__pycache__/__init__.{tag}.pyc",
+        f"package/__pycache__/handler.{tag}.pyc",
+        "package/handler.py",
+        "shared/__init__.py",
+        f"shared/__pycache__/__init__.{tag}.pyc",
+    ] == names_in(build(checkout(tmp_path)))
+
+
+def test_when_bytecode_is_made_then_the_runtime_takes_it_unchecked(tmp_path: Path) -> None:
+    """PEP 552: flags 0b01 is hash-based and unchecked. Tracebacks name Lambda's own folder."""
+    with zipfile.ZipFile(build(checkout(tmp_path))) as archive:
+        (name,) = [each for each in archive.namelist() if "handler.cpython" in each]
+        bytecode = archive.read(name)
+
+    code = marshal.loads(bytecode[16:])  # noqa: S302 - compiled by this very test
+    assert importlib.util.MAGIC_NUMBER == bytecode[:4]
+    assert 0b01 == int.from_bytes(bytecode[4:8], "little")
+    assert isinstance(code, CodeType)
+    assert "/var/task/package/handler.py" == code.co_filename
+
+
+def test_when_a_bundle_is_local_then_its_bootstrap_can_be_executed(tmp_path: Path) -> None:
+    """The provided runtimes exec it, and it holds no path of this machine."""
+    with zipfile.ZipFile(build(checkout(tmp_path))) as archive:
+        modes = {each.filename: each.external_attr >> 16 & 0o777 for each in archive.infolist()}
+        bootstrap = archive.read("bootstrap").decode()
+
+    assert 0o755 == modes.pop("bootstrap")
+    assert {0o644} == set(modes.values())
+    assert 'exec "$LOCAL_LAMBDA_PYTHON" -m awslambdaric "$_HANDLER"' in bootstrap
+
+
+def test_when_a_bundle_is_for_aws_then_it_has_no_bootstrap(tmp_path: Path) -> None:
+    """There the runtime is AWS's own."""
+    assert "bootstrap" not in names_in(build(checkout(tmp_path), is_local=False))
+
+
+def test_when_nothing_has_changed_then_the_bundle_is_not_built_again(tmp_path: Path) -> None:
+    """A second run finds the file where it is."""
+    root = checkout(tmp_path)
+    first = build(root)
+    first.write_bytes(b"kept")
+
+    second = build(root)
+
+    assert first == second
+    assert b"kept" == second.read_bytes()
+
+
+@pytest.mark.parametrize("file", ["package/handler.py", "shared/new.py"])
+def test_when_a_source_changes_then_another_bundle_is_built(tmp_path: Path, file: str) -> None:
+    """The package and `shared` both count."""
+    root = checkout(tmp_path)
+    first = build(root)
+    (root / file).write_text("x = 1\n")
+
+    assert first != build(root)
+
+
+def test_when_a_source_is_no_python_then_the_error_says_where(tmp_path: Path) -> None:
+    """A bundle without its bytecode is not shipped."""
+    root = checkout(tmp_path)
+    (root / "package" / "handler.py").write_text("def handler(:\n")
+
+    with pytest.raises(BundleError, match="package is no valid Python"):
+        build(root)
+
+
+def test_when_there_is_no_uv_then_the_error_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither on PATH nor in the checkout."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(BundleError, match="run: make install"):
+        find_uv(tmp_path)
+
+
+def test_when_the_checkout_has_uv_then_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine need not have one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    own = tmp_path / ".tools" / "uv" / "bin" / "uv"
+    own.parent.mkdir(parents=True)
+    own.touch(mode=0o755)
+
+    assert own == find_uv(tmp_path)
+
+
+def test_when_requirements_are_trimmed_then_what_runs_and_what_binds_us_stays(
+    tmp_path: Path,
+) -> None:
+    """Data of other AWS services, build-time files and installer records go; licenses stay."""
+    kept = [
+        "_cffi_backend.cpython-313.so",
+        "boto3/data/dynamodb/2012-08-10/resources-1.json.gz",
+        "boto3/session.py",
+        "botocore/data/dynamodb/2012-08-10/service-2.json.gz",
+        "botocore/data/endpoints.json",
+        "cryptography-50.dist-info/METADATA",
+        "cryptography-50.dist-info/licenses/LICENSE",
+        "cryptography/hazmat/bindings/_rust.abi3.so",
+        "six-1.dist-info/LICENSE",
+    ]
+    gone = [
+        "bin/jp.py",
+        "boto3/data/s3/2006-03-01/resources-1.json.gz",
+        "boto3/examples/s3.rst",
+        "botocore/data/s3/2006-03-01/service-2.json.gz",
+        "cffi/api.py",
+        "cryptography-50.dist-info/RECORD",
+        "cryptography/hazmat/bindings/_rust/x509.pyi",
+        "cryptography/py.typed",
+        "pycparser-3.dist-info/METADATA",
+        "pycparser/c_parser.py",
+    ]
+    for name in kept + gone:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    _trim(tmp_path)
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept == sorted(path.relative_to(tmp_path).as_posix() for path in files)
