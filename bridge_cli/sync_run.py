@@ -1,0 +1,62 @@
+"""Starts the Function App's sync job, and sees from its reports when it is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from azure_function_app.checkpoint_store import SyncReport, SyncStatus
+from azure_function_app.sqlite_store import SqliteStore
+from bridge_cli.local_client import LocalClient
+from shared.clock import Clock
+
+_RUN_SECONDS: Final = 240.0
+_POLL_SECONDS: Final = 0.1
+
+
+class SyncFailedError(Exception):
+    """The sync job failed or did not end; the message says how to find out why."""
+
+    code = "sync_failed"
+
+
+async def sync_to_end(
+    client: LocalClient, store: SqliteStore, clock: Clock, watch: Callable[[], None]
+) -> SyncReport:
+    """The report of the sync run that reached the end of the feed.
+
+    A run whose time was up, or that another one superseded, is followed by the next.
+    `watch` is called several times a second meanwhile.
+
+    Raises:
+        SyncFailedError: a run failed, or the end was not reached within four minutes.
+
+    """
+    give_up_at = clock.monotonic() + _RUN_SECONDS
+    known = await store.load_report()
+    await client.start_sync()
+    while True:
+        if clock.monotonic() >= give_up_at:
+            raise SyncFailedError(f"the sync job was not over after {_RUN_SECONDS:.0f} seconds")
+        await asyncio.sleep(_POLL_SECONDS)
+        watch()
+        report = await store.load_report()
+        if report is None or report == known:
+            continue
+        if report.status is SyncStatus.COMPLETE:
+            return report
+        if report.status is SyncStatus.FAILED:
+            raise SyncFailedError(f"the sync job failed: {report.error_code}")
+        known = report
+        await client.start_sync()
+
+
+@asynccontextmanager
+async def opened_store(path: Path) -> AsyncIterator[SqliteStore]:
+    """The Function App's store, for a look from outside."""
+    store = SqliteStore(path)
+    try:
+        yield store
+    finally:
+        await store.aclose()
