@@ -11,9 +11,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from emulator.aws.bundles import RECIPES, build_local_bundles
+from emulator.aws.bundles import (
+    RECIPES,
+    BundleBuilder,
+    BundleError,
+    Recipe,
+    build_local_bundles,
+    find_uv,
+)
 from emulator.aws.deployment import DeploymentError, deploy
 from emulator.aws.ministack import Ministack, MinistackError, MinistackPrograms
+from emulator.aws.template import load_template
+from emulator.aws.template_overlay import functions_in
 from shared.clock import SystemClock
 from tests.support.local_aws import (
     PARAMETERS,
@@ -237,34 +246,51 @@ def test_when_deployed_then_the_functions_know_the_local_address(
 # --- the bundles --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("function", "modules"),
-    [
-        (
-            "AuthorizerFunction",
-            "jwt, jwt.algorithms, cryptography.hazmat.primitives.asymmetric.rsa",
-        ),
-        ("RecordsFunction", "boto3; boto3.client('dynamodb', region_name='eu-west-1')"),
-    ],
-)
-def test_when_a_bundle_is_trimmed_then_its_libraries_still_load(
-    tmp_path: Path, function: str, modules: str
+USES_ITS_LIBRARIES = {
+    "AuthorizerFunction": "import jwt; jwt.get_algorithm_by_name('RS256')",
+    "RecordsFunction": "import boto3; boto3.client('dynamodb', region_name='eu-west-1')",
+    "DiscoveryFunction": "pass",
+    "HealthFunction": "pass",
+}
+
+
+@pytest.mark.parametrize("function", RECIPES)
+def test_when_a_bundle_is_trimmed_then_its_handler_and_libraries_still_load(
+    tmp_path: Path, function: str
 ) -> None:
     """In an interpreter that has nothing but the bundle, as in Lambda."""
     bundle = build_local_bundles(ROOT)[function]
-    unpacked = tmp_path / "task"
-    subprocess.run([sys.executable, "-m", "zipfile", "--extract", bundle, unpacked], check=True)
+    handler = dict(functions_in(load_template(TEMPLATE)))[function]["Handler"]
+    task = tmp_path / "task"
+    subprocess.run([sys.executable, "-m", "zipfile", "--extract", bundle, task], check=True)
+    program = f"""
+import sys
+sys.path.insert(0, {str(task)!r})
+import {handler.rpartition(".")[0]}
+{USES_ITS_LIBRARIES[function]}
+"""
 
     loaded = subprocess.run(
-        [
-            PROGRAMS.lambda_python,
-            "-I",
-            "-c",
-            f"import sys; sys.path.insert(0, {str(unpacked)!r}); import {modules}",
-        ],
+        [PROGRAMS.lambda_python, "-I", "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert (0, "") == (loaded.returncode, loaded.stderr)
+
+
+def test_when_the_requirements_cannot_be_installed_then_the_error_says_which(
+    tmp_path: Path,
+) -> None:
+    """A lock whose hash is not that of the package is refused, and nothing is left behind."""
+    (tmp_path / "requirements").mkdir()
+    lock = tmp_path / "requirements" / "broken.txt"
+    lock.write_text("six==1.17.0 --hash=sha256:" + "0" * 64)
+    cache = tmp_path / "cache"
+    builder = BundleBuilder(tmp_path, find_uv(ROOT), cache)
+
+    with pytest.raises(BundleError, match=r"^broken\.txt could not be installed: "):
+        builder.build_zip(Recipe("package", "broken.txt"), platform=None, is_local=True)
+
+    assert [] == list(cache.iterdir())
