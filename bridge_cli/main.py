@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from bridge_cli import settings_table
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.local_client import LocalCallError
@@ -44,6 +45,7 @@ app = typer.Typer(
     help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -160,6 +162,17 @@ def up(
         return 0
 
     _run(run, folder)
+
+
+@app.command()
+def settings(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of Markdown tables.")
+    ] = False,
+) -> None:
+    """List every setting of every deployable: what it is for, what is expected, its default."""
+    print(settings_table.to_json() if as_json else settings_table.to_markdown())  # noqa: T201 - its output
 
 
 def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> None:
