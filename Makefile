@@ -46,6 +46,17 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/function-app/.installed: requirements.txt .python-version | $(UV)
 	$(call environment,.tools/function-app,requirements.txt)
 
+# For the tests of Table Storage, and for `func start`; the demo does without its 190 MB.
+.tools/azurite/.installed: emulator/azurite_package/package.json emulator/azurite_package/package-lock.json | $(VENV)/.installed
+	@echo "installing Azurite into .tools/azurite"
+	@mkdir -p .tools/azurite
+	@cp emulator/azurite_package/package.json emulator/azurite_package/package-lock.json .tools/azurite/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: azurite
+azurite: .tools/azurite/.installed ## install Azurite, the local stand-in for Azure Storage
+
 .PHONY: install
 install: $(VENV)/.installed .tools/ministack/.installed .tools/lambda-runtime/.installed .tools/function-app/.installed ## set up every environment in the checkout
 
@@ -104,3 +115,7 @@ demo: install ## run the whole bridge once and show what it does; ARGS=--json fo
 .PHONY: up
 up: install ## keep the whole bridge running and print its URLs; ARGS='--help' teaches more
 	@$(BIN)/bridge up $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.installed ## write into the README what the code declares
+	@scripts/write-settings $(BIN)/bridge
