@@ -37,6 +37,7 @@ from emulator.functions_host.worker import (
     load_worker,
 )
 from shared.clock import Clock
+from shared.log import redacted
 
 HOST: Final = "127.0.0.1"
 _LOG = logging.getLogger("host")
@@ -59,7 +60,9 @@ class HostOptions:
 class _StdoutLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC)
-        return f"[{moment:%Y-%m-%dT%H:%M:%S}.{record.msecs:03.0f}Z] {super().format(record)}"
+        line = f"[{moment:%Y-%m-%dT%H:%M:%S}.{record.msecs:03.0f}Z] {super().format(record)}"
+        # An exception of the app may carry what it was called with.
+        return redacted(line)
 
 
 def configure_logging() -> None:

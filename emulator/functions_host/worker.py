@@ -42,7 +42,7 @@ class _BindingInfo(_Message):
     # Enumerations of the Functions RPC protocol (FunctionRpc.proto).
     undefined = 0
     out = 1
-    inout = 2
+    inout = 2  # codespell:ignore inout
 
 
 _PROTOS: Final = SimpleNamespace(

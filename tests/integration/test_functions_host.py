@@ -276,6 +276,17 @@ def test_when_a_function_fails_then_the_log_has_the_reason(host: FunctionsHostPr
     assert "function_app.py" in wait_for(host, "private reason of POST")
 
 
+def test_when_an_exception_carries_a_token_then_the_log_does_not(
+    host: FunctionsHostProcess,
+) -> None:
+    """Whatever an app raises ends in the log, so the log is redacted."""
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"
+
+    call(host, "GET", f"/api/fail?token={token}")
+
+    assert token not in wait_for(host, "RuntimeError('private reason of GET [redacted]')")
+
+
 def test_when_the_target_is_too_long_then_it_is_refused(host: FunctionsHostProcess) -> None:
     """The host answers before any function is asked."""
     assert call(host, "GET", f"/api/echo/{'x' * 8300}").status in {400, 414}

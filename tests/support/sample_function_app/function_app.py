@@ -57,7 +57,7 @@ async def text(req: func.HttpRequest) -> str:
 @app.route(route="fail")
 async def fail(req: func.HttpRequest) -> func.HttpResponse:
     """No response at all."""
-    raise RuntimeError(f"private reason of {req.method}")
+    raise RuntimeError(f"private reason of {req.method} {req.params.get('token', '')}")
 
 
 @app.route(route="nothing")
