@@ -1,0 +1,518 @@
+"""The record store on a real DynamoDB API: what the feed promises, under concurrent writers."""
+
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aws_backend.cursor import Cursor
+from aws_backend.dynamodb_store import DynamoDbRecordStore
+from aws_backend.errors import (
+    CursorExpired,
+    FeedContended,
+    FeedImporting,
+    PreconditionFailed,
+    RecordNotFound,
+)
+from aws_backend.preconditions import EntityTags, Preconditions
+from aws_backend.record import Record
+from aws_backend.record_import import FeedNotEmptyError, import_records
+from aws_backend.record_store import ChangePage
+from aws_backend.table_layout import (
+    Counter,
+    counter_to_item,
+    record_key,
+    record_to_item,
+)
+from emulator.aws.ministack import Ministack
+from shared.clock import SystemClock
+from tests.support.dynamodb import build_client, create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+START = Cursor.at_start()
+
+
+@pytest.fixture(scope="module")
+def client(ministack: Ministack) -> Iterator["DynamoDBClient"]:
+    """A client of the local DynamoDB."""
+    client = build_client(ministack.endpoint_url)
+    yield client
+    client.close()
+
+
+def open_store(client: "DynamoDBClient", table: str) -> DynamoDbRecordStore:
+    """The store on the table, with true pauses and random numbers."""
+    jitter = random.Random(1).random  # noqa: S311 - spreads attempts, guards nothing
+    return DynamoDbRecordStore(client, table, SystemClock(), sleep=time.sleep, jitter=jitter)
+
+
+@pytest.fixture
+def store(client: "DynamoDBClient") -> DynamoDbRecordStore:
+    """A store on an empty table."""
+    return open_store(client, create_table(client))
+
+
+def put(store: DynamoDbRecordStore, record_id: str, data: str = "{}") -> Record:
+    """The record as written, whatever there was."""
+    return store.write_record(record_id, lambda _current: data)
+
+
+def follow(store: DynamoDbRecordStore, after: Cursor = START, limit: int = 1000) -> list[Record]:
+    """Every change from the cursor to the end of the feed."""
+    changes: list[Record] = []
+    while True:
+        page = store.read_changes(after, limit)
+        changes += page.records
+        after = page.next_cursor
+        if not page.has_more:
+            return changes
+
+
+def ids(page: ChangePage) -> list[str]:
+    """The page's records by ID."""
+    return [record.id for record in page.records]
+
+
+def test_when_nothing_was_written_then_the_feed_is_empty(store: DynamoDbRecordStore) -> None:
+    """An empty table reads as an empty feed whose cursor stays good."""
+    page = store.read_changes(START, 10)
+
+    assert ChangePage((), START, has_more=False) == page
+
+    put(store, "a")
+
+    assert ["a"] == ids(store.read_changes(page.next_cursor, 10))
+
+
+def test_when_records_change_then_each_appears_once_with_its_latest_change(
+    store: DynamoDbRecordStore,
+) -> None:
+    """The feed is in the order of commit, and an older change gives way to a newer one."""
+    for record_id in ("a", "b", "c", "a"):
+        put(store, record_id)
+
+    page = store.read_changes(START, 10)
+
+    assert [("b", 1, 2), ("c", 1, 3), ("a", 2, 4)] == [
+        (record.id, record.version, record.sequence) for record in page.records
+    ]
+    assert not page.has_more
+    assert 4 == page.next_cursor.sequence
+
+
+def test_when_the_limit_cuts_the_feed_then_the_pages_join_without_gap_or_overlap(
+    store: DynamoDbRecordStore,
+) -> None:
+    """A page of exactly what is left says that there is no more."""
+    for record_id in "abcd":
+        put(store, record_id)
+
+    first = store.read_changes(START, 2)
+    second = store.read_changes(first.next_cursor, 2)
+    third = store.read_changes(second.next_cursor, 2)
+
+    assert (["a", "b"], True) == (ids(first), first.has_more)
+    assert (["c", "d"], False) == (ids(second), second.has_more)
+    assert ([], False) == (ids(third), third.has_more)
+    assert second.next_cursor == third.next_cursor
+
+
+def test_when_records_are_large_then_a_page_ends_with_dynamodbs_page(
+    store: DynamoDbRecordStore,
+) -> None:
+    """What does not fit into 1 MB comes with the next page, so no answer outgrows Lambda's 6 MB."""
+    large = json.dumps({"text": "x" * 250_000})
+    for number in range(6):
+        put(store, f"r{number}", large)
+
+    first = store.read_changes(START, 1000)
+
+    assert first.has_more
+    assert len(first.records) < 6
+    assert [f"r{number}" for number in range(6)] == [record.id for record in follow(store)]
+
+
+def test_when_a_record_is_deleted_then_its_tombstone_is_in_the_feed(
+    store: DynamoDbRecordStore,
+) -> None:
+    """A tombstone has the next version, no data, and takes the record's place."""
+    put(store, "a", '{"x":1}')
+    put(store, "b")
+    store.write_record("a", lambda _current: None)
+
+    changes = follow(store)
+
+    assert [("b", False), ("a", True)] == [(change.id, change.deleted) for change in changes]
+    assert (2, 3, "{}") == (changes[1].version, changes[1].sequence, changes[1].data)
+    assert changes[1] == store.get_record("a")
+
+
+def test_when_a_deleted_record_is_written_again_then_its_version_goes_on(
+    store: DynamoDbRecordStore,
+) -> None:
+    """An ETag that was valid before a deletion never becomes valid again."""
+    put(store, "a")
+    store.write_record("a", lambda _current: None)
+
+    assert 3 == put(store, "a").version
+
+
+def test_when_data_is_stored_then_it_comes_back_as_it_was(store: DynamoDbRecordStore) -> None:
+    """Numbers, order and text beyond ASCII survive."""
+    data = '{"z":1.0,"a":12345678901234567890123456789012345678901,"Ω":"\U0001f6eb","n":null}'
+    put(store, "a", data)
+
+    read = store.get_record("a")
+
+    assert read is not None
+    assert data == read.data
+
+
+def test_when_a_write_is_refused_then_nothing_is_written(store: DynamoDbRecordStore) -> None:
+    """What `decide` raises leaves record and feed alone."""
+    put(store, "a")
+    before = follow(store)
+
+    def refuse(_current: Record | None) -> str:
+        raise RecordNotFound("refused")
+
+    with pytest.raises(RecordNotFound):
+        store.write_record("a", refuse)
+
+    assert before == follow(store)
+
+
+def test_when_the_table_is_created_anew_then_old_cursors_have_expired(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """A cursor of another feed is refused instead of read as a place in this one."""
+    put(store, "a")
+    cursor = store.read_changes(START, 10).next_cursor
+    other = open_store(client, create_table(client))
+
+    with pytest.raises(CursorExpired):
+        other.read_changes(cursor, 10)
+
+    put(other, "b")
+    with pytest.raises(CursorExpired):
+        other.read_changes(cursor, 10)
+
+
+def test_when_a_cursor_is_ahead_of_the_feed_then_it_has_expired(
+    store: DynamoDbRecordStore,
+) -> None:
+    """A table that was set back to a backup does not let its readers wait for numbers to repeat."""
+    put(store, "a")
+    cursor = store.read_changes(START, 10).next_cursor
+
+    assert not store.read_changes(cursor, 10).records
+    with pytest.raises(CursorExpired):
+        store.read_changes(replace(cursor, sequence=cursor.sequence + 1), 10)
+
+
+# --- concurrent writers -------------------------------------------------------------------------
+
+
+def patient(write: Callable[[], Record]) -> Record:
+    """The record as written, however often others come first."""
+    while True:
+        try:
+            return write()
+        except FeedContended:
+            continue
+
+
+def test_when_many_write_while_one_follows_then_no_change_is_missed_or_out_of_order(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """A reader at any pace ends with exactly what was committed, and saw it in order of commit."""
+    writers, writes = 6, 25
+    written: list[Record] = []
+    is_over = threading.Event()
+
+    def write_some(writer: int) -> None:
+        chosen = random.Random(writer)  # noqa: S311 - a repeatable choice of writes
+        own = open_store(client, store.table)
+        for number in range(writes):
+            # A few IDs, so that records move in the feed while it is read; some are deleted.
+            record_id = f"r{chosen.randrange(12)}"
+            data = None if chosen.random() < 0.2 else json.dumps({"writer": writer, "n": number})
+            written.append(
+                patient(lambda i=record_id, d=data: own.write_record(i, lambda _current: d))  # type: ignore[misc]  # bound now, not when it runs
+            )
+
+    def follow_along() -> list[Record]:
+        seen: list[Record] = []
+        cursor = START
+        while True:
+            # Read before asking, so that one more page is read after the last write.
+            is_last = is_over.is_set()
+            page = store.read_changes(cursor, 3)
+            seen += page.records
+            cursor = page.next_cursor
+            if is_last and not page.has_more:
+                return seen
+
+    with ThreadPoolExecutor(writers + 1) as pool:
+        reading = pool.submit(follow_along)
+        writing = [pool.submit(write_some, writer) for writer in range(writers)]
+        wait(writing)
+        is_over.set()
+        seen = reading.result()
+        for future in writing:
+            future.result()
+
+    sequences = [record.sequence for record in seen]
+    latest = {record.id: record for record in sorted(written, key=lambda r: r.sequence)}
+    assert list(range(1, writers * writes + 1)) == sorted(record.sequence for record in written)
+    assert sequences == sorted(set(sequences))
+    assert latest == {record.id: record for record in seen}
+    assert set(seen) <= set(written)
+
+
+def test_when_many_write_with_the_same_etag_then_exactly_one_wins(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """If-Match holds under a race: the others are told that the record has moved on."""
+    first = put(store, "a")
+    preconditions = Preconditions(if_match=EntityTags(frozenset({first.entity_tag})))
+    barrier = threading.Barrier(8)
+
+    def compete(writer: int) -> str:
+        own = open_store(client, store.table)
+
+        def decide(current: Record | None) -> str:
+            preconditions.check_if_match(current.entity_tag if current else None)
+            return json.dumps({"writer": writer})
+
+        barrier.wait()
+        try:
+            return patient(lambda: own.write_record("a", decide)).data
+        except PreconditionFailed:
+            return "refused"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(compete, range(8)))
+
+    winners = [outcome for outcome in outcomes if outcome != "refused"]
+    final = store.get_record("a")
+    assert 1 == len(winners)
+    assert final is not None
+    assert (2, winners[0]) == (final.version, final.data)
+
+
+def test_when_many_create_the_same_record_then_exactly_one_wins(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """If-None-Match: * holds under a race, on a feed that does not exist yet either."""
+    preconditions = Preconditions(if_none_match=EntityTags(frozenset(), is_any=True))
+    barrier = threading.Barrier(8)
+
+    def compete(writer: int) -> bool:
+        own = open_store(client, store.table)
+
+        def decide(current: Record | None) -> str:
+            preconditions.check_if_none_match(current.entity_tag if current else None)
+            return json.dumps({"writer": writer})
+
+        barrier.wait()
+        try:
+            patient(lambda: own.write_record("a", decide))
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(compete, range(8)))
+
+    assert 1 == outcomes.count(True)
+    assert [1] == [record.sequence for record in follow(store)]
+
+
+def test_when_others_always_come_first_then_the_write_ends_with_feed_contended(
+    store: DynamoDbRecordStore,
+) -> None:
+    """The attempts are bounded, and a write that gave up has changed nothing."""
+    numbers = itertools.count()
+    pauses: list[float] = []
+    unlucky = replace(store, sleep=pauses.append, jitter=lambda: 1.0)
+
+    def overtaken(_current: Record | None) -> str:
+        put(store, f"other{next(numbers)}")
+        return "{}"
+
+    with pytest.raises(FeedContended):
+        unlucky.write_record("a", overtaken)
+
+    assert store.get_record("a") is None
+    assert 11 == len(pauses)
+    assert pauses == sorted(pauses)
+    assert 0.32 == max(pauses)
+
+
+# --- a transaction that shows item by item ------------------------------------------------------
+#
+# MiniStack applies a transaction in one step, DynamoDB does not (docs/adr/0002-change-feed.md).
+# These tests put the table into the state in between: the counter is ahead of the record.
+
+
+@dataclass(frozen=True, slots=True)
+class HalfShown:
+    """A feed whose last change, of `b`, shows in the counter and not yet in the record."""
+
+    store: DynamoDbRecordStore
+    before: Record
+    after: Record
+
+    def complete(self) -> None:
+        """Let the rest of the transaction show."""
+        self.store.client.put_item(TableName=self.store.table, Item=record_to_item(self.after))
+
+
+@pytest.fixture
+def half_shown(client: "DynamoDBClient", store: DynamoDbRecordStore) -> HalfShown:
+    """Records a and b, then a change of b that only the counter shows."""
+    put(store, "a")
+    before = put(store, "b")
+    after = put(store, "b", '{"late":true}')
+    client.put_item(TableName=store.table, Item=record_to_item(before))
+    return HalfShown(replace(store, sleep=lambda _seconds: None), before, after)
+
+
+def test_when_the_last_change_does_not_show_yet_then_the_cursor_stays_before_it(
+    half_shown: HalfShown,
+) -> None:
+    """The reader gets the change with a later page, once it is there."""
+    page = half_shown.store.read_changes(START, 10)
+
+    assert 2 == page.next_cursor.sequence
+
+    half_shown.complete()
+
+    assert [half_shown.after] == list(half_shown.store.read_changes(page.next_cursor, 10).records)
+
+
+@pytest.mark.parametrize("record_id", ["a", "b", "c"])
+def test_when_the_last_change_does_not_show_yet_then_no_change_is_committed_after_it(
+    half_shown: HalfShown, record_id: str
+) -> None:
+    """A reader who sees a change has seen all before it, so a writer waits for the one before."""
+    with pytest.raises(FeedContended):
+        put(half_shown.store, record_id)
+
+    half_shown.complete()
+
+    assert 4 == put(half_shown.store, record_id).sequence
+
+
+# --- import -------------------------------------------------------------------------------------
+
+
+def test_when_records_are_imported_then_they_are_the_first_changes_in_their_order(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """An imported feed reads, and goes on, like one that was written record by record."""
+    source: list[tuple[str, dict[str, object]]] = [
+        (f"r{number:03}", {"number": number, "name": "Zürich"}) for number in range(203)
+    ]
+    progress: list[int] = []
+
+    count = import_records(client, store.table, source, progress=progress.append)
+
+    changes = follow(store, limit=50)
+    assert 203 == count
+    assert source == [(change.id, json.loads(change.data)) for change in changes]
+    assert list(range(1, 204)) == [change.sequence for change in changes]
+    assert {1} == {change.version for change in changes}
+    assert [100, 200, 203] == progress
+    assert 204 == put(store, "new").sequence
+
+
+def test_when_an_import_runs_then_readers_see_nothing_and_writers_are_refused(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Nobody acts on half of an import."""
+    seen: list[tuple[int, bool]] = []
+
+    def look(_count: int) -> None:
+        with pytest.raises(FeedImporting):
+            put(store, "early")
+        page = store.read_changes(START, 10)
+        seen.append((len(page.records), page.has_more))
+
+    import_records(client, store.table, [("a", {}), ("b", {})], progress=look)
+
+    assert [(0, False)] == seen
+    assert ["a", "b"] == [record.id for record in follow(store)]
+
+
+def test_when_the_feed_has_changes_then_an_import_is_refused(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """An import never writes over records."""
+    put(store, "a", '{"mine":true}')
+
+    with pytest.raises(FeedNotEmptyError, match=store.table):
+        import_records(client, store.table, [("a", {})])
+
+    record = store.get_record("a")
+    assert record is not None
+    assert '{"mine":true}' == record.data
+
+
+def test_when_an_import_has_failed_then_the_table_takes_no_second_one(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Half an import never becomes a feed."""
+    with pytest.raises(ValueError, match="a came twice"):
+        import_records(client, store.table, [("a", {}), ("b", {}), ("a", {})])
+
+    with pytest.raises(FeedNotEmptyError):
+        import_records(client, store.table, [("c", {})])
+    with pytest.raises(FeedImporting):
+        put(store, "c")
+    assert [] == follow(store)
+
+
+def test_when_nothing_is_imported_then_the_feed_is_empty_and_open(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """An import of no records leaves a feed that takes its first write."""
+    assert 0 == import_records(client, store.table, [])
+    assert [] == follow(store)
+    assert 1 == put(store, "a").sequence
+
+
+def test_when_a_cursor_is_older_than_an_import_then_it_has_expired(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """A table that is being filled is another feed than the one that it replaces."""
+    client.put_item(
+        TableName=store.table,
+        Item=counter_to_item(Counter(bytes(16), 0, "", is_importing=True)),
+    )
+
+    with pytest.raises(CursorExpired):
+        store.read_changes(Cursor(b"x" * 16, 5), 10)
+
+
+def test_when_a_record_is_read_by_its_key_then_the_counter_is_none_of_them(
+    store: DynamoDbRecordStore,
+) -> None:
+    """A record named like the counter is a record of its own."""
+    put(store, "counter", '{"mine":true}')
+
+    record = store.get_record("counter")
+
+    assert record is not None
+    assert '{"mine":true}' == record.data
+    assert record_key("counter") != {"collection": {"S": "counter"}, "id": {"S": "counter"}}

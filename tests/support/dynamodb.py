@@ -1,0 +1,39 @@
+"""Record tables on the local DynamoDB."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from aws_backend import table_layout
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_numbers = itertools.count(1)
+
+
+def build_client(endpoint_url: str) -> "DynamoDBClient":
+    """A client of the DynamoDB behind the URL, with connections for many threads."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint_url,
+        region_name="eu-west-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(max_pool_connections=32, retries={"total_max_attempts": 1}),
+    )
+
+
+def create_table(client: "DynamoDBClient") -> str:
+    """The name of a new, empty table for records."""
+    name = f"records-{next(_numbers)}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=table_layout.ATTRIBUTES,
+        KeySchema=table_layout.KEY_SCHEMA,
+        LocalSecondaryIndexes=table_layout.LOCAL_INDEXES,
+    )
+    return name

@@ -1,0 +1,83 @@
+"""Cursors of the change feed."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aws_backend.cursor import FEED_ID_BYTES, Cursor, parse_cursor
+from aws_backend.errors import InvalidRequest
+
+FEED_ID = bytes(range(FEED_ID_BYTES))
+TEXT = Cursor(FEED_ID, 7).to_text()
+
+
+@given(
+    feed_id=st.binary(min_size=FEED_ID_BYTES, max_size=FEED_ID_BYTES),
+    sequence=st.integers(0, 2**64 - 1),
+)
+def test_when_a_cursor_is_written_then_it_reads_as_itself(feed_id: bytes, sequence: int) -> None:
+    """A cursor survives its way to the caller and back."""
+    cursor = Cursor(feed_id, sequence)
+
+    assert cursor == parse_cursor(cursor.to_text())
+
+
+@given(st.text())
+def test_when_a_text_is_accepted_then_it_is_the_cursors_only_spelling(text: str) -> None:
+    """No other text than the one that we wrote stands for a cursor."""
+    try:
+        spelling = parse_cursor(text).to_text()
+    except InvalidRequest:
+        spelling = None
+
+    assert spelling in {None, text}
+
+
+def test_when_one_character_is_changed_then_it_is_refused_or_another_cursor() -> None:
+    """No two texts stand for the same cursor, stray bits in the last character included."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    accepted = []
+    for place, present in enumerate(TEXT):
+        for character in alphabet.replace(present, ""):
+            try:
+                accepted.append(parse_cursor(TEXT[:place] + character + TEXT[place + 1 :]))
+            except InvalidRequest:
+                continue
+
+    assert accepted
+    assert len(accepted) == len(set(accepted))
+    assert Cursor(FEED_ID, 7) not in accepted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT + "=",
+        TEXT + "==",
+        TEXT + "A",
+        TEXT[:-1],
+        TEXT[:-4],
+        TEXT + "AAAA",
+        " " + TEXT,
+        TEXT + "\n",
+        "B" + TEXT[1:],
+        TEXT[:-1] + chr(ord(TEXT[-1]) + 1),
+        base64.b64encode(b"\x01" + b"\xff" * 24).decode(),
+        "7",
+        "",
+        "é" * len(TEXT),
+    ],
+)
+def test_when_a_text_is_no_cursor_then_it_is_refused(text: str) -> None:
+    """Padding, truncation, another alphabet, another format or stray bits are not passed over."""
+    with pytest.raises(InvalidRequest, match="next_cursor") as caught:
+        parse_cursor(text)
+
+    assert "cursor_invalid" == caught.value.code
+
+
+def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() -> None:
+    """The start is a cursor like any other."""
+    assert 0 == parse_cursor(Cursor.at_start().to_text()).sequence
