@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from bridge_cli import settings_table
 from bridge_cli.demo import run_demo
@@ -21,16 +22,18 @@ from bridge_cli.up_page import print_up_page
 from emulator.aws.bundles import BundleError
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
+from emulator.azurite import AzuriteError
 from emulator.entra.errors import EntraStartError
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import HostKind
-from emulator.stack import StackOptions, start_stack
+from emulator.stack import RecordStore, StackOptions, start_stack
 from emulator.tenant import Credential
 from shared.clock import SystemClock
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[1]
 _FAILED: Final = 1
 _EXPECTED_ERRORS: Final = (
+    AzuriteError,
     BundleError,
     DeploymentError,
     EntraStartError,
@@ -127,6 +130,13 @@ def up(
     functions_port: FunctionsPort = 7071,
     aws_port: AwsPort = 4566,
     entra_port: EntraPort = 8400,
+    record_store: Annotated[
+        RecordStore,
+        typer.Option(
+            help="Where the Function App keeps records and checkpoint: in a file, or in Table"
+            " Storage on Azurite (run `make azurite` once)."
+        ),
+    ] = "sqlite",
     schedule: Annotated[
         str, typer.Option(help="When the sync timer fires: six NCRONTAB fields, in UTC.")
     ] = _EVERY_MINUTE,
@@ -144,6 +154,7 @@ def up(
         entra_port=entra_port,
         functions_host=functions_host,
         credential=credential,
+        record_store=record_store,
         schedule=schedule,
     )
 
@@ -189,7 +200,7 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
 
 
 def _complain(sentence: str) -> None:
-    Console(stderr=True).print(f"[bold red]✗[/] {sentence}", highlight=False)
+    Console(stderr=True).print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def print_up_page(stack: LocalStack, console: Console) -> None:
         ("API in AWS", stack.api_url),
         ("AWS endpoint", f"{stack.aws_endpoint_url} (any key, region eu-west-1)"),
         ("Entra ID", f"{stack.entra.authority}, {stack.entra.https_authority_host}"),
-        ("records and checkpoint", str(stack.sqlite_path)),
+        ("records and checkpoint", stack.store_place),
         ("logs", f"{stack.log_folder}/*.log"),
     ):
         places.add_row(name, place)

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -18,6 +18,7 @@ from emulator.airports import load_airports
 from emulator.aws.bundles import build_local_bundles
 from emulator.aws.deployment import Deployment, LocalAws, deploy
 from emulator.aws.ministack import Ministack, MinistackPrograms
+from emulator.azurite import Azurite, AzuritePrograms
 from emulator.entra.local_entra import LocalEntra
 from emulator.functions_host.process import (
     FunctionsHostProcess,
@@ -30,6 +31,9 @@ from shared.clock import Clock, SystemClock
 _STAGE: Final = "local"
 _NEVER: Final = "0 0 0 1 1 *"
 """A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
+
+
+RecordStore = Literal["sqlite", "table"]
 
 
 class Reporter(Protocol):
@@ -54,6 +58,7 @@ class StackOptions:
     entra_port: int = 0
     functions_host: HostKind = "auto"
     credential: Credential = Credential.MANAGED_IDENTITY
+    record_store: RecordStore = "sqlite"
     schedule: str = _NEVER
     authorizer_cache_seconds: int = 300
     token_version: Literal[1, 2] = 2
@@ -61,6 +66,12 @@ class StackOptions:
     """How many records the source gets; all of them by default."""
     further_settings: Mapping[str, str] | None = None
     """Settings of the Function App that replace the stack's own."""
+
+    @property
+    def needs_azurite(self) -> bool:
+        """Whether something asks for Azure Storage: the records, or the timers of Core Tools."""
+        uses_core_tools = self.functions_host != "emulated" and shutil.which("func") is not None
+        return self.record_store == "table" or uses_core_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +95,15 @@ class LocalStack:
         return self.deployment.api_url
 
     @property
+    def store_place(self) -> str:
+        """Where the Function App keeps records and checkpoint, for a person."""
+        if self.function_settings["RECORD_STORE"] == "table":
+            return self.function_settings["TABLE_ENDPOINT"]
+        return str(self.sqlite_path)
+
+    @property
     def sqlite_path(self) -> Path:
-        """Where the Function App keeps records and checkpoint."""
+        """The Function App's database file, where it uses one."""
         return Path(self.function_settings["SQLITE_PATH"])
 
     @property
@@ -122,8 +140,8 @@ async def start_stack(
     """The whole stack, ready to be called, until the block ends.
 
     Raises:
-        BundleError, DeploymentError, EntraStartError, FunctionsHostError, MinistackError: a part
-            did not start; the message is one sentence that says what to change.
+        AzuriteError, BundleError, DeploymentError, EntraStartError, FunctionsHostError,
+            MinistackError: a part did not start; the message says what to change.
 
     """
     clock = clock or SystemClock()
@@ -133,18 +151,22 @@ async def start_stack(
     logs = folder / "logs"
     logs.mkdir(parents=True)
 
-    reporter.step("Building the Lambda bundles")
-    bundles = await asyncio.to_thread(build_local_bundles, options.checkout)
+    async with AsyncExitStack() as running:
+        reporter.step("Building the Lambda bundles")
+        bundles = await asyncio.to_thread(build_local_bundles, options.checkout)
 
-    reporter.step("Starting Entra ID")
-    entra_port = options.entra_port or _free_port()
-    authority = f"http://127.0.0.1:{entra_port}"
-    tenant = build_local_tenant(
-        folder / "entra", authority, clock, token_version=options.token_version
-    )
-    async with LocalEntra.start(
-        tenant.directory, folder=folder / "entra", http_port=entra_port, clock=clock
-    ) as entra:
+        reporter.step("Starting Entra ID")
+        entra_port = options.entra_port or _free_port()
+        authority = f"http://127.0.0.1:{entra_port}"
+        tenant = build_local_tenant(
+            folder / "entra", authority, clock, token_version=options.token_version
+        )
+        entra = await running.enter_async_context(
+            LocalEntra.start(
+                tenant.directory, folder=folder / "entra", http_port=entra_port, clock=clock
+            )
+        )
+
         reporter.step("Starting AWS and deploying the SAM template")
         ministack = await asyncio.to_thread(
             Ministack.start,
@@ -154,51 +176,65 @@ async def start_stack(
             sleep=time.sleep,
             port=options.aws_port or None,
         )
-        try:
-            deployment = await asyncio.to_thread(
-                deploy,
-                ministack.endpoint_url,
-                options.checkout / "infra" / "aws" / "template.yaml",
-                bundles,
-                _template_parameters(tenant, options),
-                authority,
+        running.push_async_callback(asyncio.to_thread, ministack.stop)
+        deployment = await asyncio.to_thread(
+            deploy,
+            ministack.endpoint_url,
+            options.checkout / "infra" / "aws" / "template.yaml",
+            bundles,
+            _template_parameters(tenant, options),
+            authority,
+            clock=clock,
+            sleep=time.sleep,
+        )
+
+        reporter.step("Importing the airports into DynamoDB")
+        imported = await asyncio.to_thread(
+            _import_airports,
+            LocalAws(ministack.endpoint_url),
+            deployment.table_name,
+            options.record_limit,
+            reporter.advance,
+        )
+
+        settings = _function_settings(options, folder, tenant, entra, deployment)
+        if options.needs_azurite:
+            reporter.step("Starting Azurite")
+            azurite = await asyncio.to_thread(
+                Azurite.start,
+                AzuritePrograms.under(options.checkout / ".tools"),
+                logs,
                 clock=clock,
                 sleep=time.sleep,
             )
-            reporter.step("Importing the airports into DynamoDB")
-            imported = await asyncio.to_thread(
-                _import_airports,
-                LocalAws(ministack.endpoint_url),
-                deployment.table_name,
-                options.record_limit,
-                reporter.advance,
-            )
-            reporter.step("Starting the Function App")
-            settings = _function_settings(options, folder, tenant, entra, deployment)
-            functions = await _start_function_app(
-                options.checkout,
-                settings,
-                logs,
-                "function-app",
-                port=options.functions_port,
-                kind=options.functions_host,
-            )
-            try:
-                yield LocalStack(
-                    checkout=options.checkout,
-                    folder=folder,
-                    tenant=tenant,
-                    entra=entra,
-                    aws_endpoint_url=ministack.endpoint_url,
-                    deployment=deployment,
-                    functions=functions,
-                    function_settings=settings,
-                    records_imported=imported,
-                )
-            finally:
-                await asyncio.to_thread(functions.stop)
-        finally:
-            await asyncio.to_thread(ministack.stop)
+            running.push_async_callback(asyncio.to_thread, azurite.stop)
+            settings |= {
+                "TABLE_ENDPOINT": azurite.table_url,
+                "AzureWebJobsStorage": azurite.connection_string,
+            }
+
+        reporter.step("Starting the Function App")
+        settings |= dict(options.further_settings or {})
+        functions = await _start_function_app(
+            options.checkout,
+            settings,
+            logs,
+            "function-app",
+            port=options.functions_port,
+            kind=options.functions_host,
+        )
+        running.push_async_callback(asyncio.to_thread, functions.stop)
+        yield LocalStack(
+            checkout=options.checkout,
+            folder=folder,
+            tenant=tenant,
+            entra=entra,
+            aws_endpoint_url=ministack.endpoint_url,
+            deployment=deployment,
+            functions=functions,
+            function_settings=settings,
+            records_imported=imported,
+        )
 
 
 async def _start_function_app(
@@ -253,12 +289,12 @@ def _function_settings(
         "REQUESTS_CA_BUNDLE": str(entra.ca_file),
         "IDENTITY_ENDPOINT": entra.identity_endpoint,
         "IDENTITY_HEADER": entra.identity_header,
-        "RECORD_STORE": "sqlite",
+        "RECORD_STORE": options.record_store,
         "SQLITE_PATH": str(folder / "records.sqlite3"),
         "SYNC_SCHEDULE": options.schedule,
     }
     settings |= tenant.settings_by_credential[options.credential]
-    return settings | dict(options.further_settings or {})
+    return settings
 
 
 def _import_airports(
