@@ -70,6 +70,7 @@ class SqliteStore:
         """Take the file's path; the file and its folder are made on first use."""
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-store")
 
     async def write(self, records: Sequence[Record]) -> int:
@@ -129,14 +130,16 @@ class SqliteStore:
         return decode_report(row[0]) if row else None
 
     async def aclose(self) -> None:
-        """Close the file; the store is not usable afterwards."""
+        """Close the file; the store is not usable afterwards. Closing twice is harmless."""
 
         def close() -> None:
             if self._connection is not None:
                 self._connection.close()
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown()
+        if not self._is_closed:
+            self._is_closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, close)
+            self._thread.shutdown()
 
     async def _run[T](
         self, work: Callable[[sqlite3.Connection], T], turn: _Turn | None = None
@@ -162,22 +165,31 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, autocommit=True)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Locked here means that another process is making the same switch, which lasts; waiting is
+        # no use, because SQLite does not wait its turn for this one.
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        with _transaction(connection):
-            _create_schema(connection)
+        # Only a new file takes the writer's turn: opening one that is in use must not wait.
+        if _schema_version(connection) == 0:
+            with _transaction(connection):
+                _create_schema(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _create_schema(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _schema_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > _SCHEMA_VERSION:
         raise sqlite3.DatabaseError(
             f"it has schema {version}, and this version of the app knows {_SCHEMA_VERSION}"
         )
+    return version
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -94,6 +94,7 @@ class TableStore:
         self._records, self._set_aside, self._state = map(service.get_table_client, self._tables)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="table-store")
         self._has_tables = False
+        self._is_closed = False
 
     async def write(self, records: Sequence[Record]) -> int:
         """Store a batch and say how many records that changed.
@@ -172,9 +173,11 @@ class TableStore:
         return decode_report(entity["value"]) if entity else None
 
     async def aclose(self) -> None:
-        """Close the connections; the store is not usable afterwards."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._resources.close)
-        self._threads.shutdown()
+        """Close the connections; the store is not usable afterwards. Twice is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._resources.close)
+            self._threads.shutdown()
 
     async def _load_state(self, name: str) -> Any:  # noqa: ANN401 - the SDK's entity, an untyped mapping
         return await self._run(_entity_or_none, self._state, name)

@@ -1,0 +1,34 @@
+"""Reports as text."""
+
+import pytest
+
+from azure_function_app.checkpoint_store import (
+    SyncReport,
+    SyncStatus,
+    decode_report,
+    encode_report,
+    rfc3339,
+)
+
+
+@pytest.mark.parametrize("status", SyncStatus)
+def test_when_a_report_is_kept_as_text_then_it_comes_back_the_same(status: SyncStatus) -> None:
+    """What is decoded equals what was encoded, the status's type included."""
+    report = SyncReport("r", status, 1, 2, 3, 4, "then", "now", "code")
+
+    decoded = decode_report(encode_report(report))
+
+    assert report == decoded
+    assert isinstance(decoded.status, SyncStatus)
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_795_240_020.5, "2026-11-21T05:47:00.500Z"),
+    ],
+)
+def test_when_a_moment_is_written_then_it_is_rfc_3339_in_utc(moment: float, text: str) -> None:
+    """To the millisecond, with Z."""
+    assert text == rfc3339(moment)
