@@ -83,7 +83,7 @@ class DynamoDbRecordStore:
             # The bound comes first: what is committed while the page is read may show up in it
             # without what was committed just before, and is left to the next page.
             counter = self._get_counter()
-            if counter is None or counter.is_importing:
+            if counter is None:
                 if after.sequence > 0:
                     raise _expired()
                 return ChangePage((), Cursor.at_start(), has_more=False)

@@ -64,6 +64,7 @@ class Counter:
     last_id: str
     """The record that the last committed change was of; empty in a feed without changes."""
     is_importing: bool = False
+    """Whether the feed is being filled: its sequence stays 0 until all is there."""
 
 
 def record_key(record_id: str) -> "NewItem":

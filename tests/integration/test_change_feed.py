@@ -359,6 +359,24 @@ def test_when_others_always_come_first_then_the_write_ends_with_feed_contended(
     assert 0.32 == max(pauses)
 
 
+def test_when_the_record_alone_is_changed_meanwhile_then_the_write_starts_over(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Even a change that goes past the store, by hand or a restore, is not written over unseen."""
+    first = put(store, "a")
+    given: list[int] = []
+
+    def decide(current: Record | None) -> str:
+        assert current is not None
+        given.append(current.version)
+        changed = replace(first, version=7)
+        client.put_item(TableName=store.table, Item=record_to_item(changed))
+        return "{}"
+
+    assert 8 == store.write_record("a", decide).version
+    assert [1, 7] == given
+
+
 # --- a transaction that shows item by item ------------------------------------------------------
 #
 # MiniStack applies a transaction in one step, DynamoDB does not (docs/adr/0002-change-feed.md).
@@ -399,6 +417,21 @@ def test_when_the_last_change_does_not_show_yet_then_the_cursor_stays_before_it(
     half_shown.complete()
 
     assert [half_shown.after] == list(half_shown.store.read_changes(page.next_cursor, 10).records)
+
+
+def test_when_a_change_shows_before_the_counter_does_then_it_is_left_to_a_later_page(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """What is committed while a page is read may show without what was committed just before."""
+    put(store, "a")
+    late = replace(put(store, "b"), sequence=4)
+    client.put_item(TableName=store.table, Item=record_to_item(replace(late, id="c", sequence=3)))
+    client.put_item(TableName=store.table, Item=record_to_item(late))
+
+    page = store.read_changes(START, 10)
+
+    assert ["a"] == ids(page)
+    assert (1, False) == (page.next_cursor.sequence, page.has_more)
 
 
 @pytest.mark.parametrize("record_id", ["a", "b", "c"])
