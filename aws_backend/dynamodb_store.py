@@ -117,7 +117,11 @@ class DynamoDbRecordStore:
         records = tuple(item_to_record(item) for item in answer["Items"])
         # The cursor goes no further than what has been handed out: the change that the counter
         # names may be committed there and not yet visible in the index.
-        reached = records[-1].sequence if records else after.sequence
+        if not records:
+            # DynamoDB may stop at an item that it does not show yet; asking again at once for the
+            # same page would go round in circles.
+            return ChangePage((), Cursor(counter.feed_id, after.sequence), has_more=False)
+        reached = records[-1].sequence
         return ChangePage(
             records,
             Cursor(counter.feed_id, reached),

@@ -39,7 +39,7 @@ class Record:
 
     @property
     def entity_tag(self) -> str:
-        """The strong ETag (RFC 9110 section 8.8.3). No version has two contents, ever."""
+        """The strong ETag (RFC 9110 section 8.8.3): within a feed no version has two contents."""
         return f'"{self.version}"'
 
     def to_json(self) -> str:

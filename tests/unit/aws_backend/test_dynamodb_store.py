@@ -11,6 +11,8 @@ from botocore.stub import Stubber
 from aws_backend.cursor import Cursor
 from aws_backend.dynamodb_store import MAX_ATTEMPTS, DynamoDbRecordStore, format_time
 from aws_backend.errors import ApiError, FeedContended, InternalError, StorageUnavailable
+from aws_backend.record_store import ChangePage
+from aws_backend.table_layout import Counter, counter_to_item, record_key
 from tests.support.fake_clock import FakeClock
 
 NOTHING: dict[str, Any] = {}
@@ -161,6 +163,20 @@ def test_when_dynamodb_cannot_be_reached_then_the_caller_may_try_again(
 
     with pytest.raises(StorageUnavailable, match="did not answer"):
         scripted.store.get_record("a")
+
+
+def test_when_dynamodb_stops_at_an_item_that_it_does_not_show_then_the_page_is_the_last(
+    scripted: Scripted,
+) -> None:
+    """A page that hands out nothing never says that there is more: its cursor could not move."""
+    counter = Counter(bytes(range(16)), sequence=8, last_id="a")
+    item: Any = counter_to_item(counter)
+    hidden = record_key("a") | {"sequence": {"N": "8"}}
+    scripted.answers.add_response("get_item", {"Item": item})
+    scripted.answers.add_response("query", {"Items": [], "LastEvaluatedKey": hidden})
+    after = Cursor(counter.feed_id, 7)
+
+    assert ChangePage((), after, has_more=False) == scripted.store.read_changes(after, 1)
 
 
 @pytest.mark.parametrize(
