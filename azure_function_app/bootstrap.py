@@ -67,6 +67,11 @@ class ServicesPerLoop:
             asyncio.AbstractEventLoop, tuple[Services, AsyncGenerator[Services]]
         ] = WeakKeyDictionary()
 
+    @property
+    def proxy_needs_sign_in(self) -> bool:
+        """Whether App Service, and not the host by a key, decides who reaches the proxy."""
+        return isinstance(self._settings, Settings) and _needs_sign_in(self._settings)
+
     async def get(self) -> Services:
         """The services of the running event loop.
 
@@ -118,6 +123,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             clock=clock,
             call_seconds=config.calls.proxy_deadline,
             random_hex=secrets.token_hex,
+            needs_sign_in=_needs_sign_in(config),
         ),
         health=Health(
             version=__version__,
@@ -127,6 +133,10 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             clock=clock,
         ),
     )
+
+
+def _needs_sign_in(config: Settings) -> bool:
+    return config.proxy_authentication is settings.CallerAuthentication.EASY_AUTH
 
 
 def _build_store(config: Settings) -> SqliteStore | TableStore:

@@ -17,10 +17,11 @@ _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 def build_http_proxy(services: ServicesPerLoop) -> func.Blueprint:
     """The blueprint with the one function `http_proxy`."""
     blueprint = func.Blueprint()
-
-    @blueprint.route(
-        route="aws/{*path}", methods=list(_METHODS), auth_level=func.AuthLevel.FUNCTION
+    auth_level = (
+        func.AuthLevel.ANONYMOUS if services.proxy_needs_sign_in else func.AuthLevel.FUNCTION
     )
+
+    @blueprint.route(route="aws/{*path}", methods=list(_METHODS), auth_level=auth_level)
     async def http_proxy(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         """Pass the request on to the API and its answer back."""
         try:

@@ -82,6 +82,8 @@ _AZURE_PREFIXES: Final = ("x-ms-", "x-arr-", "x-functions-")
 _NOT_COUNTED: Final = frozenset({"authorization", "cookie", "host"})
 """With Azure's own, the headers that are meant for the Function App and not for the API."""
 
+# App Service takes it off every request that comes from outside, where its sign-in is on.
+_PRINCIPAL_HEADER: Final = "x-ms-client-principal-id"
 _BODYLESS_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
 _MOUNT: Final = re.compile(r"/api/aws(?:/(?P<path>.*))?", re.IGNORECASE)
@@ -150,6 +152,8 @@ class Proxy:
     call_seconds: float
     random_hex: Callable[[int], str]
     """So many random bytes, as hex digits."""
+    needs_sign_in: bool = False
+    """Whether App Service must have signed the caller in; else the host has checked its key."""
 
     async def answer(self, caller: CallerRequest) -> HttpAnswer:
         """The API's answer, or a problem document; raises nothing but cancellation."""
@@ -165,8 +169,8 @@ class Proxy:
                 _logger.exception("proxy_failed, request_id %s", request_id)
             elif not isinstance(error, RequestRefused):
                 _log_cause(error, request_id)
-            allow = [("Allow", error.allow)] if isinstance(error, _MethodNotAllowed) else []
-            answer = problem.answer(request_id, *allow)
+            headers = error.headers if isinstance(error, _RefusedWithHeaders) else ()
+            answer = problem.answer(request_id, *headers)
         log_event(
             _logger,
             logging.INFO,
@@ -180,6 +184,12 @@ class Proxy:
         return answer
 
     async def _forward(self, caller: CallerRequest, request_id: str) -> HttpAnswer:
+        if self.needs_sign_in and not caller.headers.get(_PRINCIPAL_HEADER):
+            raise _RefusedWithHeaders(
+                "Sign in first.",
+                ("WWW-Authenticate", "Bearer"),
+                code="request_caller_unknown",
+            )
         destination = _parse_destination(caller.url, self.routes)
         if caller.method == "OPTIONS":
             allow = (("Allow", destination.allow), ("X-Request-Id", request_id))
@@ -187,7 +197,11 @@ class Proxy:
         # API Gateway has no HEAD where the API declares GET alone, so we ask for the whole answer.
         method = "GET" if caller.method == "HEAD" else caller.method
         if method not in {route.method for route in destination.routes}:
-            raise _MethodNotAllowed(destination.allow)
+            raise _RefusedWithHeaders(
+                f"This path answers to {destination.allow} alone.",
+                ("Allow", destination.allow),
+                code="request_method_not_allowed",
+            )
         check_body(caller)
         headers = dict(_forwarded_headers(caller.headers))
         headers |= self._trace_headers(caller)
@@ -220,12 +234,12 @@ class Proxy:
         return {"traceparent": f"00-{self.random_hex(16)}-{self.random_hex(8)}-00"}
 
 
-class _MethodNotAllowed(RequestRefused):
-    code = "request_method_not_allowed"
+class _RefusedWithHeaders(RequestRefused):
+    """A refusal whose status demands a header field of its own."""
 
-    def __init__(self, allow: str) -> None:
-        super().__init__(f"This path answers to {allow} alone.")
-        self.allow = allow
+    def __init__(self, message: str, *headers: tuple[str, str], code: str) -> None:
+        super().__init__(message, code=code)
+        self.headers = headers
 
 
 class _TokenRefused(BackendRejected):
@@ -365,7 +379,7 @@ def check_body(caller: CallerRequest) -> None:
 def _forwarded_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     fields = {name.lower(): value for name, value in headers.items()}
     size = sum(
-        len(name) + len(value.encode())
+        len(name) + len(value.encode(errors="surrogatepass"))
         for name, value in fields.items()
         if name not in _NOT_COUNTED and not name.startswith(_AZURE_PREFIXES)
     )

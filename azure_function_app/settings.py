@@ -41,6 +41,13 @@ class RecordStoreKind(StrEnum):
     TABLE = "table"
 
 
+class CallerAuthentication(StrEnum):
+    """How `PROXY_AUTHENTICATION` can have the proxy's callers prove who they are."""
+
+    FUNCTION_KEY = "function_key"
+    EASY_AUTH = "easy_auth"
+
+
 @dataclass(frozen=True, slots=True)
 class ManagedIdentity:
     """The identity that the platform gives the app: nothing to store, nothing to rotate."""
@@ -146,6 +153,7 @@ class Settings:
     store: SqliteStore | TableStore
     calls: CallLimits
     sync: SyncLimits
+    proxy_authentication: CallerAuthentication
 
     @property
     def is_local_authority(self) -> bool:
@@ -390,6 +398,14 @@ TABLE_ENDPOINT: Final = Setting(
     _parse_table_endpoint,
     default="",
 )
+PROXY_AUTHENTICATION: Final = Setting(
+    "PROXY_AUTHENTICATION",
+    "How the proxy's callers prove who they are: by one of the app's keys, or by signing in through"
+    " App Service authentication.",
+    f"one of {', '.join(CallerAuthentication)}",
+    CallerAuthentication,
+    default=CallerAuthentication.FUNCTION_KEY,
+)
 PROXY_CALL_SECONDS: Final = Setting(
     "PROXY_CALL_SECONDS",
     "How long one proxied call may take, retries and token included.",
@@ -450,6 +466,7 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     RECORD_STORE,
     SQLITE_PATH,
     TABLE_ENDPOINT,
+    PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,
     CONNECT_SECONDS,
@@ -551,6 +568,24 @@ def _read_store(reader: SettingsReader) -> SqliteStore | TableStore:
     return SqliteStore(path)
 
 
+# Set by App Service itself, and not to be set by anybody else.
+_IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
+
+
+def _read_proxy_authentication(
+    reader: SettingsReader, environment: Mapping[str, str]
+) -> CallerAuthentication:
+    kind = reader.read(PROXY_AUTHENTICATION)
+    is_sign_in_on = environment.get(_IS_SIGN_IN_ON, "").lower() == "true"
+    if kind is CallerAuthentication.EASY_AUTH and not is_sign_in_on:
+        reader.reject(
+            PROXY_AUTHENTICATION,
+            "is easy_auth, but App Service authentication is off here, so that anybody could claim"
+            " to be anybody; turn it on, or set function_key",
+        )
+    return kind
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """The Function App's settings, all of them checked.
 
@@ -580,6 +615,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
                 page_size=reader.read(SYNC_PAGE_SIZE),
                 run_deadline=reader.read(SYNC_RUN_SECONDS),
             ),
+            proxy_authentication=_read_proxy_authentication(reader, environment),
         )
 
 

@@ -404,6 +404,28 @@ def test_when_the_example_file_names_a_setting_then_it_is_one_of_ours_or_the_pla
     assert {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"} == unknown
 
 
+def test_when_nobody_says_otherwise_then_callers_of_the_proxy_need_a_key() -> None:
+    """The default lets nobody in without a function key."""
+    assert "function_key" == load_settings(NEEDED).proxy_authentication
+
+
+@pytest.mark.parametrize("is_on", ["", "false", "1"])
+def test_when_app_service_does_not_sign_callers_in_then_easy_auth_is_refused(is_on: str) -> None:
+    """Without it anybody could send the header that says who signed in."""
+    environment = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": is_on}
+
+    with pytest.raises(SettingsError, match="PROXY_AUTHENTICATION: is easy_auth, but"):
+        load_settings(NEEDED | environment)
+
+
+@pytest.mark.parametrize("is_on", ["True", "true"])
+def test_when_app_service_signs_callers_in_then_easy_auth_will_do(is_on: str) -> None:
+    """The variable is App Service's own."""
+    environment = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": is_on}
+
+    assert "easy_auth" == load_settings(NEEDED | environment).proxy_authentication
+
+
 def test_when_a_setting_is_declared_then_it_is_in_the_list() -> None:
     """A setting that is read but not listed would be in no template and no table."""
     declared = {value for value in vars(subject).values() if isinstance(value, Setting)}
