@@ -12,7 +12,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 export UV_NO_PROGRESS := 1
 
-LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt)
+LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt bench.txt)
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version $(PYTHON_VERSION) $(LOCK_FLAGS)
 
 .PHONY: help
@@ -54,6 +54,18 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+.tools/bench/.installed: requirements/bench.txt .python-version | $(UV)
+	$(call environment,.tools/bench,requirements/bench.txt)
+	@.tools/bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .tools/bench/lib
+	@touch $@
+
+.tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
+	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
+	@mkdir -p .tools/bench-node
+	@cp benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json .tools/bench-node/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/bench-node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: azurite
 azurite: .tools/azurite/.installed ## install Azurite, the local stand-in for Azure Storage
 
@@ -72,6 +84,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group ministack -o requirements/ministack.txt
 	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
 	@$(COMPILE) --group uv -o requirements/uv.txt
+	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
 
 .PHONY: lock-check
 lock-check: | $(UV) ## fail if a lock does not follow from pyproject.toml
@@ -101,6 +114,19 @@ unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 .PHONY: build
 build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
 	@$(BIN)/python -m emulator.aws.bundles all .aws-sam/bundles
+
+.PHONY: test
+test: install azurite check lock-check ## everything that CI runs
+	@scripts/find-secrets
+	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term --cov-report= tests
+
+# --- benchmarks ---------------------------------------------------------------------------------
+
+.PHONY: bench bench-authorizer
+bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
+
+bench-authorizer: $(VENV)/.installed .tools/bench/.installed .tools/bench-node/.installed
+	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(ARGS)
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product
