@@ -10,7 +10,7 @@ from aws_backend.errors import (
     AuthorizerContextMissing,
     InternalError,
     RoleMissing,
-    RouteNotFound,
+    RouteUnknown,
 )
 from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response, parse_proxy_event
 from shared.clock import Clock
@@ -54,13 +54,13 @@ def answer_event(
     try:
         response = _answer(event, build_operations, fields)
     except ApiError as error:
-        response = _problem(error)
+        response = _problem(error, fields)
         # The cause may hold what only our log may hold.
         _log_refusal(error)
         fields["code"] = error.code
     except Exception:  # whatever it is, the caller gets an answer that says nothing about it
         _logger.exception("request_failed")
-        response = _problem(InternalError("Something went wrong; our log says what."))
+        response = _problem(InternalError("Something went wrong; our log says what."), fields)
         fields["code"] = InternalError.code
     milliseconds = round((clock.monotonic() - started) * 1000, 1)
     log_event(
@@ -87,7 +87,7 @@ def _answer(
     }
     route = _ROUTES.get((request.method, request.resource))
     if route is None:
-        raise RouteNotFound("There is no such route.")
+        raise RouteUnknown("There is no such route.")
     if route.role is not None:
         principal = _parse_principal(request)
         fields |= {"client_id": principal.client_id, "object_id": principal.object_id}
@@ -95,7 +95,7 @@ def _answer(
             raise RoleMissing(f"This needs the app role {route.role}.")
     operation = build_operations().get((request.method, request.resource))
     if operation is None:
-        raise RouteNotFound("There is no such route.")
+        raise RouteUnknown("There is no such route.")
     return operation(request)
 
 
@@ -117,16 +117,18 @@ def _log_refusal(error: ApiError) -> None:
         )
 
 
-def _problem(error: ApiError) -> ApiResponse:
-    """The error as problem details (RFC 9457)."""
+def _problem(error: ApiError, fields: Mapping[str, object]) -> ApiResponse:
+    """The error as problem details (RFC 9457), with the members of the gateway's own."""
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     document = {
-        # Without a type the title is the status's own phrase (RFC 9457 section 4.2.1).
+        # This type means that the title is the status's own phrase (RFC 9457 section 4.2.1).
+        "type": "about:blank",
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": str(error),
         "code": error.code,
+        "request_id": fields.get("request_id", ""),
     }
     return json_response(error.status, document, headers)

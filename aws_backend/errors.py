@@ -3,7 +3,7 @@
     ApiError                            status  code
     |-- InvalidRequest                  400     *_invalid, parameter_*
     |-- RoleMissing                     403     role_missing
-    |-- RouteNotFound                   404     route_not_found
+    |-- RouteUnknown                    404     route_unknown
     |-- RecordNotFound                  404     record_not_found
     |-- CursorExpired                   410     cursor_expired
     |-- PreconditionFailed              412     precondition_failed
@@ -50,11 +50,11 @@ class RoleMissing(ApiError):
     code = "role_missing"
 
 
-class RouteNotFound(ApiError):
+class RouteUnknown(ApiError):
     """The gateway sent a request that no operation answers."""
 
     status = 404
-    code = "route_not_found"
+    code = "route_unknown"
 
 
 class RecordNotFound(ApiError):

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_when_a_route_is_not_in_the_table_then_it_is_not_found(method: str, reso
     """Only what `shared.routes` names exists, whatever the gateway lets through."""
     status, problem, _ = answer(proxy_event(method, resource))
 
-    assert (404, "route_not_found") == (status, problem["code"])
+    assert (404, "route_unknown") == (status, problem["code"])
 
 
 def test_when_a_lambda_does_not_serve_a_route_then_it_is_not_found() -> None:
@@ -131,8 +132,14 @@ def test_when_an_operation_refuses_then_the_answer_is_a_problem(
     assert status == given_status
     assert "application/problem+json" == headers["Content-Type"]
     assert "no-store" == headers["Cache-Control"]
-    assert {"title", "status", "detail", "code"} == set(problem)
-    assert (status, code, str(error)) == (problem["status"], problem["code"], problem["detail"])
+    assert {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": str(error),
+        "code": code,
+        "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+    } == problem
     assert (status == 503) == ("Retry-After" in headers)
 
 
@@ -201,7 +208,7 @@ def test_when_a_request_is_refused_then_its_line_has_the_code(
     with caplog.at_level(logging.INFO, "aws_backend"):
         answer(proxy_event("GET", "/nowhere"))
 
-    assert "route_not_found" == json.loads(JsonLines().format(caplog.records[-1]))["code"]
+    assert "route_unknown" == json.loads(JsonLines().format(caplog.records[-1]))["code"]
 
 
 # --- log configuration --------------------------------------------------------------------------
