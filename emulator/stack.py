@@ -36,6 +36,12 @@ _NEVER: Final = "0 0 0 1 1 *"
 RecordStore = Literal["sqlite", "table"]
 
 
+class PortTakenError(Exception):
+    """Something else listens on a port that was asked for; the message says which."""
+
+    code = "port_taken"
+
+
 class Reporter(Protocol):
     """Told what the stack is doing, for a person to watch."""
 
@@ -141,10 +147,21 @@ async def start_stack(
 
     Raises:
         AzuriteError, BundleError, DeploymentError, EntraStartError, FunctionsHostError,
-            MinistackError: a part did not start; the message says what to change.
+            MinistackError, PortTakenError: a part did not start; the message says what to change.
 
     """
     clock = clock or SystemClock()
+    # Found out now, rather than when the part comes up after half a minute.
+    for name, port in (
+        ("the Function App", options.functions_port),
+        ("AWS", options.aws_port),
+        ("Entra ID", options.entra_port),
+    ):
+        if not _is_free(port):
+            raise PortTakenError(
+                f"Port {port}, for {name}, is taken on 127.0.0.1:"
+                " stop what uses it, or choose another port."
+            )
     folder = options.folder.absolute()
     # The last run's logs and records would be taken for this one's.
     shutil.rmtree(folder, ignore_errors=True)
@@ -309,6 +326,17 @@ def _import_airports(
         progress=lambda done: advance(done, len(airports)),
     )
     return len(airports)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # A port that was just closed is free, although connections to it still linger.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _free_port() -> int:
