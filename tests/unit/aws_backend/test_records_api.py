@@ -143,7 +143,7 @@ def test_when_the_feed_is_another_then_the_cursor_has_expired(api: RecordsApi) -
         RecordsApi(FakeRecordStore()).list_changes(listing(cursor=cursor))
 
 
-@pytest.mark.parametrize("query", [{"curser": ["x"]}, {"Limit": ["1"]}, {"": [""]}])
+@pytest.mark.parametrize("query", [{"curzor": ["x"]}, {"Limit": ["1"]}, {"": [""]}])
 def test_when_a_parameter_is_unknown_then_the_request_is_refused(
     api: RecordsApi, query: dict[str, list[str]]
 ) -> None:
