@@ -63,7 +63,8 @@ def portable_cookie(set_cookie: str) -> str | None:
             try:
                 moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
             except ValueError:
-                return None
+                # So does a browser with a date that is none (RFC 6265 section 5.2.1).
+                continue
             kept.append(f"Expires={format_datetime(moment, usegmt=True)}")
         else:
             kept.append(attribute)

@@ -1,0 +1,201 @@
+"""Wiring: one set of services a loop, and none at all without good settings."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from azure_function_app import bootstrap, settings
+from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
+from azure_function_app.settings import CredentialKind, load_settings
+from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.table_store import TableStore
+from shared.log import JsonLines
+from shared.settings_reader import SettingsError
+from tests.support.functions_app import NEEDED, services_per_loop
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> ServicesPerLoop:
+    """The services of an app whose store is in a new folder."""
+    return services_per_loop(SQLITE_PATH=str(tmp_path / "records.sqlite3"))
+
+
+async def test_when_services_are_asked_for_then_each_loop_has_one_set(
+    subject: ServicesPerLoop,
+) -> None:
+    """The same loop gets the same services, however many ask at once."""
+    first, second = await asyncio.gather(subject.get(), subject.get())
+
+    assert first is second
+    assert first is await subject.get()
+    await subject.aclose()
+
+
+def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
+    subject: ServicesPerLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`asyncio.run` ends what was built in it, so no connection outlives its loop."""
+    events: list[str] = []
+    aclose = SqliteStore.aclose
+
+    async def noted(store: SqliteStore) -> None:
+        events.append("closed")
+        await aclose(store)
+
+    monkeypatch.setattr(SqliteStore, "aclose", noted)
+
+    async def use() -> Services:
+        services = await subject.get()
+        await services.health.answer("r-1")
+        return services
+
+    first = asyncio.run(use())
+    second = asyncio.run(use())
+
+    assert first is not second
+    assert ["closed", "closed"] == events
+
+
+async def test_when_services_are_closed_then_the_next_call_builds_anew(
+    subject: ServicesPerLoop,
+) -> None:
+    """Closing by hand is for hosts whose loop outlives the app; twice is harmless."""
+    first = await subject.get()
+    await subject.aclose()
+    await subject.aclose()
+
+    assert first is not await subject.get()
+    await subject.aclose()
+
+
+async def test_when_settings_are_wrong_then_every_call_says_so_and_nothing_is_built(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names every setting at the start and at each call; the caller gets the error."""
+    monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: pytest.fail("it was built"))
+    with caplog.at_level(logging.ERROR):
+        subject = services_per_loop(AWS_API_BASE_URL="ftp://x", SYNC_PAGE_SIZE="0")
+
+    for _ in range(2):
+        with pytest.raises(SettingsError):
+            await subject.get()
+
+    assert ["settings_invalid"] * 3 == [line.getMessage() for line in caplog.records]
+    for line in caplog.records:
+        assert {"AWS_API_BASE_URL", "SYNC_PAGE_SIZE"} == vars(line)["bridge_fields"][
+            "problems"
+        ].keys()
+
+
+async def test_when_a_secret_is_wrong_then_no_log_line_holds_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A secret in the wrong place is named, not shown."""
+    services_per_loop(AZURE_CLIENT_SECRET="hunter2")
+
+    assert "AZURE_CLIENT_SECRET" in JsonLines().format(caplog.records[0])
+    assert "hunter2" not in JsonLines().format(caplog.records[0])
+
+
+@pytest.mark.parametrize(
+    ("environment", "store", "kind"),
+    [
+        ({}, SqliteStore, "sqlite"),
+        (
+            {"RECORD_STORE": "table", "TABLE_ENDPOINT": "http://127.0.0.1:9/devstoreaccount1"},
+            TableStore,
+            "table",
+        ),
+        (
+            {"RECORD_STORE": "table", "TABLE_ENDPOINT": "https://x.table.core.windows.net"},
+            TableStore,
+            "table",
+        ),
+    ],
+)
+async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
+    environment: dict[str, str], store: type, kind: str, tmp_path: Path
+) -> None:
+    """Records and checkpoints go to the same store, and health names its kind."""
+    subject = services_per_loop(SQLITE_PATH=str(tmp_path / "r.sqlite3"), **environment)
+
+    services = await subject.get()
+    await subject.aclose()
+
+    assert isinstance(services.sync_job.sink, store)
+    assert id(services.sync_job.sink) == id(services.sync_job.checkpoints)
+    assert kind == services.health.record_store
+
+
+async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerLoop) -> None:
+    """What the settings say is what the jobs do."""
+    services = await subject.get()
+    await subject.aclose()
+
+    assert (500, 240.0, 30.0, 30.0) == (
+        services.sync_job.page_size,
+        services.sync_job.run_seconds,
+        services.sync_job.page_seconds,
+        services.proxy.call_seconds,
+    )
+    assert services.sync_job.new_run_id() != services.sync_job.new_run_id()
+    assert 32 == len(services.proxy.random_hex(16))
+
+
+def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:
+    """Every class that `CREDENTIAL` leads to has its kind."""
+    assert set(CredentialKind) == set(bootstrap._CREDENTIAL_KINDS.values())
+    assert set(settings.CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("environment", "needs_sign_in"),
+    [
+        ({}, False),
+        ({"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}, True),
+        ({"PROXY_AUTHENTICATION": "easy_auth"}, False),
+    ],
+)
+def test_when_callers_sign_in_then_only_good_settings_can_say_so(
+    environment: dict[str, str], *, needs_sign_in: bool
+) -> None:
+    """With wrong settings the proxy stays behind a function key."""
+    assert needs_sign_in == services_per_loop(**environment).proxy_needs_sign_in
+
+
+@pytest.fixture
+def handler() -> logging.Handler:
+    """A handler as the host puts one on the root logger."""
+    return logging.StreamHandler()
+
+
+def test_when_logging_is_configured_then_every_line_is_json_without_tokens(
+    handler: logging.Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's own handlers write through our formatter; chatty libraries are quieted."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+
+    configure_logging()
+
+    record = logging.makeLogRecord(
+        {"msg": "Bearer abcdefghijkl", "name": "other", "levelname": "X"}
+    )
+    assert '{"level": "X", "logger": "other", "event": "Bearer [redacted]"}' == handler.format(
+        record
+    )
+    assert not logging.getLogger("azure.core").isEnabledFor(logging.INFO)
+    assert logging.getLogger("azure_function_app.sync_job").isEnabledFor(logging.INFO)
+
+
+def test_when_the_process_starts_then_its_environment_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The production wiring reads the process's own settings."""
+    signed_in = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}
+    monkeypatch.setattr(
+        settings, "load_process_settings", lambda: load_settings(NEEDED | signed_in)
+    )
+
+    assert bootstrap.build_services_per_loop().proxy_needs_sign_in
