@@ -31,6 +31,7 @@ from azure_function_app.errors import (
     DeadlineExceeded,
     RequestRefused,
 )
+from azure_function_app.http_client import build_client
 from azure_function_app.records import ChangePage
 from azure_function_app.retry import (
     PROXY_POLICY,
@@ -44,7 +45,7 @@ from azure_function_app.retry_budget import RetryBudget
 from azure_function_app.settings import Settings
 from azure_function_app.token_diagnosis import report_token
 from azure_function_app.token_provider import TokenProvider
-from azure_function_app.transport import CertificateError, build_client
+from azure_function_app.transport import CertificateError
 from shared.clock import Clock
 
 _logger = logging.getLogger(__name__)
@@ -203,6 +204,9 @@ class AwsApi:
     async def _attempt[T](
         self, request: httpx.Request, finish: Callable[[httpx.Response], Awaitable[T]]
     ) -> T:
+        deadline: Deadline = request.extensions[DEADLINE_EXTENSION]
+        if deadline.has_passed:
+            raise DeadlineExceeded("There was no time left to ask the API.")
         self._breaker.check()
         try:
             response = await self._client.send(request, auth=self._auth, stream=True)
@@ -291,7 +295,10 @@ async def _discard(answer: httpx.Response | ApiResponse) -> None:
 
 
 async def _read_raw(response: httpx.Response) -> ApiResponse:
-    return await _read(response, response.aiter_raw())
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError("the transport answers with async streams")
+    return await _read(response, aiter(stream))
 
 
 async def _read_decoded(response: httpx.Response) -> ApiResponse:

@@ -17,24 +17,34 @@ class Bulkhead:
         self._waiting_limit = waiting
         self._waiting = 0
 
-    async def enter(self) -> None:
+    async def enter(self, wait: float | None = None) -> None:
         """Take a place, waiting for one if need be. Whoever enters must leave.
 
+        Args:
+            wait: seconds to wait at most; None for as long as it takes.
+
         Raises:
-            Overloaded: every place is taken, and every place to wait too.
+            Overloaded: every place is taken, and every place to wait too; or none came free.
 
         """
         if not self._places.locked():
             await self._places.acquire()
             return
         if self._waiting >= self._waiting_limit:
-            raise Overloaded("Too many calls are under way already.", retry_after=_RETRY_AFTER)
+            raise _overloaded()
         self._waiting += 1
         try:
-            await self._places.acquire()
+            async with asyncio.timeout(wait):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise _overloaded() from error
         finally:
             self._waiting -= 1
 
     def leave(self) -> None:
         """Give the place back."""
         self._places.release()
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("Too many calls are under way already.", retry_after=_RETRY_AFTER)

@@ -7,6 +7,7 @@ So the path is checked as it was given, before anything else happens, and the fi
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 from urllib.parse import unquote
 
@@ -66,6 +67,17 @@ def check_query(query: str) -> None:
         raise RequestRefused("The query holds a fragment or a control character.")
 
 
+# A proxy asks for the same few paths again and again, and parsing is a tenth of a call's cost.
+@lru_cache(maxsize=256)
+def _checked_url(base_url: str, path: str, query: str) -> httpx.URL:
+    check_path(path)
+    check_query(query)
+    try:
+        return httpx.URL(f"{base_url}{path}?{query}" if query else base_url + path)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise RequestRefused("The path or the query makes no URL.") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """The API's base URL, taken apart once."""
@@ -103,12 +115,7 @@ class Destination:
             RequestRefused: the path or the query could lead elsewhere.
 
         """
-        check_path(path)
-        check_query(query)
-        try:
-            return httpx.URL(f"{self.base_url}{path}?{query}" if query else self.base_url + path)
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise RequestRefused("The path or the query makes no URL.") from error
+        return _checked_url(self.base_url, path, query)
 
     def check(self, request: httpx.Request) -> None:
         """Pass a request that goes to the API. To be called last, on what will be sent.

@@ -186,7 +186,19 @@ class Retrier:
 
         """
         self._budget.deposit()
-        call = _Call(self, discard, rules, policy, deadline)
+        started = self._clock.monotonic()
+        # tenacity costs a tenth of a call, and nearly every first attempt is the last.
+        first: T | Exception
+        try:
+            first = await attempt()
+        except Exception as error:
+            if trouble_with(error) not in rules:
+                raise
+            first = error
+        else:
+            if trouble_with(first) not in rules:
+                return first
+        call = _Call(self, discard, rules, policy, deadline, started)
         # A new object for each call: tenacity keeps its state in it.
         retrying = tenacity.AsyncRetrying(
             retry=call.is_retried,
@@ -196,7 +208,7 @@ class Retrier:
             sleep=self._sleep,
             retry_error_callback=_last_outcome,
         )
-        return await retrying(attempt)
+        return await retrying(_replaying(first, attempt))
 
     def jittered(self, retry_number: int) -> float:
         """Full jitter: anything from nothing to a bound that doubles with each retry."""
@@ -214,9 +226,22 @@ class Retrier:
         ends = self._clock.monotonic() + pause
         return ends <= started + policy.window and self._budget.withdraw()
 
-    def started(self) -> float:
-        """Now, on the clock that the window is measured with."""
-        return self._clock.monotonic()
+
+def _replaying[T](
+    first: T | Exception, attempt: Callable[[], Awaitable[T]]
+) -> Callable[[], Awaitable[T]]:
+    """Attempts of which the first has been made already."""
+    made = [first]
+
+    async def next_attempt() -> T:
+        if not made:
+            return await attempt()
+        outcome = made.pop()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return next_attempt
 
 
 def _last_outcome(state: tenacity.RetryCallState) -> object:
@@ -239,13 +264,14 @@ class _Call[T: Answer]:
         rules: Mapping[Trouble, Rule],
         policy: RetryPolicy,
         deadline: Deadline,
+        started: float,
     ) -> None:
         self._retrier = retrier
         self._discard = discard
         self._rules = rules
         self._policy = policy
         self._deadline = deadline
-        self._started = retrier.started()
+        self._started = started
         self._met: Counter[Trouble] = Counter()
         self._rule = Rule()
         self._trouble: Trouble | None = None

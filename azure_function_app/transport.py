@@ -7,7 +7,6 @@ those are the errors after which even a POST is sent again.
 """
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from typing import Final
@@ -103,7 +102,7 @@ class _ResponseBody(httpx.AsyncByteStream):
             raise
 
     async def _next_chunk(self, content: aiohttp.StreamReader) -> bytes:
-        remaining = _FOREVER if self._deadline is None else self._deadline.remaining()
+        remaining = _remaining(self._deadline)
         try:
             async with asyncio.timeout(_finite(min(remaining, self._read_timeout))):
                 return await content.readany()
@@ -119,6 +118,10 @@ class _ResponseBody(httpx.AsyncByteStream):
             self._bulkhead = None
             # Returns the connection to the pool if the body was read to its end, else closes it.
             self._response.release()
+
+
+def _remaining(deadline: Deadline | None) -> float:
+    return _FOREVER if deadline is None else deadline.remaining()
 
 
 def _finite(seconds: float) -> float | None:
@@ -166,19 +169,20 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
         read_timeout: float = request.extensions.get("timeout", {}).get("read") or _FOREVER
-        remaining = _FOREVER if deadline is None else deadline.remaining()
+        remaining = _remaining(deadline)
         if remaining <= 0:
             raise _timed_out(by_deadline=True)
+        await self._bulkhead.enter(_finite(remaining))
         try:
+            remaining = _remaining(deadline)
             async with asyncio.timeout(_finite(min(remaining, read_timeout))):
-                await self._bulkhead.enter()
-                try:
-                    response = await self._head(request)
-                except BaseException:
-                    self._bulkhead.leave()
-                    raise
+                response = await self._head(request)
         except TimeoutError as error:
+            self._bulkhead.leave()
             raise _timed_out(by_deadline=remaining <= read_timeout) from error
+        except BaseException:
+            self._bulkhead.leave()
+            raise
         return httpx.Response(
             response.status,
             headers=list(response.raw_headers),
@@ -195,8 +199,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         try:
             # One spelling of each name: aiohttp takes a second spelling for a replacement.
             headers: CIMultiDict[str] = CIMultiDict(
-                (name.decode("ascii").lower(), value.decode("utf-8"))
-                for name, value in request.headers.raw
+                [
+                    (name.decode("ascii").lower(), value.decode("utf-8"))
+                    for name, value in request.headers.raw
+                ]
             )
         except UnicodeDecodeError as error:
             raise httpx.LocalProtocolError("A header is not UTF-8.", request=request) from error
@@ -252,48 +258,3 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-class _NoCookies(httpx.Cookies):
-    """A cookie jar that takes nothing in."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave the answer's cookies where they are."""
-
-
-class _CookielessClient(httpx.AsyncClient):
-    """httpx keeps a jar for each client and would replay one caller's cookies to the next."""
-
-    _no_cookies: Final = _NoCookies()
-
-    @property  # type: ignore[misc] # read-only, unlike httpx's: nobody may set one
-    def cookies(self) -> httpx.Cookies:
-        """Always empty."""
-        return self._no_cookies
-
-
-def build_client(
-    *,
-    connections: int,
-    waiting: int,
-    connect_timeout: float,
-    ssl_context: ssl.SSLContext | None = None,
-) -> httpx.AsyncClient:
-    """An httpx client over aiohttp: no cookies, no redirects, nothing from the environment.
-
-    Args:
-        connections: how many calls may be under way, each on a connection of its own.
-        waiting: how many more may wait for one of those.
-        connect_timeout: seconds that opening a connection may take, name look-up and TLS included.
-        ssl_context: whom to trust; by default the public authorities that certifi lists.
-
-    """
-    # It logs every URL at INFO, and a URL can hold what is nobody's business.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    transport = AiohttpTransport(
-        bulkhead=Bulkhead(limit=connections, waiting=waiting),
-        connections=connections,
-        connect_timeout=connect_timeout,
-        ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
-    )
-    return _CookielessClient(transport=transport, trust_env=False, follow_redirects=False)

@@ -17,7 +17,7 @@ from azure_function_app.errors import (
     ClientError,
     DeadlineExceeded,
 )
-from azure_function_app.transport import build_client
+from azure_function_app.http_client import build_client
 from shared.clock import SystemClock
 from tests.integration.test_transport_faults import closed_port, unanswering_port
 from tests.support.calling import TOKEN, build_api, build_token_provider, real_api, token_source

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -366,7 +365,6 @@ async def test_when_settings_are_given_then_everything_is_built_from_them() -> N
     with pytest.raises(RequestRefused):
         await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
     await api.aclose()
-    assert logging.WARNING == logging.getLogger("httpx").level
 
 
 async def _outcome(api: Api, method: str) -> object:

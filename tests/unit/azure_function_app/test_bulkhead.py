@@ -58,3 +58,15 @@ async def test_when_a_waiting_caller_is_cancelled_then_no_place_is_lost() -> Non
 
         await bulkhead.enter()
         bulkhead.leave()
+
+
+async def test_when_no_place_comes_free_in_time_then_the_waiting_caller_is_refused() -> None:
+    """And its place to wait is free again."""
+    bulkhead = Bulkhead(limit=1, waiting=1)
+    await bulkhead.enter()
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            await bulkhead.enter(wait=0.0)
+    bulkhead.leave()
+
+    await bulkhead.enter(wait=0.0)

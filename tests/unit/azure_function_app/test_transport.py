@@ -8,7 +8,7 @@ import httpx
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from azure_function_app.transport import CertificateError, build_client, mapped_error
+from azure_function_app.transport import CertificateError, mapped_error
 
 KEY = ConnectionKey(
     "api.example", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
@@ -75,14 +75,3 @@ def test_when_an_error_is_shown_then_it_quotes_nothing_of_the_servers() -> None:
     error = aiohttp.ClientPayloadError("made-up~secret")
 
     assert "made-up~secret" not in str(mapped_error(error))
-
-
-async def test_when_a_client_is_built_then_it_takes_nothing_from_elsewhere() -> None:
-    """No redirects, no environment, no cookies that could be set."""
-    client = build_client(connections=1, waiting=0, connect_timeout=1.0)
-
-    assert not client.follow_redirects
-    assert not client.trust_env
-    with pytest.raises(AttributeError):
-        client.cookies = {"a": "1"}
-    await client.aclose()
