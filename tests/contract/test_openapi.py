@@ -3,16 +3,12 @@
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from aws_backend import cursor, errors, preconditions, record, records_api
 from aws_backend.api import Operation, answer_event
@@ -26,50 +22,15 @@ from aws_backend.settings import load_discovery_settings
 from shared.routes import ROUTES
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_record_store import FakeRecordStore
+from tests.support.openapi import (
+    DOCUMENT,
+    check_described,
+    check_schema,
+    described_operations,
+)
 from tests.support.proxy_event import CALLER, proxy_event
 
-DOCUMENT: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text("utf-8")
-)
-BASE = "urn:openapi"
-REGISTRY: Registry[Any] = Registry().with_resource(
-    BASE, Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
-)
 RECORD = "/v1/records/{id}"
-METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
-
-
-def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every operation in the description: method, path, operation."""
-    for path, item in DOCUMENT["paths"].items():
-        for method in METHODS:
-            if method in item:
-                yield method.upper(), path, item[method]
-
-
-def resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """The node, or what it refers to."""
-    while "$ref" in node:
-        target: Any = DOCUMENT
-        for name in node["$ref"].removeprefix("#/").split("/"):
-            target = target[name]
-        node = target
-    return node
-
-
-def check(value: object, schema: Mapping[str, Any]) -> None:
-    """Raise unless the value is what the schema, whose references are absolute, allows."""
-    Draft202012Validator(schema, registry=REGISTRY).validate(value)
-
-
-def absolute(schema: Any) -> Any:
-    """The schema with its references made absolute."""
-    if isinstance(schema, dict):
-        return {
-            name: f"{BASE}{value}" if name == "$ref" else absolute(value)
-            for name, value in schema.items()
-        }
-    return schema
 
 
 class Backend:
@@ -103,31 +64,13 @@ class Backend:
         )
         answer: dict[str, Any] = answer_event(sent, lambda: self.operations, FakeClock())
         document = json.loads(answer["body"]) if answer["body"] else None
-        check_described(method, resource, answer, document)
+        check_described(method, resource, answer["statusCode"], answer["headers"], document)
         return answer["statusCode"], document
 
     def changes(self, **query: str) -> tuple[int, dict[str, Any] | None]:
         """The same for a page of changes."""
         lists = {name: [value] for name, value in query.items()}
         return self.call("GET", "/v1/records", query=lists)
-
-
-def check_described(
-    method: str, resource: str, answer: Mapping[str, Any], document: object
-) -> None:
-    """Raise unless the description has this answer: status, headers, media type and content."""
-    operation = DOCUMENT["paths"][resource][method.lower()]
-    response = resolved(operation["responses"][str(answer["statusCode"])])
-    for name, header in response.get("headers", {}).items():
-        is_required = resolved(header).get("required", False)
-        if is_required or name in answer["headers"]:
-            check(answer["headers"][name], absolute(resolved(header)["schema"]))
-    content = response.get("content", {})
-    if not content:
-        assert document is None
-        return
-    media_type = answer["headers"]["Content-Type"]
-    check(document, absolute(content[media_type]["schema"]))
 
 
 @pytest.fixture
@@ -149,7 +92,7 @@ def test_when_routes_are_declared_then_the_description_has_exactly_those() -> No
     declared = {(route.method, route.path): [route.role] if route.role else [] for route in ROUTES}
     found = {
         (method, path): [role for need in operation["security"] for role in need["entraToken"]]
-        for method, path, operation in described()
+        for method, path, operation in described_operations()
     }
 
     assert declared == found
@@ -278,6 +221,6 @@ def test_when_the_storage_fails_then_the_problem_is_as_described(
 def test_when_an_answer_differs_from_the_description_then_the_check_says_so() -> None:
     """The checks above can fail."""
     with pytest.raises(ValidationError):
-        check({"items": {}}, absolute({"$ref": "#/components/schemas/ChangePage"}))
+        check_schema({"items": {}}, {"$ref": "#/components/schemas/ChangePage"})
     with pytest.raises(KeyError):
-        check_described("GET", "/health", {"statusCode": 201, "headers": {}}, None)
+        check_described("GET", "/health", 201, {}, None)
