@@ -18,6 +18,7 @@ from aws_authorizer.method_arn import MethodArn, parse_method_arn
 
 _HEADER: Final = "authorization"
 _SCHEME: Final = "bearer "
+_VERSIONS: Final = (None, "1.0", "2.0")
 
 
 class AuthorizerRequest(NamedTuple):
@@ -50,7 +51,9 @@ def _read_values(event: Mapping[str, object]) -> list[object]:
 def _parse_rest_token(event: Mapping[str, object], arn: MethodArn) -> AuthorizerRequest:
     value = event.get("authorizationToken")
     text = value if isinstance(value, str) else None
-    return AuthorizerRequest(arn, text, False, False, None)  # noqa: FBT003 - see the field names
+    return AuthorizerRequest(
+        arn, text, has_several=False, is_payload_v2=False, cached_route_key=None
+    )
 
 
 def _parse_request(
@@ -92,7 +95,7 @@ def parse_authorizer_event(event: object) -> AuthorizerRequest:
         raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "no method ARN") from None
     if kind == "TOKEN" and version is None:
         return _parse_rest_token(event, arn)
-    if kind == "REQUEST" and version in {None, "1.0", "2.0"}:
+    if kind == "REQUEST" and version in _VERSIONS:
         return _parse_request(event, arn, is_payload_v2=is_payload_v2)
     raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "unknown type or version")
 

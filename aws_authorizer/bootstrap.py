@@ -49,7 +49,7 @@ def build_accepted_tokens(
                     version=version,
                     issuer=api.cloud.issuer(tenant_id, version),
                     tenant_id=tenant_id,
-                    audiences=api.audiences(version) | further,
+                    audiences=tuple(sorted(api.audiences(version) | further)),
                     client_claim=claims.CLIENT_ID_V1 if is_v1 else claims.CLIENT_ID_V2,
                     key_issuer=api.cloud.issuer(tenant_id, TokenVersion.V2),
                 )

@@ -2,12 +2,16 @@
 
 `RULES` has a row for every claim that identifies a token and its bearer; `docs/claim-contract.md`
 tells the same to people. Rows may refuse a token before its signature is checked, because a refusal
-needs no proof. `check_access`, which grants, runs behind the signature alone.
+needs no proof. `check_access`, which grants, takes claims whose signature has passed, and a type of
+their own says that.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Final, NamedTuple, NewType
 
 from aws_authorizer.errors import AccessDenied, Reason, TokenRejected
 from shared import claims
@@ -21,39 +25,117 @@ LATEST_TIME: Final = 32_503_680_000
 MAX_LIFETIME_SECONDS: Final = 172_800
 """Two days. Entra ID's longest-lived access tokens last 28 hours."""
 
-_is_guid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+SignedClaims = NewType("SignedClaims", dict[str, object])
+"""Claims whose signature has passed, by a key of the issuer that they name."""
+
+# The same few callers come again and again, so their IDs are matched once.
+_is_guid = lru_cache(maxsize=256)(
+    re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+)
 _is_token_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_NO_ROLES: Final = frozenset[str]()
 _OTHER_TENANT_ID_SPELLINGS: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
+_CLAIM_NAMES: Final = "_claim_names"
+_NO_ROLES: Final = frozenset[str]()
+_ABSENT: Final = object()
+_BOTH: Final = (TokenVersion.V1, TokenVersion.V2)
 
 
-class AcceptedToken(NamedTuple):
+class MustBe(Enum):
+    """What a row of the table asks of its claim."""
+
+    EXACT = "a string, and one of those that the contract names, character by character"
+    GUID = "a GUID, in lower case"
+    STRINGS = "an array of strings, or absent"
+
+
+class Rule(NamedTuple):
+    """One row: unless the claim is what it must be, the token is rejected for the reason."""
+
+    claim: str
+    must_be: MustBe
+    reason: Reason
+    versions: tuple[TokenVersion, ...] = _BOTH
+
+
+RULES: Final = (
+    Rule(claims.VERSION, MustBe.EXACT, Reason.UNACCEPTED_VERSION),
+    Rule(claims.ISSUER, MustBe.EXACT, Reason.WRONG_ISSUER),
+    Rule(claims.TENANT_ID, MustBe.EXACT, Reason.WRONG_TENANT),
+    Rule(claims.AUDIENCE, MustBe.EXACT, Reason.WRONG_AUDIENCE),
+    Rule(claims.OBJECT_ID, MustBe.GUID, Reason.MISSING_SUBJECT),
+    Rule(claims.CLIENT_ID_V1, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V1,)),
+    Rule(claims.CLIENT_ID_V2, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V2,)),
+    Rule(claims.ROLES, MustBe.STRINGS, Reason.MALFORMED_ROLES),
+)
+"""Checked from the top. `ver` and `iss` choose the accepted token that the others compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedToken:
     """What tokens of one version from one tenant must say."""
 
     version: TokenVersion
     issuer: str
     tenant_id: str
-    audiences: frozenset[str]
+    audiences: tuple[str, ...]
     client_claim: str
     """The claim that names the calling application: `azp` in v2.0, `appid` in v1.0."""
     key_issuer: str
     """The issuer that a key must belong to. The v2.0 form for both versions: one key set serves
     both, and its keys name that form."""
 
+    @property
+    def expected(self) -> Mapping[str, tuple[str, ...]]:
+        """The values that the table's exact rows compare with, by claim."""
+        return {
+            claims.VERSION: (self.version.value,),
+            claims.ISSUER: (self.issuer,),
+            claims.TENANT_ID: (self.tenant_id,),
+            claims.AUDIENCE: self.audiences,
+        }
+
+
+class _Profile(NamedTuple):
+    """The table's rows for one accepted token, sorted by what they ask, ready to run."""
+
+    token: AcceptedToken
+    exact: tuple[tuple[str, tuple[str, ...], Reason], ...]
+    guids: tuple[tuple[str, Reason], ...]
+    strings: tuple[tuple[str, Reason], ...]
+
+
+def _compile_rules(token: AcceptedToken) -> _Profile:
+    rules = [rule for rule in RULES if token.version in rule.versions]
+    return _Profile(
+        token,
+        tuple(
+            (rule.claim, token.expected[rule.claim], rule.reason)
+            for rule in rules
+            if rule.must_be is MustBe.EXACT
+        ),
+        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.GUID),
+        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.STRINGS),
+    )
+
 
 class ClaimContract(NamedTuple):
-    """Everything that a caller's claims must satisfy, as plain values."""
+    """Everything that a caller's claims must satisfy; `build_claim_contract` makes one."""
 
-    accepted: Mapping[str, Mapping[str, AcceptedToken]]
-    """By `ver`, then by `iss`."""
+    profiles: Mapping[tuple[object, object], _Profile]
+    """By `ver` and `iss`."""
     client_ids: frozenset[str]
     """The applications that may call, and no others."""
     roles: frozenset[str]
     """The app roles that the API knows; others in a token mean nothing here."""
-    delegated_scopes: frozenset[str] = frozenset()
+    delegated_scopes: frozenset[str]
     """A token that a user stands behind must have one of these; with none, it is not accepted."""
-    leeway: float = 60.0
+    leeway: float
     """How many seconds the issuer's clock and ours may differ."""
+
+    @property
+    def tenant_ids(self) -> frozenset[str]:
+        """The tenants whose tokens are accepted."""
+        return frozenset(profile.token.tenant_id for profile in self.profiles.values())
 
 
 def build_claim_contract(
@@ -73,54 +155,29 @@ def build_claim_contract(
     """
     if not tokens or not client_ids or not roles or not all(token.audiences for token in tokens):
         raise ValueError("an empty claim contract")
-    accepted: dict[str, dict[str, AcceptedToken]] = {}
-    for token in tokens:
-        accepted.setdefault(token.version.value, {})[token.issuer] = token
     return ClaimContract(
-        accepted, frozenset(client_ids), frozenset(roles), frozenset(delegated_scopes), leeway
+        {(token.version.value, token.issuer): _compile_rules(token) for token in tokens},
+        frozenset(client_ids),
+        frozenset(roles),
+        frozenset(delegated_scopes),
+        leeway,
     )
 
 
-class _Rule(NamedTuple):
-    """One row: the claim must satisfy the check, or the token is rejected for the reason."""
-
-    claim: str
-    is_satisfied: Callable[[object, AcceptedToken], bool]
-    reason: Reason
-    versions: tuple[TokenVersion, ...] = (TokenVersion.V1, TokenVersion.V2)
-
-
-def _is_one_audience(value: object, token: AcceptedToken) -> bool:
-    # RFC 7519 allows an array. Entra ID never writes one, and a token for several APIs at once
-    # could be replayed by any of them.
-    return isinstance(value, str) and value in token.audiences
+def _explain_no_profile(
+    unverified_claims: Mapping[str, object], contract: ClaimContract
+) -> TokenRejected:
+    version = unverified_claims.get(claims.VERSION)
+    is_version_accepted = any(version == accepted for accepted, _ in contract.profiles)
+    return TokenRejected(Reason.WRONG_ISSUER if is_version_accepted else Reason.UNACCEPTED_VERSION)
 
 
-def _is_an_id(value: object, _token: AcceptedToken) -> bool:
-    return isinstance(value, str) and _is_guid(value) is not None
-
-
-def _is_array_of_strings(value: object, _token: AcceptedToken) -> bool:
-    return value is None or (
-        isinstance(value, list) and all(isinstance(role, str) for role in value)
-    )
-
-
-# Claim                    what it must be                        reason to reject   v1.0, v2.0
-RULES: Final = (
-    _Rule(claims.TENANT_ID, lambda value, token: value == token.tenant_id, Reason.WRONG_TENANT),
-    _Rule(claims.AUDIENCE, _is_one_audience, Reason.WRONG_AUDIENCE),
-    _Rule(claims.OBJECT_ID, _is_an_id, Reason.MISSING_SUBJECT),
-    _Rule(claims.CLIENT_ID_V1, _is_an_id, Reason.MISSING_CLIENT, (TokenVersion.V1,)),
-    _Rule(claims.CLIENT_ID_V2, _is_an_id, Reason.MISSING_CLIENT, (TokenVersion.V2,)),
-    _Rule(claims.ROLES, _is_array_of_strings, Reason.MALFORMED_ROLES),
-)
-"""`ver` and `iss` choose the `AcceptedToken` that the rows compare with; both are exact."""
-
-_RULES_BY_VERSION: Final = {
-    version: tuple(rule[:3] for rule in RULES if version in rule.versions)
-    for version in TokenVersion
-}
+def _are_strings(value: object) -> bool:
+    try:
+        # The quickest way to look at each one: `join` takes nothing but strings.
+        return value.__class__ is list and "".join(value) is not None
+    except TypeError:
+        return False
 
 
 def check_identity(
@@ -132,69 +189,72 @@ def check_identity(
         TokenRejected: it is not.
 
     """
-    version = unverified_claims.get(claims.VERSION)
-    by_issuer = contract.accepted.get(version) if isinstance(version, str) else None
-    if by_issuer is None:
-        raise TokenRejected(Reason.UNACCEPTED_VERSION)
-    issuer = unverified_claims.get(claims.ISSUER)
-    token = by_issuer.get(issuer) if isinstance(issuer, str) else None
-    if token is None:
-        raise TokenRejected(Reason.WRONG_ISSUER)
-    # A reader that ignores case could take the tenant from the other one.
+    get = unverified_claims.get
+    try:
+        profile = contract.profiles[get(claims.VERSION), get(claims.ISSUER)]
+    except (KeyError, TypeError):  # arrays and objects are no keys of anything
+        raise _explain_no_profile(unverified_claims, contract) from None
+    token, exact, guids, strings = profile
+    # RFC 7519 allows an array of audiences. Entra ID never writes one, and a token for several APIs
+    # at once could be replayed by any of them, so an array is not equal to anything here.
+    for claim, accepted, reason in exact:
+        if get(claim) not in accepted:
+            raise TokenRejected(reason)
+    # A reader that ignores case could take the tenant from another spelling.
     if not _OTHER_TENANT_ID_SPELLINGS.isdisjoint(unverified_claims):
         raise TokenRejected(Reason.WRONG_TENANT)
-    for claim, is_satisfied, reason in _RULES_BY_VERSION[token.version]:
-        if not is_satisfied(unverified_claims.get(claim), token):
+    for claim, reason in guids:
+        value = get(claim)
+        if value.__class__ is not str or not _is_guid(value):
+            raise TokenRejected(reason)
+    for claim, reason in strings:
+        if claim in unverified_claims and not _are_strings(unverified_claims[claim]):
             raise TokenRejected(reason)
     return token
 
 
-class Validity(NamedTuple):
-    """From when until when a token is good, leeway included, in seconds since 1970 UTC."""
-
-    begins: float
-    ends: float
-
-
 def _parse_time(value: object) -> float:
-    # A bool is an int to Python, and a NumericDate is a JSON number (RFC 7519 section 2).
-    if type(value) not in {int, float} or not EARLIEST_TIME <= value < LATEST_TIME:  # type: ignore[operator]  # the first half sees to it
-        raise TokenRejected(Reason.MALFORMED_TIMES)
-    return value  # type: ignore[return-value]  # the same
+    # Not isinstance: a bool is an int to Python, and a NumericDate is a JSON number (RFC 7519
+    # section 2), so neither true nor "1700000000" is one.
+    if (value.__class__ is int or value.__class__ is float) and (
+        EARLIEST_TIME <= value < LATEST_TIME
+    ):
+        return value
+    raise TokenRejected(Reason.MALFORMED_TIMES)
 
 
-def parse_validity(unverified_claims: Mapping[str, object], leeway: float) -> Validity:
-    """The time in which the token is good. Whether that is now is not checked.
+def parse_validity(unverified_claims: Mapping[str, object], leeway: float) -> tuple[float, float]:
+    """When the token begins to be good, and when it ends, leeway included, in seconds since 1970.
 
     `exp` is required, and one of `nbf` and `iat`; each that is there counts (RFC 7519 section 4.1).
+    Whether now lies between is not checked.
 
     Raises:
         TokenRejected: they are missing, no sane times, or too far apart.
 
     """
     expires_at = _parse_time(unverified_claims.get(claims.EXPIRES_AT))
-    beginnings = [
-        _parse_time(unverified_claims[claim])
-        for claim in (claims.NOT_BEFORE, claims.ISSUED_AT)
-        if claim in unverified_claims
-    ]
-    if not beginnings:
-        raise TokenRejected(Reason.MALFORMED_TIMES)
-    if expires_at - min(beginnings) > MAX_LIFETIME_SECONDS:
+    not_before = unverified_claims.get(claims.NOT_BEFORE, _ABSENT)
+    issued_at = unverified_claims.get(claims.ISSUED_AT, not_before)
+    earliest = _parse_time(issued_at)
+    latest = earliest if not_before is _ABSENT else _parse_time(not_before)
+    if latest < earliest:
+        earliest, latest = latest, earliest
+    if expires_at - earliest > MAX_LIFETIME_SECONDS:
         raise TokenRejected(Reason.LIFETIME_TOO_LONG)
-    return Validity(max(beginnings) - leeway, expires_at + leeway)
+    return latest - leeway, expires_at + leeway
 
 
-def check_validity(validity: Validity, now: float) -> None:
-    """Nothing, if `now` lies inside.
+def check_validity(begins: float, ends: float, now: float) -> None:
+    """Nothing, if `now` lies inside (RFC 7519 sections 4.1.4 and 4.1.5).
 
     Raises:
         TokenRejected: it does not.
 
     """
-    if now >= validity.ends:
+    if now >= ends:
         raise TokenRejected(Reason.EXPIRED)
-    if now < validity.begins:
+    if now < begins:
         raise TokenRejected(Reason.NOT_YET_VALID)
 
 
@@ -214,7 +274,7 @@ def check_key_issuer(key_issuer: str | None, token: AcceptedToken) -> None:
         raise TokenRejected(Reason.FOREIGN_KEY)
 
 
-def _is_app_only(signed_claims: Mapping[str, object]) -> bool:
+def _is_app_only(signed_claims: SignedClaims) -> bool:
     """Whether no user stands behind the token.
 
     Raises:
@@ -225,7 +285,7 @@ def _is_app_only(signed_claims: Mapping[str, object]) -> bool:
     has_scopes = claims.SCOPES in signed_claims
     if identity_type == claims.APP_ONLY and not has_scopes:
         return True
-    if identity_type in {None, "user"} and has_scopes:
+    if has_scopes and (identity_type is None or identity_type == "user"):
         return False
     # Entra ID writes `idtyp` only where the API asks for it; without it, a token whose subject is
     # the service principal itself is the application's own.
@@ -235,24 +295,10 @@ def _is_app_only(signed_claims: Mapping[str, object]) -> bool:
     raise TokenRejected(Reason.UNCLEAR_IDENTITY)
 
 
-def _build_principal(
-    signed_claims: Mapping[str, object], token: AcceptedToken, known_roles: frozenset[str]
-) -> Principal:
-    roles = signed_claims.get(claims.ROLES)
-    token_id = signed_claims.get(claims.TOKEN_ID)
-    return Principal(
-        object_id=str(signed_claims[claims.OBJECT_ID]),
-        tenant_id=token.tenant_id,
-        client_id=str(signed_claims[token.client_claim]),
-        roles=known_roles.intersection(roles) if isinstance(roles, list) else _NO_ROLES,
-        token_id=token_id if isinstance(token_id, str) and _is_token_id(token_id) else "",
-    )
-
-
 def check_access(
-    signed_claims: Mapping[str, object], token: AcceptedToken, contract: ClaimContract
+    signed_claims: SignedClaims, token: AcceptedToken, contract: ClaimContract
 ) -> Principal:
-    """The caller that the claims prove. Their signature and identity have been checked before.
+    """The caller that the claims prove. `check_identity` has let them pass before.
 
     Which routes the caller's roles open is not decided here, only that they open some.
 
@@ -261,17 +307,25 @@ def check_access(
         AccessDenied: they do, and the contract does not admit that caller.
 
     """
+    get = signed_claims.get
     is_app_only = _is_app_only(signed_claims)
-    sources = signed_claims.get("_claim_names")
-    if isinstance(sources, dict) and claims.ROLES in sources:
+    elsewhere = get(_CLAIM_NAMES)
+    if elsewhere is not None and (not isinstance(elsewhere, dict) or claims.ROLES in elsewhere):
         # Too many to fit in: they are unknown then, not none. Groups that are elsewhere do not
         # matter, because nothing here is granted by group.
         raise TokenRejected(Reason.ROLES_ELSEWHERE)
-    principal = _build_principal(signed_claims, token, contract.roles)
+    roles, token_id = get(claims.ROLES), get(claims.TOKEN_ID)
+    principal = Principal(
+        signed_claims[claims.OBJECT_ID],  # type: ignore[arg-type]  # a GUID, by the table
+        token.tenant_id,
+        signed_claims[token.client_claim],  # type: ignore[arg-type]  # the same
+        contract.roles.intersection(roles) if roles else _NO_ROLES,  # type: ignore[arg-type]  # strings, by the table
+        token_id if isinstance(token_id, str) and _is_token_id(token_id) else "",
+    )
     if principal.client_id not in contract.client_ids:
         raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)
     if not is_app_only:
-        _check_scopes(signed_claims.get(claims.SCOPES), contract.delegated_scopes, principal)
+        _check_scopes(get(claims.SCOPES), contract.delegated_scopes, principal)
     if not principal.roles:
         raise AccessDenied(Reason.MISSING_ROLE, principal)
     return principal

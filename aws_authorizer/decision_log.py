@@ -34,6 +34,7 @@ def _describe_metrics(dimensions: list[str], metrics: Mapping[str, str]) -> str:
 _DECISION: Final = _describe_metrics(
     ["outcome", "reason"], {"Decisions": "Count", "KeySetAgeSeconds": "Seconds"}
 )
+_DECISION_WITHOUT_KEYS: Final = _describe_metrics(["outcome", "reason"], {"Decisions": "Count"})
 _FETCH: Final = _describe_metrics(
     ["result"], {"KeySetFetches": "Count", "KeySetFetchSeconds": "Seconds"}
 )
@@ -76,7 +77,7 @@ class DecisionLog:
             fields["what_to_change"] = WHAT_TO_CHANGE[reason]
         if detail:
             fields["detail"] = detail
-        self._write_line(_DECISION, fields)
+        self._write_line(_DECISION_WITHOUT_KEYS if age is None else _DECISION, fields)
 
     def write_fetch(self, result: str, seconds: float) -> None:
         """Write what came of one attempt to fetch a key set."""

@@ -153,8 +153,13 @@ class RemoteKeySet:
                 and the latest attempt to get a newer one has failed.
 
         """
-        held = self._held
-        if held is not None and not held.fresh_until.has_come(self._clock):
+        held, clock = self._held, self._clock
+        # `has_come` of the moment, spelled out: this stands in the way of every token.
+        if (
+            held is not None
+            and clock.now() < held.fresh_until.wall
+            and clock.monotonic() < held.fresh_until.monotonic
+        ):
             key = held.keys.get(key_id)
             if key is not None:
                 return key

@@ -41,16 +41,6 @@ class MethodArn(NamedTuple):
         """Whether a WebSocket API asks, before it accepts a connection."""
         return self.tail == "$connect"
 
-    @property
-    def method(self) -> str:
-        """The HTTP method as requested."""
-        return self.tail.partition("/")[0]
-
-    @property
-    def path(self) -> str:
-        """The path as requested, with its slash."""
-        return "/" + self.tail.partition("/")[2]
-
 
 def parse_method_arn(text: str) -> MethodArn:
     """The ARN taken apart. Colons, slashes and any other character may occur in the path.

@@ -72,6 +72,27 @@ def _reaches(pattern: str, route: Route) -> bool:
     return meets(0, 0)
 
 
+def _takes_over(named: Route, served: Route) -> bool:
+    """Whether `named` serves every request of `served` that its pattern matches.
+
+    The gateway prefers a literal segment to a parameter, from the left. With as many segments on
+    both sides, a wildcard has no slash left to cross.
+    """
+    ours, theirs = named.path.split("/"), served.path.split("/")
+    if len(ours) != len(theirs) or "+}" in named.path + served.path:
+        return False
+    return [part.startswith("{") for part in ours] < [part.startswith("{") for part in theirs]
+
+
+def _hits(named: Route, served: Route) -> bool:
+    """Whether naming one route in a policy also covers requests that are served by the other."""
+    return (
+        named.method == served.method
+        and _reaches(_pattern(named), served)
+        and not _takes_over(named, served)
+    )
+
+
 class RoutePatterns(NamedTuple):
     """What one set of roles opens, and what must be closed again because a wildcard opens it too.
 
@@ -92,16 +113,16 @@ def build_route_patterns(routes: Sequence[Route], roles: frozenset[str]) -> Rout
     """
     admitted = [route for route in routes if route.admits(roles)]
     opened = tuple(dict.fromkeys(map(_pattern, admitted)))
-    closed = tuple(
-        _pattern(route)
+    closed = [
+        route
         for route in routes
-        if not route.admits(roles) and any(_reaches(pattern, route) for pattern in opened)
-    )
-    for pattern in closed:
+        if not route.admits(roles) and any(_hits(other, route) for other in admitted)
+    ]
+    for refused in closed:
         for route in admitted:
-            if _reaches(pattern, route):
-                raise RoutesAmbiguous(f"{pattern} would close {route.method} {route.path}")
-    return RoutePatterns(opened, closed)
+            if _hits(refused, route):
+                raise RoutesAmbiguous(f"closing {refused.path} would close {route.path}")
+    return RoutePatterns(opened, tuple(map(_pattern, closed)))
 
 
 def _statement(effect: str, stage_arn: str, patterns: Sequence[str]) -> dict[str, object]:

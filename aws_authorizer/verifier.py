@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from aws_authorizer.claim_checks import (
     ClaimContract,
+    SignedClaims,
     check_access,
     check_identity,
     check_key_issuer,
@@ -39,10 +40,7 @@ class Verifier:
             ValueError: a tenant of the contract has no key source.
 
         """
-        tenants = {
-            token.tenant_id for tokens in contract.accepted.values() for token in tokens.values()
-        }
-        if tenants - key_sources.keys():
+        if contract.tenant_ids - key_sources.keys():
             raise ValueError("a tenant without keys")
         self._contract = contract
         self._key_sources = key_sources
@@ -79,25 +77,24 @@ class Verifier:
         return verified.principal
 
     def _is_still_good(self, known: VerifiedToken) -> bool:
-        begins, ends = known.validity
-        key = known.key
+        _, begins, ends, key, tenant_id = known
         return (
             begins <= self._now() < ends
-            and self._key_sources[known.tenant_id].get_signing_key(key.key_id) is key
+            and self._key_sources[tenant_id].get_signing_key(key.key_id) is key
         )
 
     def _verify_signature(self, octets: bytes) -> VerifiedToken:
         contract = self._contract
         key_id, unverified_claims, signing_input, signature = parse_token(octets)
         accepted = check_identity(unverified_claims, contract)
-        validity = parse_validity(unverified_claims, contract.leeway)
-        check_validity(validity, self._now())
-        key = self._key_sources[accepted.tenant_id].get_signing_key(key_id)
+        begins, ends = parse_validity(unverified_claims, contract.leeway)
+        check_validity(begins, ends, self._now())
+        tenant_id = accepted.tenant_id
+        key = self._key_sources[tenant_id].get_signing_key(key_id)
         if key is None:
             raise TokenRejected(Reason.UNKNOWN_KEY)
         check_key_issuer(key.issuer, accepted)
         if not key.is_signed(signing_input, signature):
             raise TokenRejected(Reason.BAD_SIGNATURE)
-        signed_claims = unverified_claims
-        principal = check_access(signed_claims, accepted, contract)
-        return VerifiedToken(principal, validity, key, accepted.tenant_id)
+        principal = check_access(SignedClaims(unverified_claims), accepted, contract)
+        return VerifiedToken(principal, begins, ends, key, tenant_id)

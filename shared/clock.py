@@ -17,10 +17,6 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    def now(self) -> float:
-        """Wall-clock time, in seconds since 1970 UTC."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back, so it measures durations."""
-        return time.monotonic()
+    # The functions themselves: a method around each would double what reading a clock costs.
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)

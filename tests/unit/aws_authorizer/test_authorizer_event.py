@@ -1,0 +1,202 @@
+"""Events of every kind."""
+
+import pytest
+
+from aws_authorizer.authorizer_event import (
+    AuthorizerRequest,
+    parse_authorizer_event,
+    parse_bearer_token,
+)
+from aws_authorizer.errors import Reason, TokenRejected, Undecided
+from aws_authorizer.method_arn import parse_method_arn
+from tests.support.events import (
+    METHOD_ARN,
+    STAGE_ARN,
+    http_v1_event,
+    http_v2_event,
+    rest_request_event,
+    rest_token_event,
+    websocket_connect_event,
+)
+
+ARN = parse_method_arn(METHOD_ARN)
+EVENTS = {
+    "rest token": rest_token_event("Bearer abc"),
+    "rest request": rest_request_event("Bearer abc"),
+    "http 1.0": http_v1_event("Bearer abc"),
+    "http 2.0": http_v2_event("Bearer abc"),
+    "websocket": websocket_connect_event("Bearer abc"),
+}
+REQUEST_EVENTS = {name: event for name, event in EVENTS.items() if name != "rest token"}
+
+
+def undecided(event: object) -> Reason:
+    """Why nothing is decided."""
+    with pytest.raises(Undecided) as caught:
+        parse_authorizer_event(event)
+    return caught.value.reason
+
+
+def rejection(event: object) -> Reason:
+    """Why there is no token in the event."""
+    with pytest.raises(TokenRejected) as caught:
+        parse_bearer_token(parse_authorizer_event(event))
+    return caught.value.reason
+
+
+def request(authorization: str | None) -> AuthorizerRequest:
+    """A request with this header."""
+    return AuthorizerRequest(
+        ARN, authorization, has_several=False, is_payload_v2=False, cached_route_key=None
+    )
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_when_an_event_is_of_any_kind_then_its_token_and_stage_are_read(
+    event: dict[str, object],
+) -> None:
+    """REST, HTTP and WebSocket APIs, in every payload format."""
+    parsed = parse_authorizer_event(event)
+
+    assert STAGE_ARN == parsed.method_arn.stage_arn
+    assert "abc" == parse_bearer_token(parsed)
+
+
+def test_when_an_event_is_of_a_kind_then_it_is_told_apart() -> None:
+    """Format 2.0 alone knows simple responses, WebSocket alone `$connect`."""
+    parsed = {name: parse_authorizer_event(event) for name, event in EVENTS.items()}
+
+    assert {"http 2.0"} == {name for name, each in parsed.items() if each.is_payload_v2}
+    assert {"websocket"} == {
+        name for name, each in parsed.items() if each.method_arn.is_websocket_connect
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "event",
+        {},
+        {"type": "TOKEN"},
+        {"type": "TOKEN", "methodArn": METHOD_ARN, "version": "2.0"},
+        {"type": "TOKEN", "methodArn": [METHOD_ARN]},
+        {"type": "token", "methodArn": METHOD_ARN},
+        {"type": ["TOKEN"], "methodArn": METHOD_ARN},
+        {"type": "REQUEST", "methodArn": "GET/orders"},
+        {"type": "REQUEST", "methodArn": METHOD_ARN, "version": "3.0"},
+        {"type": "REQUEST", "methodArn": METHOD_ARN, "version": 1.0},
+        {"type": "REQUEST", "methodArn": METHOD_ARN, "version": ["1.0"]},
+        {"type": "REQUEST", "methodArn": METHOD_ARN, "version": "2.0"},
+        {"type": "REQUEST", "routeArn": METHOD_ARN},
+        {"httpMethod": "GET", "path": "/", "headers": {"Authorization": "Bearer abc"}},
+    ],
+)
+def test_when_an_event_is_none_of_ours_then_nothing_is_decided(event: object) -> None:
+    """Whoever calls the function with something else gets neither a yes nor a no."""
+    assert Reason.EVENT_NOT_UNDERSTOOD == undecided(event)
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
+@pytest.mark.parametrize("event", REQUEST_EVENTS.values(), ids=REQUEST_EVENTS)
+def test_when_the_header_is_spelled_in_any_case_then_it_is_found(
+    event: dict[str, object], name: str
+) -> None:
+    """Field names have no case (RFC 9110 section 5.1)."""
+    spelled = event | {"headers": {name: "Bearer abc"}}
+    if "multiValueHeaders" in event:
+        spelled["multiValueHeaders"] = {name: ["Bearer abc"]}
+
+    assert "abc" == parse_bearer_token(parse_authorizer_event(spelled))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"multiValueHeaders": {"Authorization": ["Bearer abc", "Bearer def"]}},
+        {"multiValueHeaders": {"Authorization": ["Bearer abc", "Bearer abc"]}},
+        {"multiValueHeaders": {"Authorization": ["Bearer abc"], "authorization": ["Bearer abc"]}},
+        {"multiValueHeaders": None, "headers": {"Authorization": "Bearer a", "AUTHORIZATION": "b"}},
+    ],
+)
+def test_when_there_are_two_headers_then_neither_is_used(changes: dict[str, object]) -> None:
+    """RFC 6750 section 2: a client sends its token once. Which one counts is nobody's guess."""
+    assert Reason.SEVERAL_TOKENS == rejection(rest_request_event("Bearer abc") | changes)
+
+
+def test_when_http_2_joins_two_headers_then_they_are_no_token() -> None:
+    """Format 2.0 joins repeats by commas, and a comma is in no token."""
+    joined = "Bearer abc,Bearer def"
+
+    assert "abc,Bearer def" == parse_bearer_token(parse_authorizer_event(http_v2_event(joined)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": {}, "multiValueHeaders": {}},
+        {"headers": None, "multiValueHeaders": None},
+        {"headers": [], "multiValueHeaders": "x"},
+        {"headers": {"Authorization": None}, "multiValueHeaders": {"Authorization": [None]}},
+        {"headers": {"Authorization": ""}, "multiValueHeaders": {"Authorization": [""]}},
+        {"headers": {"Authorization": 5}, "multiValueHeaders": {"Authorization": [5]}},
+        {"headers": {"Authorization": []}, "multiValueHeaders": {"Authorization": []}},
+        {"headers": {"X-Authorization": "Bearer abc"}, "multiValueHeaders": {}},
+        {"headers": {5: "Bearer abc"}, "multiValueHeaders": {}},
+    ],
+)
+def test_when_there_is_no_header_then_there_is_no_token(changes: dict[str, object]) -> None:
+    """Absent, empty, null, or no string."""
+    assert Reason.NO_TOKEN == rejection(rest_request_event("Bearer abc") | changes)
+
+
+@pytest.mark.parametrize("value", [None, "", 5, ["Bearer abc"]])
+def test_when_a_token_event_has_no_token_then_there_is_none(value: object) -> None:
+    """The same for TOKEN authorizers."""
+    event = {"type": "TOKEN", "methodArn": METHOD_ARN, "authorizationToken": value}
+
+    assert Reason.NO_TOKEN == rejection(event)
+
+
+@pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER abc", "bEaReR   abc"])
+def test_when_the_scheme_is_bearer_then_what_follows_is_the_token(header: str) -> None:
+    """RFC 9110 section 11.1: the scheme has no case; one or more spaces follow."""
+    assert "abc" == parse_bearer_token(request(header))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["abc", "Bearer", "Bearerabc", "Bearer\tabc", " Bearer abc", "Basic abc", "Token abc",
+     "Bearer:abc", "Bearer=abc", "DPoP abc", "\u212abearer abc", "\ud800earer abc"],
+)  # fmt: skip
+def test_when_the_scheme_is_another_then_there_is_no_token(header: str) -> None:
+    """Nothing looser than RFC 6750 section 2.1."""
+    with pytest.raises(TokenRejected) as caught:
+        parse_bearer_token(request(header))
+
+    assert Reason.NOT_BEARER == caught.value.reason
+
+
+def test_when_an_identity_source_is_not_the_token_then_nothing_is_decided() -> None:
+    """The gateway would serve one caller's answer to whoever sends the same other header."""
+    event = http_v2_event("Bearer abc") | {"identitySource": ["some-api-key"]}
+
+    assert Reason.IDENTITY_SOURCE == undecided(event)
+
+
+@pytest.mark.parametrize("sources", [None, []])
+def test_when_there_is_no_identity_source_then_nothing_is_cached(sources: object) -> None:
+    """Without one there is no cache, so there is nothing to mix up."""
+    event = http_v2_event("Bearer abc") | {"identitySource": sources}
+
+    assert "abc" == parse_bearer_token(parse_authorizer_event(event))
+
+
+def test_when_the_route_key_is_an_identity_source_then_the_answer_is_for_that_route() -> None:
+    """Only then may a simple response depend on the route."""
+    with_route = parse_authorizer_event(http_v2_event("Bearer abc", "GET /v1/records"))
+    without = parse_authorizer_event(http_v2_event("Bearer abc"))
+
+    assert "GET /v1/records" == with_route.cached_route_key
+    assert without.cached_route_key is None

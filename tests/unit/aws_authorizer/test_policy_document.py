@@ -1,0 +1,281 @@
+"""Policies, and what IAM makes of them."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from aws_authorizer.errors import Undecided
+from aws_authorizer.policy_document import (
+    MAX_RESOURCE_CHARACTERS,
+    Answer,
+    PolicyBuilder,
+    RoutesAmbiguous,
+    build_route_patterns,
+)
+from shared.principal import Principal
+from shared.routes import PROTECTED_ROUTES, Role, Route
+from tests.support.events import STAGE_ARN
+from tests.support.keys import TENANT_ID
+from tests.support.tokens import CLIENT_ID, OBJECT_ID
+
+BUILDER = PolicyBuilder(PROTECTED_ROUTES)
+ADMIN = Role.WRITE
+
+
+def principal(*roles: str) -> Principal:
+    """A caller with these roles."""
+    return Principal(OBJECT_ID, TENANT_ID, CLIENT_ID, frozenset(roles), "token-id")
+
+
+def glob_matches(pattern: str, text: str) -> bool:
+    """IAM's matching: `*` is any run of characters, slashes included, `?` is exactly one."""
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def evaluate(answer: Answer, resource: str) -> bool:
+    """IAM's decision: a Deny that matches wins, then an Allow that matches, then no."""
+    effects = set()
+    for statement in answer["policyDocument"]["Statement"]:  # type: ignore[index]
+        assert "execute-api:Invoke" == statement["Action"]
+        if any(glob_matches(pattern, resource) for pattern in statement["Resource"]):
+            effects.add(statement["Effect"])
+    return effects == {"Allow"}
+
+
+def serving_route(routes: Sequence[Route], method: str, path: str) -> Route | None:
+    """The route by which API Gateway serves a request: the most literal one that fits."""
+    segments = path.split("/")
+    best: tuple[list[int], Route] | None = None
+    for route in routes:
+        ours = route.path.split("/")
+        is_greedy = ours[-1].endswith("+}")
+        fits = route.method == method and (
+            len(ours) <= len(segments) if is_greedy else len(ours) == len(segments)
+        )
+        if not fits or "" in segments[1:]:
+            continue
+        ranks = [0 if mine == theirs else 1 for mine, theirs in zip(ours, segments, strict=False)]
+        if is_greedy:
+            ranks[-1] = 2
+        literal = all(
+            rank == 0 or mine.startswith("{") for rank, mine in zip(ranks, ours, strict=True)
+        )
+        if literal and (best is None or ranks < best[0]):
+            best = (ranks, route)
+    return best[1] if best else None
+
+
+def test_when_a_caller_may_read_then_the_policy_opens_reading_on_the_stage() -> None:
+    """Every route that the role opens, not the one asked for; the context is flat strings."""
+    answer = BUILDER.build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+
+    assert {
+        "principalId": OBJECT_ID,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow",
+                    "Resource": [f"{STAGE_ARN}/GET/v1/records", f"{STAGE_ARN}/GET/v1/records/*"],
+                }
+            ],
+        },
+        "context": {
+            "object_id": OBJECT_ID,
+            "tenant_id": TENANT_ID,
+            "client_id": CLIENT_ID,
+            "roles": "Records.Read",
+            "token_id": "token-id",
+        },
+    } == answer
+
+
+@pytest.mark.parametrize("roles", [{Role.READ}, {Role.WRITE}, {Role.READ, Role.WRITE}])
+def test_when_a_policy_is_cached_then_every_route_is_decided_by_its_role(roles: set[Role]) -> None:
+    """For each route of the API, the policy says what the role table says."""
+    answer = BUILDER.build_allow(principal(*roles), STAGE_ARN, is_websocket=False)
+    for route in PROTECTED_ROUTES:
+        path = route.path.replace("{id}", "EGLL")
+
+        assert route.admits(roles) == evaluate(answer, f"{STAGE_ARN}/{route.method}{path}")
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        f"{STAGE_ARN}/POST/v1/records",
+        f"{STAGE_ARN}/GET/v1/records-admin",
+        f"{STAGE_ARN}/GET/v1",
+        f"{STAGE_ARN}/get/v1/records",
+        f"{STAGE_ARN.replace('prod', 'prod2')}/GET/v1/records",
+        f"{STAGE_ARN.replace('abc123', 'other1')}/GET/v1/records",
+        f"{STAGE_ARN.replace('aws', 'aws-cn')}/GET/v1/records",
+    ],
+)
+def test_when_something_else_is_asked_for_then_the_policy_does_not_open_it(resource: str) -> None:
+    """Other methods, neighbors, stages, APIs and partitions stay closed."""
+    answer = BUILDER.build_allow(principal(*Role), STAGE_ARN, is_websocket=False)
+
+    assert not evaluate(answer, resource)
+
+
+def test_when_access_is_denied_then_the_whole_stage_is_closed() -> None:
+    """An explicit Deny, good for as long as the gateway caches it."""
+    answer = BUILDER.build_deny(principal(), STAGE_ARN)
+
+    assert OBJECT_ID == answer["principalId"]
+    assert [
+        {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": [f"{STAGE_ARN}/*"]}
+    ] == answer["policyDocument"]["Statement"]  # type: ignore[index]
+    assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/records")
+
+
+def test_when_a_websocket_connects_then_the_connection_alone_is_opened() -> None:
+    """A WebSocket API asks once, for `$connect`."""
+    answer = BUILDER.build_allow(principal(Role.READ), STAGE_ARN, is_websocket=True)
+
+    assert evaluate(answer, f"{STAGE_ARN}/$connect")
+    assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/records")
+
+
+def test_when_answers_are_built_again_then_they_are_the_same() -> None:
+    """What is kept between calls is not changed by them."""
+    caller = principal(Role.READ)
+    first = BUILDER.build_allow(caller, STAGE_ARN, is_websocket=False)
+    BUILDER.build_allow(principal(Role.WRITE), STAGE_ARN, is_websocket=False)
+
+    assert first == BUILDER.build_allow(caller, STAGE_ARN, is_websocket=False)
+
+
+def test_when_a_resource_is_at_the_limit_then_it_is_built_and_over_it_is_not() -> None:
+    """API Gateway takes 512 characters; a longer one must not be cut or sent."""
+    room = MAX_RESOURCE_CHARACTERS - len(f"{STAGE_ARN}/GET/")
+    for length, is_built in ((room, True), (room + 1, False)):
+        builder = PolicyBuilder([Route("GET", "/" + "x" * length, Role.READ)])
+        if is_built:
+            assert builder.build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+        else:
+            with pytest.raises(Undecided):
+                builder.build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+
+
+# --- simple responses ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "route_key", "expected"),
+    [
+        ({Role.READ}, "GET /v1/records", True),
+        ({Role.READ}, "GET /v1/records/{id}", True),
+        ({Role.READ}, "PUT /v1/records/{id}", False),
+        ({Role.WRITE}, "GET /v1/records", False),
+        ({Role.READ}, "$default", False),
+        (set(Role), "GET /unknown", False),
+        ({Role.READ}, None, False),
+        ({Role.WRITE}, None, False),
+        (set(Role), None, True),
+    ],
+)
+def test_when_answers_are_simple_then_they_hold_for_as_long_as_they_are_cached(
+    roles: set[Role],
+    route_key: str | None,
+    expected: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """By route where the cache is by route; else yes only to who may do everything."""
+    answer = BUILDER.build_simple_allow(principal(*roles), route_key)
+
+    assert expected is answer["isAuthorized"]
+    assert expected == ("context" in answer)
+
+
+# --- other route tables -------------------------------------------------------------------------
+
+
+def test_when_a_wildcard_covers_a_closed_route_then_that_route_is_denied() -> None:
+    """`*` crosses slashes, so reading a record must not open what lies below it."""
+    routes = [
+        Route("GET", "/v1/records/{id}", Role.READ),
+        Route("GET", "/v1/records/{id}/audit", ADMIN),
+    ]
+    answer = PolicyBuilder(routes).build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+
+    assert evaluate(answer, f"{STAGE_ARN}/GET/v1/records/1")
+    assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/records/1/audit")
+
+
+def test_when_a_literal_is_closed_then_its_neighbors_stay_open() -> None:
+    """A closed literal beside an open parameter is denied by name."""
+    routes = [Route("GET", "/v1/{id}", Role.READ), Route("GET", "/v1/admin", ADMIN)]
+    answer = PolicyBuilder(routes).build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+
+    assert evaluate(answer, f"{STAGE_ARN}/GET/v1/1")
+    assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/admin")
+
+
+def test_when_no_policy_can_be_written_then_it_shows_at_the_start() -> None:
+    """A Deny that would also close what the caller may use is a fault of the route table."""
+    routes = [
+        Route("GET", "/{a}", Role.READ),
+        Route("GET", "/{a}/x/{b}", ADMIN),
+        Route("GET", "/{a}/x/b", Role.READ),
+    ]
+    with pytest.raises(RoutesAmbiguous, match="/x/"):
+        PolicyBuilder(routes)
+
+
+SEGMENTS = st.sampled_from(["a", "b", "{p}", "{q}"])
+PATHS = st.builds(
+    lambda segments, greedy: "/" + "/".join([*segments, *greedy]),
+    st.lists(SEGMENTS, min_size=1, max_size=3),
+    st.sampled_from([[], [], [], ["{proxy+}"]]),
+)
+ROUTES = st.lists(
+    st.builds(Route, st.sampled_from(["GET", "PUT"]), PATHS, st.sampled_from(list(Role))),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda route: (route.method, re.sub(r"\{[^+}]+\}", "{}", route.path)),
+)
+REQUESTS = st.tuples(
+    st.sampled_from(["GET", "PUT"]),
+    st.lists(st.sampled_from(["a", "b", "ab", "c", "*", "GET"]), min_size=1, max_size=5),
+)
+
+
+@given(ROUTES, st.sets(st.sampled_from(list(Role)), min_size=1), st.lists(REQUESTS, max_size=20))
+def test_when_routes_are_arbitrary_then_the_policy_agrees_with_the_role_table(
+    routes: list[Route], roles: set[Role], requests: list[tuple[str, list[str]]]
+) -> None:
+    """For every request that the gateway serves, IAM decides as the serving route's role says."""
+    builder = None
+    try:
+        builder = PolicyBuilder(routes)
+    except RoutesAmbiguous:
+        assume(False)  # noqa: FBT003 - hypothesis's own way to pass over an example
+    assert builder is not None
+    assume(any(route.admits(roles) for route in routes))
+    answer = builder.build_allow(principal(*roles), STAGE_ARN, is_websocket=False)
+    for method, segments in requests:
+        path = "/" + "/".join(segments)
+        route = serving_route(routes, method, path)
+        if route is not None:
+            assert route.admits(roles) == evaluate(answer, f"{STAGE_ARN}/{method}{path}")
+
+
+@given(ROUTES)
+def test_when_routes_are_arbitrary_then_a_closed_pattern_is_one_that_was_opened(
+    routes: list[Route],
+) -> None:
+    """Nothing is denied that no wildcard had opened, so that policies stay small."""
+    try:
+        patterns = build_route_patterns(routes, frozenset({Role.READ}))
+    except RoutesAmbiguous:
+        return
+
+    closed_by_role = [route for route in routes if not route.admits({Role.READ})]
+    assert len(patterns.closed) <= len(closed_by_role)
+    assert not patterns.closed or any("*" in pattern for pattern in patterns.opened)

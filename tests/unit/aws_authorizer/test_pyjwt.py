@@ -1,0 +1,74 @@
+"""Importing PyJWT's key class alone."""
+
+import sys
+from importlib.machinery import BuiltinImporter
+from types import ModuleType
+
+import pytest
+
+from aws_authorizer import pyjwt
+from aws_authorizer.pyjwt import load_key_class
+
+
+def forget_pyjwt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have PyJWT as if it had not been imported, until the test ends."""
+    for name in [name for name in sys.modules if name == "jwt" or name.startswith("jwt.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_when_pyjwt_is_already_imported_then_its_class_is_the_one() -> None:
+    """Where somebody has paid for the whole package, there is nothing to save."""
+    import jwt  # noqa: PLC0415 - the point of the test
+
+    assert jwt.PyJWK is load_key_class()
+
+
+def test_when_pyjwt_is_not_imported_then_the_key_module_is_loaded_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither its client nor its claim checks; and a later `import jwt` has the same class."""
+    forget_pyjwt(monkeypatch)
+    key_class = load_key_class()
+    modules = set(sys.modules)
+
+    assert "jwt.api_jwk" in modules
+    assert not {"jwt", "jwt.jwks_client", "jwt.api_jwt"} & modules
+    import jwt  # noqa: PLC0415 - the point of the test
+
+    assert jwt.PyJWK is key_class
+
+
+def test_when_pyjwt_cannot_be_loaded_alone_then_it_is_loaded_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A release that is laid out differently costs time, not the function."""
+    forget_pyjwt(monkeypatch)
+    monkeypatch.setattr(pyjwt, "module_from_spec", lambda _spec: ModuleType("jwt"))
+
+    assert "PyJWK" == load_key_class().__name__
+    assert "jwt" in sys.modules
+
+
+def test_when_pyjwt_is_not_installed_then_the_import_error_is_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bundle without PyJWT fails with the usual message."""
+    forget_pyjwt(monkeypatch)
+    monkeypatch.setattr(pyjwt, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "meta_path", [BuiltinImporter])
+
+    with pytest.raises(ModuleNotFoundError):
+        load_key_class()
+
+
+def test_when_the_import_is_over_then_nothing_of_it_is_left_behind() -> None:
+    """Later imports find their modules as ever."""
+    load_key_class()
+
+    assert pyjwt._DeferringFinder not in sys.meta_path
+    assert pyjwt._DeferringFinder.find_spec("json", None) is None
+    spec = pyjwt._DeferringFinder.find_spec(
+        "cryptography.x509", sys.modules["cryptography"].__path__
+    )
+    assert spec is not None
+    assert "LazyLoader" in type(spec.loader).__name__ or "_LazyModule" in repr(spec.loader)
