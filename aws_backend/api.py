@@ -1,6 +1,7 @@
 """From API Gateway's event to its answer: checks the caller, runs the operation, maps errors."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -29,11 +30,10 @@ _ROUTES: Final[Mapping[tuple[str, str], Route]] = {
 def configure_logging() -> None:
     """Make every log line of the process a JSON object; libraries speak up from WARNING on."""
     root = logging.getLogger()
-    # Lambda's runtime client has put a handler of its own there; elsewhere there is none.
-    if not root.handlers:
-        root.addHandler(logging.StreamHandler())
-    for handler in root.handlers:
-        handler.setFormatter(JsonLines())
+    # The handler that Lambda's runtime client puts there ends no line outside AWS.
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("aws_backend").setLevel(logging.INFO)
 

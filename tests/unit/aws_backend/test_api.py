@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -223,19 +224,26 @@ def _restored_levels() -> Iterator[None]:
         logger.setLevel(level)
 
 
+class _RuntimeHandler(logging.Handler):
+    """Writes as Lambda's runtime client does outside AWS: without ending the line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stdout.write(self.format(record))
+
+
 @pytest.mark.usefixtures("_restored_levels")
-def test_when_the_runtime_has_a_handler_then_it_writes_json(
-    monkeypatch: pytest.MonkeyPatch,
+def test_when_the_runtime_has_a_handler_then_each_event_is_still_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lambda's own handler stays; only its form changes."""
-    handler = logging.NullHandler()
-    handlers: list[logging.Handler] = [handler]
-    monkeypatch.setattr(logging.getLogger(), "handlers", handlers)
+    """Two events are two lines of JSON, whatever handler was there before."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [_RuntimeHandler()])
 
     configure_logging()
+    for event in ("first", "second"):
+        logging.getLogger("aws_backend.api").info(event)
 
-    assert [handler] == handlers
-    assert isinstance(handler.formatter, JsonLines)
+    lines = capsys.readouterr().out.splitlines()
+    assert ["first", "second"] == [json.loads(line)["event"] for line in lines]
 
 
 @pytest.mark.usefixtures("_restored_levels")
@@ -246,6 +254,7 @@ def test_when_there_is_no_handler_then_one_is_made(monkeypatch: pytest.MonkeyPat
 
     configure_logging()
 
-    assert [JsonLines] == [type(handler.formatter) for handler in handlers]
+    root = logging.getLogger()
+    assert [JsonLines] == [type(handler.formatter) for handler in root.handlers]
     assert logging.getLogger("aws_backend.api").isEnabledFor(logging.INFO)
     assert not logging.getLogger("botocore").isEnabledFor(logging.INFO)
