@@ -298,6 +298,16 @@ def test_when_the_endpoint_is_not_there_then_the_error_names_what_to_check(
             request_token(settings)
 
 
+def test_when_the_azure_cli_is_not_there_then_the_error_says_how_to_sign_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entra: LocalEntra
+) -> None:
+    """The developer's own sign-in, by explicit choice alone."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(TokenAcquisitionError, match="az login --tenant"):
+        request_token(settings_for(entra, CREDENTIAL="azure_cli"))
+
+
 async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_token(
     tmp_path: Path, use: Callable[[LocalEntra], None]
 ) -> None:

@@ -373,3 +373,52 @@ async def _outcome(api: Api, method: str) -> object:
     except (BackendUnavailable, DeadlineExceeded) as error:
         return error.code
     return response.status_code
+
+
+async def test_when_a_post_has_an_idempotency_key_then_it_is_repeated_with_the_same_one() -> None:
+    """The key is made once a call, not once an attempt."""
+    api = answering(503)
+
+    await api.api.fetch(
+        ApiRequest("POST", "/v1").with_idempotency_key("k1"), deadline=api.deadline()
+    )
+
+    assert ['"k1"'] * 3 == [request.headers["idempotency-key"] for request in api.requests]
+
+
+def test_when_a_request_brings_its_own_key_then_that_one_stays() -> None:
+    """Whatever the case of its name."""
+    request = ApiRequest("POST", "/v1", headers=(("Idempotency-Key", "theirs"),))
+
+    assert request is request.with_idempotency_key("ours")
+
+
+async def test_when_no_time_is_left_then_nothing_is_sent_and_the_api_is_not_blamed() -> None:
+    """A deadline that had passed before says nothing about the API."""
+    api = answering()
+
+    for _ in range(FAILURES_IN_A_ROW + 1):
+        with pytest.raises(DeadlineExceeded):
+            await api.api.fetch(ApiRequest("POST", "/v1"), deadline=api.deadline(0))
+    assert [] == api.requests
+    assert 200 == await _outcome(api, "POST")
+
+
+async def test_when_a_streamed_answer_is_replaced_then_it_is_closed() -> None:
+    """A retry leaves no connection behind."""
+    api = Api(lambda _: httpx.Response(503 if len(api.requests) < 2 else 200, stream=Body(b"x")))
+
+    response = await api.api.send(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert (200, 2) == (response.status_code, len(api.requests))
+    assert b"x" == await response.aread()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"[]"])
+async def test_when_a_problem_document_is_broken_then_our_own_code_serves(content: bytes) -> None:
+    """What cannot be read is no code."""
+    api = answering(400, content, ("content-type", "application/problem+json"))
+
+    with pytest.raises(BackendRejected) as caught:
+        await api.api.changes(None, limit=1, deadline=api.deadline())
+    assert "backend_rejected" == caught.value.code
