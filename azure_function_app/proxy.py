@@ -296,7 +296,10 @@ def _parse_destination(url: str, routes: Iterable[Route]) -> _Destination:
     match = _MOUNT.fullmatch(parts.path)
     if match is None or not match["path"]:
         raise _route_unknown()
-    check_path("/" + match["path"])
+    try:
+        check_path("/" + match["path"])
+    except RequestRefused as refused:
+        raise RequestRefused(str(refused), code="request_path_invalid") from None
     segments = [_parse_segment(text) for text in match["path"].split("/")]
     found = tuple(route for route in routes if _leads_to(segments, route))
     if not found:
