@@ -3,14 +3,16 @@
 PyJWT holds our keys and checks our signatures. But `import jwt` also loads its HTTP client (with
 urllib, http and ssl) and its claim checks, and its algorithms load the X.509 half of `cryptography`
 to recognize a certificate handed in as an HMAC secret. None of that runs here, and on the measuring
-machine it is 43 of the 97 ms to import. So the package's own `__init__` is left out while its key
-module is loaded, and X.509 is loaded when something first touches it, by the standard library's
-`LazyLoader`. Nothing is patched: whoever says `import jwt` afterwards gets the whole package, with
-the same classes. Should a release of PyJWT not load this way, it is imported whole.
+machine it is 43 of the 97 ms that the import takes. So PyJWT's own `__init__` runs when something
+first asks the package for what only that has made, and X.509 when something first touches it, by
+the standard library's `LazyLoader`. Nothing is patched, and nothing is missing: whoever says
+`import jwt` gets the whole package, with the same classes. Should a release of PyJWT not load this
+way, it is imported as ever.
 """
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from types import ModuleType
@@ -39,18 +41,32 @@ class _DeferringFinder:
         return spec
 
 
+class _PackageAlone(ModuleType):
+    """A package whose own code has not run yet, only that of modules in it."""
+
+    def __getattr__(self, name: str) -> object:
+        """What only the package's own code makes; so that runs now, once."""
+        self.__class__ = ModuleType  # type: ignore[assignment]  # what it is from now on
+        if self.__spec__ is not None and self.__spec__.loader is not None:
+            self.__spec__.loader.exec_module(self)
+        return getattr(self, name)
+
+
 def _import_alone() -> "type[PyJWK]":
     spec = find_spec(_PACKAGE)
     if spec is None:
         raise ImportError(_PACKAGE)
-    # The package as a mere place to import from: it has its path, and nothing in it has run.
-    sys.modules[_PACKAGE] = module_from_spec(spec)
+    package = module_from_spec(spec)
+    package.__class__ = _PackageAlone
+    sys.modules[_PACKAGE] = package
     sys.meta_path.insert(0, _DeferringFinder)
     try:
         from jwt.api_jwk import PyJWK  # noqa: PLC0415 - the import is what this function does
+    except ImportError:
+        del sys.modules[_PACKAGE]
+        raise
     finally:
         sys.meta_path.remove(_DeferringFinder)
-        del sys.modules[_PACKAGE]
     return PyJWK
 
 
@@ -62,10 +78,8 @@ def load_key_class() -> "type[PyJWK]":
 
     """
     if _PACKAGE not in sys.modules:
-        try:
+        with suppress(ImportError):
             return _import_alone()
-        except ImportError:
-            pass
-    from jwt import PyJWK  # noqa: PLC0415 - only where the lighter way is not open
+    from jwt.api_jwk import PyJWK  # noqa: PLC0415 - only where the lighter way is not open
 
     return PyJWK

@@ -26,16 +26,23 @@ def test_when_pyjwt_is_already_imported_then_its_class_is_the_one() -> None:
 def test_when_pyjwt_is_not_imported_then_the_key_module_is_loaded_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither its client nor its claim checks; and a later `import jwt` has the same class."""
+    """Neither its client nor its claim checks, until something asks the package for them."""
     forget_pyjwt(monkeypatch)
     key_class = load_key_class()
-    modules = set(sys.modules)
+    assert "jwt.api_jwk" in sys.modules
+    assert not {"jwt.jwks_client", "jwt.api_jwt"} & sys.modules.keys()
+    assert key_class is load_key_class()
 
-    assert "jwt.api_jwk" in modules
-    assert not {"jwt", "jwt.jwks_client", "jwt.api_jwt"} & modules
     import jwt  # noqa: PLC0415 - the point of the test
 
+    assert "jwt.api_jwt" not in sys.modules
     assert jwt.PyJWK is key_class
+    assert jwt.decode.__module__ in sys.modules
+    assert jwt.algorithms is sys.modules["jwt.algorithms"]
+    assert jwt.exceptions.PyJWTError is jwt.PyJWTError
+    assert type(jwt) is ModuleType
+    with pytest.raises(AttributeError):
+        jwt.no_such_name  # type: ignore[attr-defined]  # noqa: B018 - asking is the test
 
 
 def test_when_pyjwt_cannot_be_loaded_alone_then_it_is_loaded_whole(
@@ -46,7 +53,7 @@ def test_when_pyjwt_cannot_be_loaded_alone_then_it_is_loaded_whole(
     monkeypatch.setattr(pyjwt, "module_from_spec", lambda _spec: ModuleType("jwt"))
 
     assert "PyJWK" == load_key_class().__name__
-    assert "jwt" in sys.modules
+    assert "jwt.api_jwt" in sys.modules
 
 
 def test_when_pyjwt_is_not_installed_then_the_import_error_is_its_own(
@@ -67,6 +74,7 @@ def test_when_the_import_is_over_then_nothing_of_it_is_left_behind() -> None:
 
     assert pyjwt._DeferringFinder not in sys.meta_path
     assert pyjwt._DeferringFinder.find_spec("json", None) is None
+    assert pyjwt._DeferringFinder.find_spec("cryptography.x509", []) is None
     spec = pyjwt._DeferringFinder.find_spec(
         "cryptography.x509", sys.modules["cryptography"].__path__
     )

@@ -173,6 +173,12 @@ def test_when_a_set_is_endless_then_it_is_refused() -> None:
         parse_key_set(key_set(*at_bound, {}))
 
 
+def test_when_pyjwt_can_make_no_key_then_there_is_none() -> None:
+    """Whatever PyJWT raises for material that it does not like, it is one kind of refusal."""
+    with pytest.raises(ValueError, match="no RSA key"):
+        SigningKey(KEY_ID, "", "AQAB", None)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
