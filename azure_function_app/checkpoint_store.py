@@ -20,6 +20,10 @@ class Checkpoint:
     """Where the next page starts; empty means from the beginning."""
     fence: str
     """Names this very save, opaque and never used again; empty where nothing was saved yet."""
+    generation: int = 0
+    """Grows by one when the feed turns out to be another one, whose versions begin anew."""
+    is_rereading: bool = False
+    """Whether a new generation has not been read to its end yet."""
 
 
 BEGINNING = Checkpoint(cursor="", fence="")
@@ -75,8 +79,10 @@ class CheckpointStore(Protocol):
 
         """
 
-    async def save(self, cursor: str, *, replacing: Checkpoint) -> Checkpoint:
-        """Move the checkpoint on, and get it as it now stands.
+    async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
+        """Move the checkpoint on, and get it as it now stands, with a fence of its own.
+
+        The fence of `moved` plays no part.
 
         Raises:
             CheckpointConflict: `replacing` is no longer what is stored; nothing was changed.
@@ -99,6 +105,18 @@ class CheckpointStore(Protocol):
             StoreUnavailable: it could not be read.
 
         """
+
+
+def encode_checkpoint(checkpoint: Checkpoint) -> str:
+    """The checkpoint but for its fence as JSON text, as the stores keep it."""
+    members = asdict(checkpoint)
+    del members["fence"]
+    return json.dumps(members)
+
+
+def decode_checkpoint(text: str, fence: str) -> Checkpoint:
+    """The checkpoint that `encode_checkpoint` wrote, under the fence that the store knows it by."""
+    return Checkpoint(fence=fence, **json.loads(text))
 
 
 def encode_report(report: SyncReport) -> str:

@@ -21,15 +21,34 @@ MAX_RAW_LENGTH: Final = 16_000
 class RecordSink(Protocol):
     """Keeps the newest version of every record. Writing anything twice is the same as once."""
 
-    async def write(self, records: Sequence[Record]) -> int:
+    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
         """Store a batch and say how many records that changed.
 
-        A record replaces the stored one only if its version is greater, so batches may come twice,
-        late, or from two runs at once. A tombstone replaces the data and marks the record deleted.
-        No record of the batch counts as written before all are: the caller checkpoints next.
+        A record replaces the stored one only if its generation is later, or its version greater in
+        the same generation: so batches may come twice, late, or from two runs at once. A tombstone
+        replaces the data and marks the record deleted. No record of the batch counts as written
+        before all are: the caller checkpoints next.
 
         Raises:
             StoreUnavailable: nothing may be assumed written; write the batch again.
+
+        """
+
+    async def mark_missing(self, *, generation: int) -> int:
+        """Mark as deleted whatever no record of the generation replaced, and say how many that was.
+
+        Their data stays, because only silence says that they are gone.
+
+        Raises:
+            StoreUnavailable: not all may be marked; mark them again.
+
+        """
+
+    async def newest_generation(self) -> int:
+        """The latest generation that a record was written in; 0 if there is none.
+
+        Raises:
+            StoreUnavailable: it could not be read.
 
         """
 

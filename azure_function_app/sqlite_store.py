@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -17,7 +18,9 @@ from azure_function_app.checkpoint_store import (
     BEGINNING,
     Checkpoint,
     SyncReport,
+    decode_checkpoint,
     decode_report,
+    encode_checkpoint,
     encode_report,
 )
 from azure_function_app.errors import CheckpointConflict, StoreUnavailable
@@ -29,6 +32,7 @@ _BUSY_SECONDS: Final = 10.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
     version INTEGER NOT NULL,
     updated_at TEXT NOT NULL,
     deleted INTEGER NOT NULL,
@@ -48,13 +52,19 @@ CREATE TABLE IF NOT EXISTS state (
 ) STRICT;
 """
 _UPSERT: Final = """
-INSERT INTO records (id, version, updated_at, deleted, data) VALUES (?, ?, ?, ?, ?)
+INSERT INTO records (id, generation, version, updated_at, deleted, data)
+VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
+    generation = excluded.generation,
     version = excluded.version,
     updated_at = excluded.updated_at,
     deleted = excluded.deleted,
     data = excluded.data
-WHERE excluded.version > records.version
+WHERE (excluded.generation, excluded.version) > (records.generation, records.version)
+"""
+# Version 0, so that the record's first version in the new generation replaces it.
+_MARK_MISSING: Final = """
+UPDATE records SET deleted = 1, generation = ?1, version = 0 WHERE generation < ?1 AND deleted = ?2
 """
 
 type _Turn = Callable[[sqlite3.Connection], contextlib.AbstractContextManager[None]]
@@ -73,10 +83,17 @@ class SqliteStore:
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-store")
 
-    async def write(self, records: Sequence[Record]) -> int:
+    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
         """Store a batch in one transaction and say how many records that changed."""
         rows = [
-            (record.id, record.version, record.updated_at, record.deleted, encode_data(record))
+            (
+                record.id,
+                generation,
+                record.version,
+                record.updated_at,
+                record.deleted,
+                encode_data(record),
+            )
             for record in newest_by_id(records)
         ]
 
@@ -86,6 +103,25 @@ class SqliteStore:
             return connection.total_changes - before
 
         return await self._run(upsert)
+
+    async def mark_missing(self, *, generation: int) -> int:
+        """Mark as deleted whatever no record of the generation replaced; say how many that was."""
+
+        def mark(connection: sqlite3.Connection) -> int:
+            connection.execute(_MARK_MISSING, (generation, True))
+            return connection.execute(_MARK_MISSING, (generation, False)).rowcount
+
+        return await self._run(mark)
+
+    async def newest_generation(self) -> int:
+        """The latest generation that a record was written in; 0 if there is none."""
+        newest: int = await self._run(
+            lambda connection: connection.execute(
+                "SELECT coalesce(max(generation), 0) FROM records"
+            ).fetchone()[0],
+            _unlocked,
+        )
+        return newest
 
     async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
         """Keep what is no valid record, each item once."""
@@ -103,18 +139,18 @@ class SqliteStore:
     async def load(self) -> Checkpoint:
         """The checkpoint as last saved, or `BEGINNING`."""
         row = await self._run(lambda connection: _state(connection, "checkpoint"), _unlocked)
-        return Checkpoint(*row) if row else BEGINNING
+        return decode_checkpoint(*row) if row else BEGINNING
 
-    async def save(self, cursor: str, *, replacing: Checkpoint) -> Checkpoint:
+    async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
         # Random, not counted: a run from before the file was deleted must not match by chance.
-        saved = Checkpoint(cursor, uuid4().hex)
+        saved = replace(moved, fence=uuid4().hex)
 
         def compare_and_swap(connection: sqlite3.Connection) -> None:
             row = _state(connection, "checkpoint")
             if (row[1] if row else "") != replacing.fence:
                 raise CheckpointConflict("Another run has moved the checkpoint.")
-            _put_state(connection, "checkpoint", saved.cursor, saved.fence)
+            _put_state(connection, "checkpoint", encode_checkpoint(saved), saved.fence)
 
         await self._run(compare_and_swap)
         return saved

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 
 from azure_function_app.checkpoint_store import (
+    BEGINNING,
     Checkpoint,
     CheckpointStore,
     SyncReport,
@@ -123,7 +124,7 @@ class SyncJob:
 
     async def _advance(self, run_id: str, progress: _Progress) -> SyncStatus:
         stop = Deadline.after(self.run_seconds, self.clock)
-        checkpoint = await self.checkpoints.load()
+        checkpoint = await self._load()
         has_restarted = False
         while not stop.has_passed:
             try:
@@ -132,14 +133,33 @@ class SyncJob:
                 if rejected.status != _CURSOR_EXPIRED or not checkpoint.cursor or has_restarted:
                     raise
                 log_event(_logger, logging.WARNING, "sync_restarted", run_id=run_id)
-                # The fence stays: the first page of the new pass replaces the expired cursor.
-                checkpoint = replace(checkpoint, cursor="")
+                # Another feed: what it says counts from here on, whatever its versions are.
+                anew = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
+                checkpoint = await self.checkpoints.save(anew, replacing=checkpoint)
                 has_restarted = True
                 continue
             checkpoint = await self._store(page, checkpoint, run_id, progress)
             if not page.has_more:
+                if checkpoint.is_rereading:
+                    await self._finish_rereading(checkpoint, run_id, progress)
                 return SyncStatus.COMPLETE
         return SyncStatus.PAUSED
+
+    async def _load(self) -> Checkpoint:
+        checkpoint = await self.checkpoints.load()
+        if checkpoint != BEGINNING:
+            return checkpoint
+        # Without a checkpoint only the records themselves know which generation they are of.
+        return replace(checkpoint, generation=await self.sink.newest_generation())
+
+    async def _finish_rereading(
+        self, checkpoint: Checkpoint, run_id: str, progress: _Progress
+    ) -> None:
+        missing = await self.sink.mark_missing(generation=checkpoint.generation)
+        progress.records_changed += missing
+        log_event(_logger, logging.WARNING, "sync_reread", run_id=run_id, missing=missing)
+        done = replace(checkpoint, is_rereading=False)
+        await self.checkpoints.save(done, replacing=checkpoint)
 
     async def _read(self, cursor: str) -> ChangePage:
         return await self.source.changes(
@@ -162,10 +182,13 @@ class SyncJob:
                 count=len(poison),
                 reasons=sorted({item.reason for item in poison}),
             )
-        changed = await self.sink.write(records) if records else 0
+        changed = 0
+        if records:
+            changed = await self.sink.write(records, generation=checkpoint.generation)
         # An idle feed answers with the cursor that it was asked for: nothing to save then.
         if page.next_cursor != checkpoint.cursor:
-            checkpoint = await self.checkpoints.save(page.next_cursor, replacing=checkpoint)
+            moved = replace(checkpoint, cursor=page.next_cursor)
+            checkpoint = await self.checkpoints.save(moved, replacing=checkpoint)
         progress.pages += 1
         progress.records_read += len(records) + len(poison)
         progress.records_changed += changed

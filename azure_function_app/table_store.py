@@ -8,10 +8,12 @@ partitions by a digest of their ID, because a transaction stays within one parti
 import asyncio
 import hashlib
 import ipaddress
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from string import ascii_letters, digits
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,7 +41,9 @@ from azure_function_app.checkpoint_store import (
     BEGINNING,
     Checkpoint,
     SyncReport,
+    decode_checkpoint,
     decode_report,
+    encode_checkpoint,
     encode_report,
 )
 from azure_function_app.errors import CheckpointConflict, StoreUnavailable
@@ -74,6 +78,15 @@ _AZURITE_KEY: Final = (
 )
 
 type _Entity = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    order: tuple[int, int]
+    """Generation and version, by which a later one is told."""
+    etag: str
+
+
 type _Operation = tuple[str, _Entity] | tuple[str, _Entity, Mapping[str, Any]]
 
 
@@ -96,7 +109,7 @@ class TableStore:
         self._has_tables = False
         self._is_closed = False
 
-    async def write(self, records: Sequence[Record]) -> int:
+    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
         """Store a batch and say how many records that changed.
 
         It takes several transactions. If one fails, others may have been made: the next run writes
@@ -105,11 +118,30 @@ class TableStore:
         await self._ensure_tables()
         counts = await asyncio.gather(
             *(
-                self._run(self._write_transaction, transaction)
+                self._run(self._write_transaction, transaction, generation)
                 for transaction in _transactions(newest_by_id(records))
             )
         )
         return sum(counts)
+
+    async def mark_missing(self, *, generation: int) -> int:
+        """Mark as deleted whatever no record of the generation replaced; say how many that was."""
+        await self._ensure_tables()
+        partitions = [f"{number:x}" for number in range(_PARTITIONS)]
+        counts = await asyncio.gather(
+            *(self._run(self._mark_partition, partition, generation) for partition in partitions)
+        )
+        return sum(counts)
+
+    async def newest_generation(self) -> int:
+        """The latest generation that a record was written in; 0 if there is none."""
+
+        def scan() -> int:
+            later = self._records.query_entities("generation gt 0", select=["generation"])
+            return max((int(entity["generation"]) for entity in later), default=0)
+
+        await self._ensure_tables()
+        return await self._run(scan)
 
     async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
         """Keep what is no valid record, each item once."""
@@ -134,11 +166,14 @@ class TableStore:
     async def load(self) -> Checkpoint:
         """The checkpoint as last saved, or `BEGINNING`."""
         entity = await self._load_state("checkpoint")
-        return Checkpoint(entity["value"], entity.metadata["etag"]) if entity else BEGINNING
+        if entity is None:
+            return BEGINNING
+        return decode_checkpoint(entity["value"], entity.metadata["etag"])
 
-    async def save(self, cursor: str, *, replacing: Checkpoint) -> Checkpoint:
+    async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
-        entity = _state_entity("checkpoint", cursor) | {"saved_by": uuid4().hex}
+        value = encode_checkpoint(moved)
+        entity = _state_entity("checkpoint", value) | {"saved_by": uuid4().hex}
 
         def compare_and_swap() -> str:
             try:
@@ -160,7 +195,7 @@ class TableStore:
             return str(saved["etag"])
 
         await self._ensure_tables()
-        return Checkpoint(cursor, await self._run(compare_and_swap))
+        return replace(moved, fence=await self._run(compare_and_swap))
 
     async def save_report(self, report: SyncReport) -> None:
         """Keep the report in place of the previous one."""
@@ -197,60 +232,91 @@ class TableStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, within)
 
-    def _write_transaction(self, records: Sequence[Record]) -> int:
+    def _write_transaction(self, records: Sequence[Record], generation: int) -> int:
         # First versions are mostly new, so the first attempt at those does without reading.
         is_new = all(record.version == 1 for record in records)
         for _ in range(_ATTEMPTS):
-            operations = list(self._operations(records, {} if is_new else self._stored(records)))
+            stored = {} if is_new else self._stored(records)
             is_new = False
-            if not operations:
-                return 0
-            try:
-                self._records.submit_transaction(operations)
-            except TableTransactionError as error:
-                # Somebody else wrote one of them since we read; or it was not new after all.
-                if error.status_code not in _CONFLICTS:
-                    raise
-            else:
+            operations = list(_operations(records, generation, stored))
+            if self._submit(operations):
                 return len(operations)
-        raise StoreUnavailable("Other runs keep changing the same records; the next run goes on.")
+        raise _too_much_at_once()
 
-    def _operations(
-        self, records: Sequence[Record], stored: Mapping[str, tuple[int, str]]
-    ) -> Iterator[_Operation]:
-        for record in records:
-            entity = _record_entity(record)
-            known = stored.get(entity["RowKey"])
-            if known is None:
-                yield "create", entity
-            elif record.version > known[0]:
-                yield (
-                    "update",
-                    entity,
-                    {
-                        "mode": UpdateMode.REPLACE,
-                        "etag": known[1],
-                        "match_condition": MatchConditions.IfNotModified,
-                    },
-                )
+    def _mark_partition(self, partition: str, generation: int) -> int:
+        count = 0
+        missing = f"PartitionKey eq '{partition}' and generation lt {generation}"
+        for _ in range(_ATTEMPTS):
+            entities = list(
+                self._records.query_entities(missing, select=["RowKey", "generation", "deleted"])
+            )
+            if not entities:
+                return count
+            for group in itertools.batched(entities, _BATCH_OPERATIONS, strict=False):
+                if self._submit([_marked(partition, entity, generation) for entity in group]):
+                    count += sum(not entity["deleted"] for entity in group)
+        raise _too_much_at_once()
 
-    def _stored(self, records: Sequence[Record]) -> dict[str, tuple[int, str]]:
-        """Version and ETag of those records that are there, by row key."""
+    def _submit(self, operations: Sequence[_Operation]) -> bool:
+        """Whether the transaction was made; not where somebody else was quicker."""
+        if not operations:
+            return True
+        try:
+            self._records.submit_transaction(operations)
+        except TableTransactionError as error:
+            if error.status_code not in _CONFLICTS:
+                raise
+            return False
+        return True
+
+    def _stored(self, records: Sequence[Record]) -> dict[str, _Stored]:
+        """What there is of those records, by row key."""
         partition = _partition_key(records[0].id)
         row_keys = [_row_key(record.id) for record in records]
-        found: dict[str, tuple[int, str]] = {}
-        step = _COMPARISONS - 1
-        for start in range(0, len(row_keys), step):
+        found: dict[str, _Stored] = {}
+        for keys in itertools.batched(row_keys, _COMPARISONS - 1, strict=False):
             # Neither key can hold a quote, so neither can leave its place in the filter.
-            names = " or ".join(f"RowKey eq '{key}'" for key in row_keys[start : start + step])
+            names = " or ".join(f"RowKey eq '{key}'" for key in keys)
             for entity in self._records.query_entities(
-                f"PartitionKey eq '{partition}' and ({names})", select=["RowKey", "version"]
+                f"PartitionKey eq '{partition}' and ({names})",
+                select=["RowKey", "generation", "version"],
             ):
-                found[entity["RowKey"]] = (
-                    entity["version"].value,
-                    str(entity.metadata["etag"]),
+                found[entity["RowKey"]] = _Stored(
+                    (entity["generation"], entity["version"].value), str(entity.metadata["etag"])
                 )
         return found
+
+
+def _operations(
+    records: Sequence[Record], generation: int, stored: Mapping[str, _Stored]
+) -> Iterator[_Operation]:
+    for record in records:
+        entity = _record_entity(record) | {"generation": generation}
+        known = stored.get(entity["RowKey"])
+        if known is None:
+            yield "create", entity
+        elif (generation, record.version) > known.order:
+            yield "update", entity, _if_unchanged(UpdateMode.REPLACE, known.etag)
+
+
+def _marked(partition: str, entity: Any, generation: int) -> _Operation:  # noqa: ANN401 - the SDK's entity
+    marks = {
+        "PartitionKey": partition,
+        "RowKey": entity["RowKey"],
+        "deleted": True,
+        "generation": generation,
+        # So that the record's first version in the new generation replaces it.
+        "version": EntityProperty(0, EdmType.INT64),
+    }
+    return "update", marks, _if_unchanged(UpdateMode.MERGE, str(entity.metadata["etag"]))
+
+
+def _if_unchanged(mode: UpdateMode, etag: str) -> Mapping[str, Any]:
+    return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _too_much_at_once() -> StoreUnavailable:
+    return StoreUnavailable("Other runs keep changing the same records; the next run goes on.")
 
 
 def build_table_store(

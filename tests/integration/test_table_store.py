@@ -140,6 +140,43 @@ async def test_when_a_first_version_comes_late_then_it_does_not_replace_a_later_
     assert 2 == stored(azurite, prefix)["a"][0]
 
 
+async def test_when_a_later_generation_is_written_then_its_versions_count(
+    store: TableStore, azurite: Azurite, prefix: str
+) -> None:
+    """Versions are compared within a generation; an earlier generation replaces nothing."""
+    await store.write([record("a", 7), record("b", 7)])
+
+    assert 1 == await store.write([record("a", 1)], generation=1)
+    assert 0 == await store.write([record("a", 9)], generation=0)
+    assert 1 == stored(azurite, prefix)["a"][0]
+    assert 1 == await store.newest_generation()
+
+
+async def test_when_records_are_missing_from_a_generation_then_they_are_marked(
+    store: TableStore, azurite: Azurite, prefix: str
+) -> None:
+    """In every partition and beyond one transaction; what is deleted already does not count."""
+    names = [f"r{number}" for number in range(2_000)]
+    await store.write([record(name, 7) for name in names])
+    await store.write([record("gone", 7, deleted=True)])
+    await store.write([record(name, 1) for name in names[:500]], generation=1)
+
+    assert 1_500 == await store.mark_missing(generation=1)
+    assert 0 == await store.mark_missing(generation=1)
+
+    kept = stored(azurite, prefix)
+    assert set(names[:500]) == {name for name, (_, gone, _) in kept.items() if not gone}
+    assert (0, True, '{"name":"r1999 v7"}') == kept["r1999"]
+    assert 1 == await store.write([record("r1999", 1)], generation=1)
+
+
+async def test_when_nothing_was_ever_written_then_the_generation_is_the_first(
+    store: TableStore,
+) -> None:
+    """Without records there is nothing to be later than."""
+    assert 0 == await store.newest_generation()
+
+
 async def test_when_new_data_is_shorter_then_nothing_of_the_old_is_left(
     store: TableStore, azurite: Azurite, prefix: str
 ) -> None:
@@ -297,8 +334,8 @@ async def test_when_nothing_was_ever_saved_then_the_store_is_at_the_beginning(
 
 async def test_when_a_checkpoint_is_saved_then_it_is_loaded(store: TableStore) -> None:
     """Each save gets a fence of its own, by which the next one knows it."""
-    first = await store.save("one", replacing=BEGINNING)
-    second = await store.save("two", replacing=first)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    second = await store.save(Checkpoint("two", ""), replacing=first)
 
     assert "two" == second.cursor
     assert first.fence != second.fence
@@ -309,13 +346,13 @@ async def test_when_the_checkpoint_was_moved_since_then_a_save_is_refused(
     store: TableStore,
 ) -> None:
     """Whoever holds an old fence cannot move the checkpoint back."""
-    first = await store.save("one", replacing=BEGINNING)
-    second = await store.save("two", replacing=first)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    second = await store.save(Checkpoint("two", ""), replacing=first)
 
     with pytest.raises(CheckpointConflict):
-        await store.save("stale", replacing=first)
+        await store.save(Checkpoint("stale", ""), replacing=first)
     with pytest.raises(CheckpointConflict):
-        await store.save("stale", replacing=BEGINNING)
+        await store.save(Checkpoint("stale", ""), replacing=BEGINNING)
     assert second == await store.load()
 
 
@@ -323,12 +360,12 @@ async def test_when_the_checkpoint_was_deleted_then_a_run_from_before_cannot_sav
     store: TableStore, azurite: Azurite, prefix: str
 ) -> None:
     """A deleted checkpoint stays deleted until a run that began after it."""
-    first = await store.save("one", replacing=BEGINNING)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
         service.get_table_client(f"{prefix}state").delete_entity("state", "checkpoint")
 
     with pytest.raises(CheckpointConflict):
-        await store.save("two", replacing=first)
+        await store.save(Checkpoint("two", ""), replacing=first)
     assert BEGINNING == await store.load()
 
 
@@ -337,10 +374,10 @@ async def test_when_many_save_at_once_then_exactly_one_succeeds(
 ) -> None:
     """Compare-and-swap: of several that know the same fence one moves the checkpoint."""
     stores = [build_table_store(azurite.table_url, no_credential, prefix=prefix) for _ in range(5)]
-    start = await stores[0].save("start", replacing=BEGINNING)
+    start = await stores[0].save(Checkpoint("start", ""), replacing=BEGINNING)
 
     outcomes = await asyncio.gather(
-        *(store.save(f"c{n}", replacing=start) for n, store in enumerate(stores)),
+        *(store.save(Checkpoint(f"c{n}", ""), replacing=start) for n, store in enumerate(stores)),
         return_exceptions=True,
     )
     final = await stores[0].load()
@@ -355,7 +392,7 @@ async def test_when_the_answer_to_a_save_was_lost_then_it_counts_as_saved(
     store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK repeats a request whose answer was lost, and must not find itself in its way."""
-    first = await store.save("one", replacing=BEGINNING)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
     update = store._state.update_entity
 
     def update_twice(*args: Any, **kwargs: Any) -> Any:
@@ -364,7 +401,7 @@ async def test_when_the_answer_to_a_save_was_lost_then_it_counts_as_saved(
 
     monkeypatch.setattr(store._state, "update_entity", update_twice)
 
-    second = await store.save("two", replacing=first)
+    second = await store.save(Checkpoint("two", ""), replacing=first)
 
     assert second == await store.load()
 

@@ -19,7 +19,7 @@ def record(record_id: str, version: int = 1, *, deleted: bool = False, **data: o
 
 
 class FakeFeed:
-    """Serves its changes oldest first; a cursor is the number of changes read so far."""
+    """Serves its changes oldest first; a cursor ends with the number of changes read so far."""
 
     def __init__(self, changes: Sequence[Record | PoisonRecord] = ()) -> None:
         """Start with these changes."""
@@ -27,19 +27,27 @@ class FakeFeed:
         self.calls: list[tuple[str, int, float]] = []
         self.before_answer: Callable[[str], None] = lambda _cursor: None
         self.expired_cursors: set[str] = set()
+        self._feed = ""
+
+    def start_anew(self, changes: Sequence[Record | PoisonRecord]) -> None:
+        """Become another feed, as when the table behind it was made anew: old cursors expire."""
+        self._feed += "new."
+        self.changes_so_far = list(changes)
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
         """The page that starts at the cursor."""
         self.calls.append((cursor, limit, deadline.remaining()))
         self.before_answer(cursor)
-        if cursor in self.expired_cursors:
+        feed, _, number = cursor.rpartition(".")
+        is_of_another_feed = bool(cursor) and (f"{feed}." if feed else "") != self._feed
+        if is_of_another_feed or cursor in self.expired_cursors:
             raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
-        start = int(cursor or 0)
+        start = int(number or 0)
         items = self.changes_so_far[start : start + limit]
         end = start + len(items)
         return ChangePage(
             records=tuple(item for item in items if isinstance(item, Record)),
-            next_cursor=str(end),
+            next_cursor=f"{self._feed}{end}",
             has_more=end < len(self.changes_so_far),
             poison=tuple(item for item in items if isinstance(item, PoisonRecord)),
         )

@@ -83,8 +83,8 @@ async def test_when_a_checkpoint_is_saved_then_it_is_loaded_by_whoever_comes(
     store: SqliteStore, path: Path
 ) -> None:
     """Each save gets a fence of its own, and outlives the process."""
-    first = await store.save("one", replacing=BEGINNING)
-    second = await store.save("two", replacing=first)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    second = await store.save(Checkpoint("two", ""), replacing=first)
     await store.aclose()
     other = SqliteStore(path)
 
@@ -97,13 +97,13 @@ async def test_when_the_checkpoint_was_moved_since_then_a_save_is_refused(
     store: SqliteStore,
 ) -> None:
     """Whoever holds an old fence, or none, cannot move the checkpoint back."""
-    first = await store.save("one", replacing=BEGINNING)
-    second = await store.save("two", replacing=first)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    second = await store.save(Checkpoint("two", ""), replacing=first)
 
     with pytest.raises(CheckpointConflict):
-        await store.save("stale", replacing=first)
+        await store.save(Checkpoint("stale", ""), replacing=first)
     with pytest.raises(CheckpointConflict):
-        await store.save("stale", replacing=BEGINNING)
+        await store.save(Checkpoint("stale", ""), replacing=BEGINNING)
     assert second == await store.load()
 
 
@@ -111,23 +111,23 @@ async def test_when_the_checkpoint_was_deleted_then_a_run_from_before_cannot_sav
     store: SqliteStore, path: Path
 ) -> None:
     """A deleted checkpoint stays deleted until a run that began after it, also once replaced."""
-    first = await store.save("one", replacing=BEGINNING)
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
     query(path, "DELETE FROM state")
 
     with pytest.raises(CheckpointConflict):
-        await store.save("two", replacing=first)
-    await store.save("anew", replacing=BEGINNING)
+        await store.save(Checkpoint("two", ""), replacing=first)
+    await store.save(Checkpoint("anew", ""), replacing=BEGINNING)
     with pytest.raises(CheckpointConflict):
-        await store.save("two", replacing=first)
+        await store.save(Checkpoint("two", ""), replacing=first)
 
 
 async def test_when_many_save_at_once_then_exactly_one_succeeds(path: Path) -> None:
     """Compare-and-swap: of several that know the same fence one moves the checkpoint."""
     stores = [SqliteStore(path) for _ in range(8)]
-    start = await stores[0].save("start", replacing=BEGINNING)
+    start = await stores[0].save(Checkpoint("start", ""), replacing=BEGINNING)
 
     outcomes = await asyncio.gather(
-        *(store.save(f"c{n}", replacing=start) for n, store in enumerate(stores)),
+        *(store.save(Checkpoint(f"c{n}", ""), replacing=start) for n, store in enumerate(stores)),
         return_exceptions=True,
     )
     final = await stores[0].load()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -182,11 +182,11 @@ async def test_when_a_write_fails_then_the_checkpoint_stays_before_it(
     class FailsOnce(SqliteStore):
         fails = True
 
-        async def write(self, records: object) -> int:
+        async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
             if self.fails and len(feed.calls) == 2:
                 self.fails = False
                 raise StoreUnavailable("The disk is full.")
-            return await super().write(records)  # type: ignore[arg-type]  # handed on as it came
+            return await super().write(records, generation=generation)
 
     failing = FailsOnce(tmp_path / "records.sqlite3")
     job = sync_job(feed, failing, clock)
@@ -337,16 +337,143 @@ async def test_when_the_cursor_has_expired_then_the_run_starts_over(
     feed = FakeFeed([record("a"), record("b"), record("c")])
     job = sync_job(feed, store, clock)
     await job.run()
-    feed.expired_cursors.add("3")
-    feed.changes_so_far += [record("d")]
+    feed.start_anew([*feed.changes_so_far, record("d")])
 
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "azure_function_app"):
         report = await job.run()
 
     assert SyncStatus.COMPLETE == report.status
     assert {"a", "b", "c", "d"} == stored(tmp_path).keys()
-    assert "4" == (await store.load()).cursor
-    assert ["sync_restarted"] == [line.getMessage() for line in caplog.records]
+    checkpoint = await store.load()
+    assert ("new.4", 1, False) == (
+        checkpoint.cursor,
+        checkpoint.generation,
+        checkpoint.is_rereading,
+    )
+    assert ["sync_restarted", "sync_reread"] == [
+        line.getMessage() for line in caplog.records if line.name.startswith("azure_function_app")
+    ]
+
+
+async def test_when_the_feed_is_another_one_then_what_it_says_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Versions of another feed begin anew, and what it does not have is marked as deleted."""
+    feed = FakeFeed([record("a", 7), record("b", 3), record("c", 5, deleted=True)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1, now="other"), record("d", 1)])
+
+    report = await job.run()
+
+    # Two replaced or new, and one that has gone missing; the tombstone was one already.
+    assert (2, 3) == (report.records_read, report.records_changed)
+    assert {
+        "a": (1, False, {"name": "a v1", "now": "other"}),
+        "b": (0, True, {"name": "b v3"}),
+        "c": (0, True, {}),
+        "d": (1, False, {"name": "d v1"}),
+    } == stored(tmp_path)
+
+
+async def test_when_a_missing_record_comes_back_then_its_first_version_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A feed that was empty for a while, during an import say, does no lasting harm."""
+    feed = FakeFeed([record("a", 7), record("b", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([])
+    await job.run()
+    assert {(0, True)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
+    feed.changes_so_far += [record("a"), record("b")]
+
+    report = await job.run()
+
+    assert 2 == report.records_changed
+    assert {(1, False)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
+
+
+async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before_the_end(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Only a feed that was read to its end can say what it does not have."""
+    feed = FakeFeed([record(name, 7) for name in "abcdefgh"])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record(name) for name in "abcdefg"])
+    feed.before_answer = lambda _cursor: clock.advance(80.0)
+
+    first = await job.run()
+    in_between = {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
+    was_rereading = (await store.load()).is_rereading
+    second = await job.run()
+
+    assert (SyncStatus.PAUSED, SyncStatus.COMPLETE) == (first.status, second.status)
+    assert (set(), True) == (in_between, was_rereading)
+    assert {"h"} == {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
+    assert not (await store.load()).is_rereading
+
+
+async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_count(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The records themselves know which generation they are of."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    with connection:
+        connection.execute("DELETE FROM state")
+    connection.close()
+
+    again = await job.run()
+    feed.changes_so_far += [record("a", 2)]
+    changed = await job.run()
+
+    assert (0, 1) == (again.records_changed, changed.records_changed)
+    assert 2 == stored(tmp_path)["a"][0]
+
+
+async def test_when_two_runs_find_the_feed_changed_then_one_starts_over_and_the_other_stops(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Starting over is a move of the checkpoint like any other: one run makes it."""
+    feed = FakeFeed([record("a", 7)])
+    await sync_job(feed, store, clock).run()
+    feed.start_anew([record("a", 1), record("b", 1), record("c", 1)])
+    other = SqliteStore(tmp_path / "records.sqlite3")
+
+    reports = await asyncio.gather(
+        sync_job(feed, store, clock).run(), sync_job(feed, other, clock).run()
+    )
+    await other.aclose()
+
+    assert {SyncStatus.COMPLETE, SyncStatus.SUPERSEDED} == {report.status for report in reports}
+    assert 1 == (await store.load()).generation
+    assert {"a": 1, "b": 1, "c": 1} == {
+        name: version for name, (version, _, _) in stored(tmp_path).items()
+    }
+
+
+async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A page of the old feed that comes in late replaces nothing of the new one."""
+    feed = FakeFeed([record("a", 7), record("b", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+
+    changed = await store.write([record("a", 9), record("b", 9)], generation=0)
+
+    assert 0 == changed
+    assert {"a": (1, False), "b": (0, True)} == {
+        name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
+    }
 
 
 async def test_when_even_the_beginning_has_expired_then_the_run_fails(

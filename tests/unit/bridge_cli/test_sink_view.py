@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from azure_function_app.checkpoint_store import BEGINNING
+from azure_function_app.checkpoint_store import BEGINNING, Checkpoint
 from azure_function_app.records import Record
 from azure_function_app.sqlite_store import SqliteStore
 from bridge_cli.sink_view import SinkView
@@ -55,7 +55,7 @@ async def test_when_the_checkpoint_is_deleted_then_the_sync_starts_over(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     """The store then loads no checkpoint."""
-    await store.save("cursor", replacing=BEGINNING)
+    await store.save(Checkpoint("cursor", ""), replacing=BEGINNING)
     SinkView(tmp_path / "records.sqlite3").delete_checkpoint()
 
     assert BEGINNING == await store.load()
