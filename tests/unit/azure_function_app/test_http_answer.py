@@ -87,6 +87,7 @@ def test_when_a_cookie_cannot_be_carried_then_the_log_says_which(
         ("=b", None),
         ("", None),
         ("a b=c", None),
+        ("a@b=c", None),
     ],
 )
 def test_when_a_cookie_is_given_then_it_is_portable_or_nothing(
