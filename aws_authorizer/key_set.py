@@ -4,8 +4,9 @@
     stale     older: a fetch is due, and while that fails the set is still used (last known good)
     expired   older than its bound: not used; without a new one nothing can be decided
 
-Every attempt to fetch, whatever comes of it, starts a cool-down in which there is no other. One
-fetch is in flight at a time. An answer without a usable key never replaces a set that has some.
+Every attempt to fetch starts a cool-down in which there is no other, unless it found the key that
+it was made for: then a key that is rotated the next moment need not wait. One fetch is in flight at
+a time. An answer without a usable key never replaces a set that has some.
 """
 
 import threading
@@ -172,7 +173,7 @@ class RemoteKeySet:
     def _get_after_refresh(self, key_id: str) -> SigningKey | None:
         held = self._get_usable()
         # Whoever has a key to go on with does not wait for another caller's fetch.
-        self._refresh(wait=held is None or key_id not in held.keys)
+        self._refresh(key_id, wait=held is None or key_id not in held.keys)
         held = self._get_usable()
         if held is None:
             raise KeySetUnavailable(self._last_failure or "never_fetched")
@@ -185,17 +186,26 @@ class RemoteKeySet:
         held = self._held
         return None if held is None or held.usable_until.has_come(self._clock) else held
 
-    def _refresh(self, *, wait: bool) -> None:
+    def _refresh(self, key_id: str, *, wait: bool) -> None:
         if not self._flight.acquire(blocking=wait):
             return
         try:
-            # Whoever waited finds the cool-down of the fetch that it waited for.
-            if self._may_attempt_at is None or self._may_attempt_at.has_come(self._clock):
-                self._attempt()
+            # Whoever waited finds what came of the fetch that it waited for: the key, or the
+            # cool-down.
+            if not self._has_fresh(key_id) and (
+                self._may_attempt_at is None or self._may_attempt_at.has_come(self._clock)
+            ):
+                self._attempt(key_id)
         finally:
             self._flight.release()
 
-    def _attempt(self) -> None:
+    def _has_fresh(self, key_id: str) -> bool:
+        held = self._held
+        return (
+            held is not None and not held.fresh_until.has_come(self._clock) and key_id in held.keys
+        )
+
+    def _attempt(self, key_id: str) -> None:
         began = self._clock.monotonic()
         self._arm_cool_down()
         try:
@@ -206,8 +216,11 @@ class RemoteKeySet:
         else:
             self._last_failure = None
             self._hold(keys, answer.max_age)
-        # Anew, because the fetch took time and may have changed what there is to fall back on.
-        self._arm_cool_down()
+        if self._has_fresh(key_id):
+            self._may_attempt_at = None
+        else:
+            # Anew, because the fetch took time and may have changed what there is to fall back on.
+            self._arm_cool_down()
         self._on_fetch(self._last_failure or "ok", self._clock.monotonic() - began)
 
     def _arm_cool_down(self) -> None:

@@ -145,7 +145,7 @@ KEY_SET_MAX_STALE_SECONDS: Final = Setting(
 )
 KEY_SET_COOL_DOWN_SECONDS: Final = Setting(
     "KEY_SET_COOL_DOWN_SECONDS",
-    "How long after one attempt to fetch the key set there is no other.",
+    "How long after an attempt to fetch the key set that did not find its key there is no other.",
     "a number from 1 to 3600",
     _seconds(1, 3_600),
     default="30",

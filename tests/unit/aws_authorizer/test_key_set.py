@@ -185,6 +185,27 @@ def test_when_a_new_key_signs_then_it_is_found_at_once() -> None:
     assert 2 == fetch.calls
 
 
+def test_when_a_key_is_rotated_right_after_a_fetch_then_it_is_found_at_once() -> None:
+    """A fetch that found what it was made for leaves no cool-down to wait for."""
+    fetch, clock = FakeFetch(), FakeClock()
+    keys = remote(fetch, clock)
+    has(keys)
+    fetch.answer = key_set(jwk(), jwk(NEW_ID))
+
+    assert has(keys, NEW_ID)
+    assert 2 == fetch.calls
+
+
+def test_when_the_first_ids_are_bogus_then_they_cause_one_fetch() -> None:
+    """A fetch that was due but did not find the key starts the cool-down like any other."""
+    fetch, clock = FakeFetch(), FakeClock()
+    keys = remote(fetch, clock)
+    for number in range(1_000):
+        assert not has(keys, f"bogus-{number}")
+
+    assert 1 == fetch.calls
+
+
 def test_when_bogus_ids_flood_then_there_is_one_fetch_a_cool_down() -> None:
     """A thousand tokens with unknown IDs cause at most one fetch in each cool-down."""
     fetch, clock = FakeFetch(), FakeClock()
