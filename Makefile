@@ -29,7 +29,7 @@ help: ## list the targets
 # $(1) the environment's folder, $(2) its lock
 define environment
 	@echo "installing $(2) into $(1)"
-	@$(UV) venv --quiet --clear --python $(PYTHON_VERSION) $(1) || { \
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON_VERSION) $(1) || { \
 	  echo "Python $(PYTHON_VERSION) is needed, and uv could neither find nor fetch it: install it, or let uv reach the network." >&2; exit 1; }
 	@VIRTUAL_ENV=$(CURDIR)/$(1) $(UV) pip sync --quiet --require-hashes $(2) || { \
 	  echo "$(2) could not be installed: is a Python package index reachable from here?" >&2; exit 1; }
