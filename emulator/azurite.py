@@ -16,7 +16,7 @@ _READY_WITHIN_SECONDS: Final = 30.0
 _STOPPED_WITHIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
 _LISTENING: Final = re.compile(
-    r"Azurite (Blob|Queue|Table) service is successfully listening at (http://127\.0\.0\.1:\d+)"
+    r"Azurite (Blob|Queue|Table) service is successfully listening at (https?://127\.0\.0\.1:\d+)"
 )
 _ACCOUNT: Final = "devstoreaccount1"
 # The same on every machine, published in Azurite's README, good for nothing else.
@@ -58,6 +58,18 @@ class AzuritePrograms:
 
 
 @dataclass(frozen=True, slots=True)
+class AzuriteTls:
+    """What Azurite proves itself with; with it, it takes Entra tokens as well as its key.
+
+    Of a token it checks issuer, audience and times, and that the tenant is a public cloud's; the
+    signature it does not check.
+    """
+
+    certificate: Path
+    private_key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Azurite:
     """A running Azurite. It ends with `stop`, and with this process however that ends."""
 
@@ -73,7 +85,7 @@ class Azurite:
     def connection_string(self) -> str:
         """What AzureWebJobsStorage takes. Its key is Azurite's, which everybody knows."""
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
+            f"DefaultEndpointsProtocol={self.table_url.partition(':')[0]};AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
             f"BlobEndpoint={self.blob_url};QueueEndpoint={self.queue_url};"
             f"TableEndpoint={self.table_url}"
         )
@@ -86,8 +98,11 @@ class Azurite:
         *,
         clock: Clock,
         sleep: Callable[[float], None],
+        tls: AzuriteTls | None = None,
     ) -> Self:
         """An empty Azurite on free ports; it keeps its data in memory and its log in `folder`.
+
+        Without `tls` it speaks plain http.
 
         Raises:
             AzuriteError: it did not come up within 30 seconds.
@@ -95,11 +110,14 @@ class Azurite:
         """
         folder.mkdir(parents=True, exist_ok=True)
         log_file = folder.absolute() / "azurite.log"
-        services = [
+        options = [
             option
             for service in ("blob", "queue", "table")
             for option in (f"--{service}Host", "127.0.0.1", f"--{service}Port", "0")
         ]
+        if tls is not None:
+            options += ["--oauth", "basic"]
+            options += ["--cert", str(tls.certificate), "--key", str(tls.private_key)]
         with log_file.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - the pinned programs of this checkout
                 [
@@ -112,7 +130,7 @@ class Azurite:
                     # The SDK speaks newer versions of the protocol than Azurite has been told of.
                     "--skipApiVersionCheck",
                     "--inMemoryPersistence",
-                    *services,
+                    *options,
                 ],
                 cwd=folder,
                 env={"PATH": os.defpath, "HOME": str(folder.absolute())},
