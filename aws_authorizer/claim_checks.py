@@ -8,7 +8,6 @@ their own says that.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple, NewType
@@ -70,8 +69,7 @@ RULES: Final = (
 """Checked from the top. `ver` and `iss` choose the accepted token that the others compare with."""
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedToken:
+class AcceptedToken(NamedTuple):
     """What tokens of one version from one tenant must say."""
 
     version: TokenVersion

@@ -5,8 +5,7 @@ Both clouds read it from the same settings, so they cannot disagree. The caller'
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.entra import CLOUDS, Cloud, TokenVersion, parse_local_authority
 from shared.settings_reader import Setting, SettingsReader
@@ -107,8 +106,7 @@ CONTRACT_SETTINGS: Final[tuple[Setting[object], ...]] = (
 """The settings that every deployable on both sides must be given alike."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiIdentity:
+class ApiIdentity(NamedTuple):
     """One API as Entra ID knows it."""
 
     cloud: Cloud

@@ -1,9 +1,8 @@
 """Where each Entra ID cloud lives, and the exact issuer and key set URLs of a tenant in it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class TokenVersion(StrEnum):
@@ -13,8 +12,7 @@ class TokenVersion(StrEnum):
     V2 = "2.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
+class Cloud(NamedTuple):
     """One Entra ID cloud. Tokens never cross from one to another."""
 
     name: str

@@ -5,9 +5,8 @@ lets nothing else through, and a test compares it with the SAM template.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Role(StrEnum):
@@ -17,8 +16,7 @@ class Role(StrEnum):
     WRITE = "Records.Write"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One method on one path of the API, below the stage."""
 
     method: str

@@ -6,12 +6,13 @@ table, the example file and the templates are compared with those declarations b
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
+from typing import Generic, NamedTuple, TypeVar, cast
+
+# Covariant, and by hand: mypy finds that out for itself in a data class, not in a named tuple.
+_T_co = TypeVar("_T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting[T]:
+class Setting(NamedTuple, Generic[_T_co]):  # noqa: UP046 - see _T_co
     """One declared setting."""
 
     name: str
@@ -19,7 +20,7 @@ class Setting[T]:
     """What it is for, in one sentence."""
     expects: str
     """What a right value looks like: completes the sentence "expected ..."."""
-    parse: Callable[[str], T]
+    parse: Callable[[str], _T_co]
     """Turns the text into the value; raises ValueError for anything else."""
     default: str | None = None
     """The text used where the setting is absent or empty; None makes it required."""
@@ -27,8 +28,7 @@ class Setting[T]:
     """Whether its value belongs into a secret store, if it is set at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettingProblem:
+class SettingProblem(NamedTuple):
     """What is wrong with one setting."""
 
     name: str

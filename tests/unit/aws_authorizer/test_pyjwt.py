@@ -5,9 +5,12 @@ from importlib.machinery import BuiltinImporter
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from aws_authorizer import pyjwt
 from aws_authorizer.pyjwt import load_key_class
+from tests.support.keys import private_key
 
 
 def forget_pyjwt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +83,57 @@ def test_when_the_import_is_over_then_nothing_of_it_is_left_behind() -> None:
     )
     assert spec is not None
     assert "LazyLoader" in type(spec.loader).__name__ or "_LazyModule" in repr(spec.loader)
+
+
+def forget_serialization(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the part of `cryptography` that reads key files as if it had not been imported."""
+    names = [name for name in sys.modules if name.startswith(pyjwt._SERIALIZATION)]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name)
+    if names:
+        monkeypatch.delattr(sys.modules[pyjwt._PRIMITIVES], "serialization")
+
+
+def test_when_the_key_class_is_loaded_then_ssh_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything left that somebody else could take for it."""
+    forget_pyjwt(monkeypatch)
+    forget_serialization(monkeypatch)
+    load_key_class()
+
+    assert pyjwt._SSH not in sys.modules
+    assert pyjwt._SERIALIZATION not in sys.modules
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the point
+
+    assert pyjwt._SSH == serialization.load_ssh_public_key.__module__
+
+
+def test_when_pyjwt_is_handed_an_ssh_key_then_it_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is imported later is not missing."""
+    forget_pyjwt(monkeypatch)
+    forget_serialization(monkeypatch)
+    load_key_class()
+    public = private_key().public_key()
+    text = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    algorithm = sys.modules["jwt.algorithms"].RSAAlgorithm(SHA256)
+
+    assert public == algorithm.prepare_key(text)
+    assert pyjwt._SSH in sys.modules
+
+
+def test_when_key_files_are_read_already_then_that_module_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has paid for SSH keeps it."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the point
+
+    forget_pyjwt(monkeypatch)
+    load_key_class()
+
+    assert serialization is sys.modules[pyjwt._SERIALIZATION]
+    assert not isinstance(sys.modules[pyjwt._SSH], pyjwt._FunctionsLater)
+
+
+def test_when_a_module_is_put_off_then_its_dunder_names_are_not_invented() -> None:
+    """The import system asks for some, and takes what it gets seriously."""
+    with pytest.raises(AttributeError):
+        pyjwt._FunctionsLater("later").__path__  # noqa: B018 - asking is the test

@@ -3,7 +3,7 @@
 import base64
 import json
 import logging
-from dataclasses import replace
+from copy import replace
 
 import pytest
 from hypothesis import given
