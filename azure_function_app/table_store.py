@@ -32,6 +32,7 @@ from azure.data.tables import (
     EdmType,
     EntityProperty,
     TableClient,
+    TableErrorCode,
     TableServiceClient,
     TableTransactionError,
     UpdateMode,
@@ -186,7 +187,9 @@ class TableStore:
                     )
                 else:
                     saved = self._state.create_entity(entity)
-            except (ResourceModifiedError, ResourceNotFoundError, ResourceExistsError):
+            except (ResourceModifiedError, ResourceNotFoundError, ResourceExistsError) as error:
+                if _is_table_missing(error):
+                    raise
                 # The SDK repeats a request whose answer was lost: then it is ours that is there.
                 stored = _entity_or_none(self._state, "checkpoint")
                 if stored is None or stored.get("saved_by") != entity["saved_by"]:
@@ -228,6 +231,9 @@ class TableStore:
             try:
                 return work(*args, **kwargs)
             except AzureError as error:
+                if _is_table_missing(error):
+                    # Somebody deleted it; the next run makes it again.
+                    self._has_tables = False
                 raise _unavailable(error) from error
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, within)
@@ -264,7 +270,7 @@ class TableStore:
         try:
             self._records.submit_transaction(operations)
         except TableTransactionError as error:
-            if error.status_code not in _CONFLICTS:
+            if error.status_code not in _CONFLICTS or _is_table_missing(error):
                 raise
             return False
         return True
@@ -421,6 +427,10 @@ def _row_key(record_id: str) -> str:
     if len(key) <= _ROW_KEY_LENGTH:
         return key
     return "=_" + hashlib.sha256(record_id.encode()).hexdigest()
+
+
+def _is_table_missing(error: AzureError) -> bool:
+    return getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND
 
 
 def _unavailable(error: AzureError) -> StoreUnavailable:

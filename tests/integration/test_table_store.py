@@ -438,6 +438,26 @@ async def test_when_the_answer_to_a_save_was_lost_then_it_counts_as_saved(
     assert second == await store.load()
 
 
+@pytest.mark.parametrize("table", ["records", "state"])
+async def test_when_a_table_was_deleted_then_one_run_fails_and_the_next_makes_it_again(
+    store: TableStore, azurite: Azurite, prefix: str, table: str
+) -> None:
+    """A missing table is no other run's doing, and must not pass for it."""
+    saved = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    await store.write([record("a")])
+    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        service.delete_table(f"{prefix}{table}")
+
+    async def step(replacing: Checkpoint) -> Checkpoint:
+        await store.write([record("b")])
+        return await store.save(Checkpoint("two", ""), replacing=replacing)
+
+    with pytest.raises(StoreUnavailable):
+        await step(saved)
+
+    assert "two" == (await step(await store.load())).cursor
+
+
 async def test_when_a_report_is_saved_then_it_replaces_the_last_one(store: TableStore) -> None:
     """Only the last run's report is kept."""
     await store.save_report(report("first"))
