@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aws_authorizer.decision_log import NAMESPACE, DecisionLog, write_settings_problem
 from aws_authorizer.errors import WHAT_TO_CHANGE, Reason
@@ -91,6 +93,26 @@ def test_when_a_value_holds_line_feeds_then_the_line_is_still_one() -> None:
     log(lines).write_decision("rejected", Reason.EXPIRED, 'x"}\n{"event":"forged"}')
 
     assert 'x"}\n{"event":"forged"}' == read(lines)["request_id"]
+
+
+@given(
+    st.text(),
+    st.text(min_size=1),
+    st.builds(Principal, *[st.text()] * 3, st.just(frozenset()), st.text()),
+)
+def test_when_values_are_any_text_then_they_come_back_unchanged(
+    request_id: str, detail: str, principal: Principal
+) -> None:
+    """No value can end its own string, and so add a member or a line to the log."""
+    lines: list[str] = []
+    log(lines).write_decision(
+        "denied", Reason.MISSING_ROLE, request_id, principal=principal, detail=detail
+    )
+    members = read(lines)
+
+    assert 14 == len(members)
+    assert (request_id, detail) == (members["request_id"], members["detail"])
+    assert principal.to_context().items() <= members.items()
 
 
 @pytest.mark.parametrize("result", ["ok", "timed_out"])
