@@ -1,6 +1,5 @@
 """Azurite as a process of ours: Microsoft's own stand-in for Azure Storage, on loopback ports."""
 
-import contextlib
 import importlib.util
 import os
 import re
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock
 
 _READY_WITHIN_SECONDS: Final = 30.0
@@ -119,7 +119,7 @@ class Azurite:
             options += ["--oauth", "basic"]
             options += ["--cert", str(tls.certificate), "--key", str(tls.private_key)]
         with log_file.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - the pinned programs of this checkout
+            process = start_tied_process(
                 [
                     programs.node,
                     "--require",
@@ -133,23 +133,19 @@ class Azurite:
                     *options,
                 ],
                 cwd=folder,
-                env={"PATH": os.defpath, "HOME": str(folder.absolute())},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C is for whoever started us; it then stops this in order.
-                start_new_session=True,
+                environment={"PATH": os.defpath, "HOME": str(folder.absolute())},
+                log=log,
             )
         try:
             urls = _wait_until_ready(process, log_file, clock, sleep)
         except BaseException:
-            _stop(process)
+            stop_tied_process(process, _STOPPED_WITHIN_SECONDS)
             raise
         return cls(urls["Blob"], urls["Queue"], urls["Table"], log_file, process)
 
     def stop(self) -> None:
         """End Azurite and lose its data. Stopping twice is harmless."""
-        _stop(self._process)
+        stop_tied_process(self._process, _STOPPED_WITHIN_SECONDS)
 
 
 def _wait_until_ready(
@@ -173,15 +169,3 @@ def _wait_until_ready(
                 f"Azurite did not answer within {_READY_WITHIN_SECONDS:.0f} seconds; see {log_file}"
             )
         sleep(_POLL_SECONDS)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-    process.terminate()
-    try:
-        process.wait(_STOPPED_WITHIN_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -5,7 +5,6 @@ Everything that it writes stays in one folder; everything that it starts ends wi
 
 import asyncio
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from emulator.functions_host.process import (
     HostKind,
     start_functions_host,
 )
+from emulator.loopback import LOOPBACK, find_free_port, is_port_free
 from emulator.tenant import Credential, LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
@@ -157,9 +157,9 @@ async def start_stack(
         ("AWS", options.aws_port),
         ("Entra ID", options.entra_port),
     ):
-        if not _is_free(port):
+        if not is_port_free(port):
             raise PortTakenError(
-                f"Port {port}, for {name}, is taken on 127.0.0.1:"
+                f"Port {port}, for {name}, is taken on {LOOPBACK}:"
                 " stop what uses it, or choose another port."
             )
     folder = options.folder.absolute()
@@ -173,8 +173,8 @@ async def start_stack(
         bundles = await asyncio.to_thread(build_local_bundles, options.checkout)
 
         reporter.step("Starting Entra ID")
-        entra_port = options.entra_port or _free_port()
-        authority = f"http://127.0.0.1:{entra_port}"
+        entra_port = options.entra_port or find_free_port()
+        authority = f"http://{LOOPBACK}:{entra_port}"
         tenant = build_local_tenant(
             folder / "entra", authority, clock, token_version=options.token_version
         )
@@ -328,21 +328,3 @@ def _import_airports(
         progress=lambda done: advance(done, len(airports)),
     )
     return len(airports)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # A port that was just closed is free, although connections to it still linger.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -7,18 +7,16 @@ keys are made anew at each start.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import jwt
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 from jwt.algorithms import RSAAlgorithm
 
+from emulator.client_certificate import make_client_certificate
 from emulator.entra.directory import (
     ApiRegistration,
     Application,
@@ -84,7 +82,8 @@ def build_local_tenant(
 ) -> LocalTenant:
     """The local tenant at that authority; its callers' credential files go into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    certificate, certificate_file = _make_certificate(folder, clock)
+    certificate = make_client_certificate("service-principal", _CREDENTIAL_LIFETIME, clock)
+    certificate_file = _write_secret(folder / "service-principal.pem", certificate.with_private_key)
     federation, token_file = _make_federation(folder, clock)
     function_app = ManagedIdentity(
         "function-app", _client_id(1), _object_id(1), roles=frozenset({Role.READ})
@@ -97,7 +96,7 @@ def build_local_tenant(
         _object_id(3),
         roles=frozenset({Role.READ}),
         secrets=(secrets.token_urlsafe(32),),
-        certificates=(certificate,),
+        certificates=(certificate.public,),
         federated_credentials=(federation, FederatedCredential(own_issuer, voucher.object_id)),
     )
     editor = _application(4, "editor", frozenset(Role))
@@ -160,30 +159,6 @@ def _application(number: int, name: str, roles: frozenset[str]) -> Application:
         roles=roles,
         secrets=(secrets.token_urlsafe(32),),
     )
-
-
-def _make_certificate(folder: Path, clock: Clock) -> tuple[bytes, Path]:
-    """The public certificate, and the file that holds it together with its private key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_SIZE)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "service-principal")])
-    now = datetime.fromtimestamp(clock.now(), UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _CREDENTIAL_LIFETIME)
-        .sign(key, hashes.SHA256())
-    )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return public, _write_secret(folder / "service-principal.pem", private + public)
 
 
 def _make_federation(folder: Path, clock: Clock) -> tuple[FederatedCredential, Path]:

@@ -1,21 +1,20 @@
 """MiniStack as a process of ours: AWS's APIs on one loopback port."""
 
-import contextlib
 import http.client
 import os
-import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from emulator.loopback import LOOPBACK, find_free_port, is_port_free
+from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock
 
 REGION: Final = "eu-west-1"
 """The one region that the local AWS plays."""
 
-_LOOPBACK: Final = "127.0.0.1"
 _READY_WITHIN_SECONDS: Final = 30.0
 _STOPPED_WITHIN_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
@@ -85,9 +84,9 @@ class Ministack:
             MinistackError: the port is taken, or MiniStack did not come up within 30 seconds.
 
         """
-        chosen_port = _free_port() if port is None else port
+        chosen_port = find_free_port() if port is None else port
         _check_port_is_free(chosen_port)
-        endpoint_url = f"http://{_LOOPBACK}:{chosen_port}"
+        endpoint_url = f"http://{LOOPBACK}:{chosen_port}"
         scratch = folder.absolute() / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
         log_file = folder.absolute() / "ministack.log"
@@ -97,8 +96,8 @@ class Ministack:
             "PATH": os.defpath,
             "HOME": str(scratch),  # so that no function finds the developer's ~/.aws
             "TMPDIR": str(scratch),
-            "BIND_HOST": _LOOPBACK,
-            "MINISTACK_HOST": _LOOPBACK,
+            "BIND_HOST": LOOPBACK,
+            "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(chosen_port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",
@@ -111,15 +110,11 @@ class Ministack:
         }
         launcher = Path(__file__).with_name("launcher.py")
         with log_file.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own launcher, our own interpreter
+            process = start_tied_process(
                 [programs.ministack_python, "-I", launcher],
                 cwd=scratch,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C is for whoever started us; it then stops this in order.
-                start_new_session=True,
+                environment=environment,
+                log=log,
             )
         ministack = cls(endpoint_url, chosen_port, log_file, lambda_log_file, process)
         try:
@@ -143,39 +138,19 @@ class Ministack:
 
     def stop(self) -> None:
         """End MiniStack and its functions. Stopping twice is harmless."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        self._process.terminate()
-        try:
-            self._process.wait(_STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        stop_tied_process(self._process, _STOPPED_WITHIN_SECONDS)
 
 
 def _check_port_is_free(port: int) -> None:
-    with socket.socket() as probe:
-        # As the server will: a port that only waits out old connections is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, port))
-        except OSError as error:
-            raise MinistackError(
-                f"port {port} on {_LOOPBACK} is taken; stop what listens there or choose another "
-                "port for the local AWS"
-            ) from error
+    if not is_port_free(port):
+        raise MinistackError(
+            f"port {port} on {LOOPBACK} is taken; stop what listens there or choose another "
+            "port for the local AWS"
+        )
 
 
 def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5.0)
     try:
         connection.request("GET", "/_ministack/health")
         return connection.getresponse().status == http.HTTPStatus.OK

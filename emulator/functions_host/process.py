@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Final, Literal
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import inherited_environment
+from emulator.loopback import find_free_port
 from shared.clock import Clock, SystemClock
 
 HostKind = Literal["auto", "emulated", "core-tools"]
@@ -130,7 +130,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
             or the host did not become ready.
 
     """
-    port = port or _free_port()
+    port = port or find_free_port()
     chosen, process = _launch(app_root, python, port, environment, log_file, kind)
     host = FunctionsHostProcess(
         chosen, f"http://127.0.0.1:{port}", log_file, process, clock or SystemClock(), sleep
@@ -190,9 +190,3 @@ def _choose(
     settings["PYTHONUNBUFFERED"] = "1"
     host = [str(python), "-m", "emulator.functions_host", "--ignore-local-settings"]
     return "emulated", [*host, "--port", str(port)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,15 +5,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-
+from emulator.client_certificate import ClientCertificate, make_client_certificate
 from emulator.entra.directory import (
     ApiRegistration,
     Application,
@@ -78,28 +74,9 @@ def trust(issuer: str, subject: str, **members: object) -> FederatedCredential:
     return FederatedCredential(issuer, subject, **members)  # type: ignore[arg-type]  # the same
 
 
-def make_certificate(valid_for: timedelta = timedelta(days=1)) -> tuple[bytes, bytes]:
-    """A client certificate in PEM, and with its private key as azure-identity wants it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
-    now = datetime.fromtimestamp(SystemClock().now(), UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + valid_for)
-        .sign(key, hashes.SHA256())
-    )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return public, private + public
+def make_certificate(valid_for: timedelta = timedelta(days=1)) -> ClientCertificate:
+    """A client certificate, and with its private key as azure-identity wants it."""
+    return make_client_certificate("client", valid_for, SystemClock())
 
 
 @contextmanager
