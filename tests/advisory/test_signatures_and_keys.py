@@ -20,7 +20,17 @@ def with_signature(octets: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "number", [0, 1, 2, MODULUS - 1, MODULUS, MODULUS - GOOD, GOOD ^ 1, 2**2048 - 1]
+    "number",
+    [
+        pytest.param(0, id="zero"),
+        pytest.param(1, id="one"),
+        pytest.param(2, id="two"),
+        pytest.param(MODULUS - 1, id="below the modulus"),
+        pytest.param(MODULUS, id="the modulus"),
+        pytest.param(MODULUS - GOOD, id="negated"),
+        pytest.param(GOOD ^ 1, id="last bit flipped"),
+        pytest.param(2**2048 - 1, id="all ones"),
+    ],
 )
 def test_trivial_signature(number: int) -> None:
     """Fixed points of RSA, the modulus and its neighbors."""
