@@ -262,6 +262,7 @@ def test_when_an_unknown_key_cannot_be_looked_up_then_nothing_is_decided() -> No
         (b'{"keys":[]}', "no_usable_key"),
         (key_set(jwk(), jwk()), "duplicate_key_id"),
     ],
+    ids=["empty", "no JSON", "cut off", "no key", "one ID twice"],
 )
 def test_when_an_answer_has_no_usable_key_then_it_replaces_nothing(body: bytes, code: str) -> None:
     """An outage with status 200 is an outage."""
