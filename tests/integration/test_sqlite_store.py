@@ -28,7 +28,7 @@ DIE_IN_MID_WRITE = """
 import os, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], autocommit=True)
 connection.execute("BEGIN IMMEDIATE")
-connection.execute("INSERT INTO records VALUES ('x', 1, '', 0, '{}')")
+connection.execute("INSERT INTO records VALUES ('x', 1, 1, '', 0, '{}')")
 os._exit(9)
 """
 
