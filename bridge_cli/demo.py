@@ -4,6 +4,7 @@ Nothing here is prepared: every figure is read from the place where it must show
 not as promised ends up in `problems`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -44,6 +45,7 @@ class DemoReport:
     sync_seconds: float = 0.0
     changes_made: int = 0
     changes_synced: int = 0
+    records_read_again: int = 0
     changed_by_full_resync: int = -1
     proxy_status: int = 0
     rotated_key_status: int = 0
@@ -67,11 +69,14 @@ async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoR
     sink = SinkView(stack.sqlite_path)
     async with LocalClient.to(stack) as client, opened_store(stack.sqlite_path) as store:
 
-        async def sync(text: str) -> SyncReport:
+        async def sync(text: str, watch: Callable[[], None] = lambda: None) -> SyncReport:
             reporter.step(text)
-            return await sync_to_end(client, store, clock, lambda: _show(reporter, sink, report))
+            return await sync_to_end(client, store, clock, watch)
 
-        first = await sync("Syncing every record: DynamoDB to gateway to Function App to SQLite")
+        first = await sync(
+            "Syncing every record: DynamoDB to gateway to Function App to SQLite",
+            lambda: reporter.advance(sink.count(), report.records_source),
+        )
         report.records_synced = sink.count()
         report.sync_seconds = _seconds(first)
         report.expect(
@@ -92,7 +97,12 @@ async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoR
         before = sink.digest()
         sink.delete_checkpoint()
         third = await sync("Deleting the checkpoint and syncing once more: nothing may change")
+        report.records_read_again = third.records_read
         report.changed_by_full_resync = third.records_changed
+        report.expect(
+            third.records_read >= report.records_source,
+            f"a repeated sync read {third.records_read} records",
+        )
         report.expect(
             third.records_changed == 0 and before == sink.digest(),
             f"a repeated sync changed {third.records_changed} records",
@@ -174,10 +184,6 @@ async def _refusals(stack: LocalStack, client: LocalClient, report: DemoReport) 
             f"{case.expected_status}",
         )
     return refusals
-
-
-def _show(reporter: Reporter, sink: SinkView, report: DemoReport) -> None:
-    reporter.advance(sink.count(), report.records_source)
 
 
 def _seconds(report: SyncReport) -> float:

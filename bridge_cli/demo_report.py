@@ -18,6 +18,7 @@ def to_json(report: DemoReport) -> str:
             "sync_seconds": report.sync_seconds,
             "changes_made": report.changes_made,
             "changes_synced": report.changes_synced,
+            "records_read_again": report.records_read_again,
             "changed_by_full_resync": report.changed_by_full_resync,
             "proxy_status": report.proxy_status,
             "rotated_key_status": report.rotated_key_status,
@@ -44,7 +45,7 @@ def print_tables(report: DemoReport, console: Console) -> None:
         ),
         (
             "sync again without its checkpoint",
-            f"{report.changed_by_full_resync} records changed",
+            f"{report.records_read_again:,} read, {report.changed_by_full_resync} changed",
         ),
         ("call through the proxy", f"HTTP {report.proxy_status}"),
         ("first call after the signing key was rotated", f"HTTP {report.rotated_key_status}"),
