@@ -129,8 +129,8 @@ test: install azurite check lock-check ## everything that CI runs
 .PHONY: bench bench-authorizer
 bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
 
-bench-authorizer: $(VENV)/.installed .tools/bench/.installed .tools/bench-node/.installed
-	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(ARGS)
+bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
+	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(AUTHORIZER_ARGS)
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product

@@ -1,0 +1,1 @@
+"""Measures both sides against their peers; `make bench` runs it all."""

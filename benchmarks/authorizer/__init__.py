@@ -1,0 +1,1 @@
+"""Measures the authorizer against its peers; `make bench-authorizer` runs it."""
