@@ -8,8 +8,8 @@ those are the errors after which even a POST is sent again.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 import httpx
@@ -20,11 +20,16 @@ from azure_function_app.bulkhead import Bulkhead
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import DeadlineExceeded
 
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+
 _KEEP_ALIVE_SECONDS: Final = 50.0
 """Shorter than what load balancers keep (60 s and more), so that we are the first to hang up."""
 _DNS_SECONDS: Final = 60
 _HEADER_BYTES: Final = 16_384
 """More than the 10,240 bytes of headers that API Gateway lets through."""
+_SCHEMES: Final = frozenset({"http", "https"})
+_NO_CONTENT_TYPE: Final[CIMultiDict[None]] = CIMultiDict({"Content-Type": None})
 _FOREVER: Final = float("inf")
 
 
@@ -56,14 +61,12 @@ def mapped_error(error: Exception, request: httpx.Request | None = None) -> http
     return kind(type(error).__name__, request=request)
 
 
-async def _without_hidden_retries(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Map errors where aiohttp would else try again by itself, past every budget and table."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientError, OSError) as error:
-        raise mapped_error(error) from error
+class _BareRequest(aiohttp.ClientRequest):
+    """A request with the header fields that it is given, and none of aiohttp's."""
+
+    def update_auto_headers(self, _: Iterable[str] | None) -> None:
+        """Add none. A list of those to skip says the same, but costs each request anew."""
+        self._skip_auto_headers = _NO_CONTENT_TYPE
 
 
 class _ResponseBody(httpx.AsyncByteStream):
@@ -135,7 +138,7 @@ def _timed_out(*, by_deadline: bool) -> Exception:
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends httpx requests through an aiohttp session. Belongs to one event loop.
+    """Sends httpx requests over aiohttp's connections. Belongs to one event loop.
 
     `connect_timeout` bounds the opening of a connection, and a request's `timeout` extension (its
     `read`) the wait for the head of the answer and for each further piece of its body. A `Deadline`
@@ -155,7 +158,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._bulkhead = bulkhead
         self._connections = connections
         self._ssl_context = ssl_context
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: aiohttp.BaseConnector | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -185,7 +188,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise
         return httpx.Response(
             response.status,
-            headers=list(response.raw_headers),
+            headers=response.raw_headers,
             stream=_ResponseBody(
                 response, deadline=deadline, read_timeout=read_timeout, bulkhead=self._bulkhead
             ),
@@ -196,16 +199,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
 
     async def _head(self, request: httpx.Request) -> aiohttp.ClientResponse:
-        try:
-            # One spelling of each name: aiohttp takes a second spelling for a replacement.
-            headers: CIMultiDict[str] = CIMultiDict(
-                [
-                    (name.decode("ascii").lower(), value.decode("utf-8"))
-                    for name, value in request.headers.raw
-                ]
-            )
-        except UnicodeDecodeError as error:
-            raise httpx.LocalProtocolError("A header is not UTF-8.", request=request) from error
+        if request.url.scheme not in _SCHEMES:
+            raise httpx.UnsupportedProtocol("The URL is not one of http.", request=request)
         body: bytes | httpx.AsyncByteStream | None
         if isinstance(request.stream, httpx.ByteStream):
             body = request.content or None
@@ -213,48 +208,87 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             body = request.stream
         else:
             raise httpx.LocalProtocolError("The request's body is not async.", request=request)
-        # aiohttp encodes in chunks when it is asked to, not because the header says so.
-        is_chunked = headers.pop("Transfer-Encoding", None) is not None
+        connector = self._open_connector()
         try:
-            return await self._open_session().request(
-                request.method,
-                # As it is: whoever built the URL has checked exactly these bytes.
-                URL(str(request.url), encoded=True),
-                headers=headers,
-                data=body,
-                chunked=is_chunked or None,
-                allow_redirects=False,
-                timeout=self._timeout,
+            # As it is: whoever built the URL has checked exactly these bytes.
+            url = URL(str(request.url), encoded=True)
+            headers = _headers(request)
+            # aiohttp encodes in chunks when it is asked to, not because the header says so.
+            is_chunked = headers.pop("transfer-encoding", None) is not None
+            return await self._exchange(
+                connector,
+                _BareRequest(
+                    request.method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    chunked=is_chunked or None,
+                    loop=self._loop,
+                ),
             )
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise mapped_error(error, request) from error
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None:
-            self._loop = loop
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections,
-                    ssl=self._ssl_context,
-                    keepalive_timeout=_KEEP_ALIVE_SECONDS,
-                    ttl_dns_cache=_DNS_SECONDS,
-                ),
-                # A jar that keeps nothing: one caller's cookie must never reach the next.
-                cookie_jar=aiohttp.DummyCookieJar(),
+    async def _exchange(
+        self, connector: aiohttp.BaseConnector, request: aiohttp.ClientRequest
+    ) -> aiohttp.ClientResponse:
+        """What aiohttp's session does, without what it does besides.
+
+        No cookies, no redirects, nothing from the environment, and no second attempt of its own,
+        past every budget and table.
+        """
+        try:
+            connection = await connector.connect(request, traces=[], timeout=self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        # Only a connection that was given back has none.
+        protocol = cast("ResponseHandler", connection.protocol)
+        try:
+            protocol.set_response_params(
+                skip_payload=request.method == "HEAD",
+                read_until_eof=True,
                 auto_decompress=False,
-                trust_env=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 max_line_size=_HEADER_BYTES,
                 max_field_size=_HEADER_BYTES,
-                middlewares=(_without_hidden_retries,),
+            )
+            response = await request.send(connection)
+            try:
+                return await response.start(connection)
+            except BaseException:
+                response.close()
+                raise
+        except BaseException:
+            connection.close()
+            raise
+
+    def _open_connector(self) -> aiohttp.BaseConnector:
+        loop = asyncio.get_running_loop()
+        if self._connector is None:
+            self._loop = loop
+            self._connector = aiohttp.TCPConnector(
+                limit=self._connections,
+                ssl=self._ssl_context,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                ttl_dns_cache=_DNS_SECONDS,
             )
         elif self._loop is not loop:
             raise RuntimeError("this client belongs to another event loop: build one per loop")
-        return self._session
+        return self._connector
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
+
+
+def _headers(request: httpx.Request) -> CIMultiDict[str]:
+    try:
+        return CIMultiDict(
+            [
+                (name.decode("ascii").lower(), value.decode("utf-8"))
+                for name, value in request.headers.raw
+            ]
+        )
+    except UnicodeDecodeError as error:
+        raise httpx.LocalProtocolError("A header is not UTF-8.", request=request) from error

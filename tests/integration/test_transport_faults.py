@@ -452,3 +452,14 @@ async def test_when_a_header_would_break_the_line_then_nothing_is_sent() -> None
             await client.get(f"http://127.0.0.1:{server.port}/", headers={"x-a": "1\r\nx-b: 2"})
 
     assert [] == server.requests
+
+
+@pytest.mark.parametrize("origin", ["ftp://127.0.0.1:{port}", "ws://127.0.0.1:{port}", "http://"])
+async def test_when_the_url_is_not_one_of_http_then_nothing_is_sent(origin: str) -> None:
+    """Another scheme, or no host, is refused before any connection is opened."""
+    async with faulty_server(answer()) as server, client_of() as client:
+        url = origin.format(port=server.port) + "/"
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await client.get(url)
+
+    assert [] == server.requests
