@@ -14,7 +14,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 export UV_NO_PROGRESS := 1
 
-LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt bench.txt)
+LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt bench.txt bench-client.txt)
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version $(PYTHON_VERSION) $(LOCK_FLAGS)
 
 .PHONY: help
@@ -63,6 +63,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 	@.tools/bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .tools/bench/lib
 	@touch $@
 
+.tools/bench-client/.installed: requirements/bench-client.txt .python-version | $(UV)
+	$(call environment,.tools/bench-client,requirements/bench-client.txt)
+
 .tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
 	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
 	@mkdir -p .tools/bench-node
@@ -89,6 +92,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
+	@$(COMPILE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
 
 .PHONY: lock-check
 lock-check: | $(UV) ## fail if a lock does not follow from pyproject.toml
@@ -126,11 +130,14 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer
+.PHONY: bench bench-authorizer bench-client
 bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
 	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(AUTHORIZER_ARGS)
+
+bench-client: .tools/bench-client/.installed .tools/function-app/.installed
+	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(CLIENT_ARGS)
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product
