@@ -1,5 +1,7 @@
 """The claim contract."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +219,23 @@ def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str)
 # --- times --------------------------------------------------------------------------------------
 
 
+def test_when_bounds_are_declared_then_they_are_these() -> None:
+    """The other tests take them from the code, so one says what they are."""
+    assert datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC).timestamp() == EARLIEST_TIME
+    assert datetime(3000, 1, 1, tzinfo=UTC).timestamp() == LATEST_TIME
+    assert 2 * 24 * 60 * 60 == MAX_LIFETIME_SECONDS
+    contract = build_claim_contract([TOKEN], client_ids={CLIENT_ID}, roles={"Records.Read"})
+    assert 60 == contract.leeway
+
+
+@pytest.mark.parametrize("moment", [EARLIEST_TIME, LATEST_TIME - 1])
+def test_when_a_time_is_at_a_bound_then_it_is_sane(moment: int) -> None:
+    """The first moment is in, and the last before the other bound."""
+    claims = valid_claims(iat=moment, nbf=moment, exp=moment)
+
+    assert (moment - LEEWAY, moment + LEEWAY) == parse_validity(claims, LEEWAY)
+
+
 @pytest.mark.parametrize(
     ("changes", "validity"),
     [
@@ -359,6 +378,8 @@ def test_when_a_v1_token_is_right_then_its_appid_is_the_client() -> None:
         ({"idtyp": "user"}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": "device"}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": "device", "scp": "access"}, Reason.UNCLEAR_IDENTITY),
+        ({"idtyp": "users", "scp": "access"}, Reason.UNCLEAR_IDENTITY),
+        ({"idtyp": ["user"], "scp": "access"}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": ["app"]}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": None, "sub": OTHER_ID}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": None, "sub": None}, Reason.UNCLEAR_IDENTITY),

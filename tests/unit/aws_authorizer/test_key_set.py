@@ -66,6 +66,11 @@ def has(keys: RemoteKeySet, key_id: str = KEY_ID) -> bool:
     return keys.get_signing_key(key_id) is not None
 
 
+def test_when_no_policy_is_given_then_these_are_its_times() -> None:
+    """An hour fresh, a day usable, half a minute between attempts, five seconds without any key."""
+    assert (3_600, 86_400, 30, 5) == KeySetPolicy()
+
+
 def test_when_keys_are_static_then_they_are_what_they_are() -> None:
     """Found or not, never anything else."""
     key = signing_key()
@@ -288,6 +293,18 @@ def test_when_a_key_has_not_changed_then_it_stays_the_same_object() -> None:
     assert other is not keys.get_signing_key(NEW_ID)
 
 
+def test_when_two_keys_swap_their_ids_then_neither_stays_the_same_object() -> None:
+    """A key is the same by its material alone, whichever way the new material sorts."""
+    fetch, clock = FakeFetch(key_set(jwk(), jwk(NEW_ID))), FakeClock()
+    keys = remote(fetch, clock)
+    one, other = keys.get_signing_key(KEY_ID), keys.get_signing_key(NEW_ID)
+    clock.advance(3600)
+    fetch.answer = key_set(jwk() | {"kid": NEW_ID}, jwk(NEW_ID) | {"kid": KEY_ID})
+
+    assert one is not keys.get_signing_key(KEY_ID)
+    assert other is not keys.get_signing_key(NEW_ID)
+
+
 def test_when_a_fetch_is_made_then_its_result_and_duration_are_told() -> None:
     """For the metrics: one report for each attempt."""
     fetch, clock, results = FakeFetch(DOWN), FakeClock(), list[tuple[str, float]]()
@@ -357,8 +374,15 @@ def test_when_a_moment_is_compared_then_whichever_clock_is_ahead_counts() -> Non
 
     assert Moment(10, 100) == moment
     assert 3 == moment.seconds_until(clock)
+    assert moment.plus(2.9).has_come(clock)
     assert moment.plus(3).has_come(clock)
     assert not moment.plus(3.1).has_come(clock)
+
+    clock.advance_wall(60)
+    assert 10 == moment.seconds_until(clock)
+    assert moment.plus(9.9).has_come(clock)
+    assert moment.plus(10).has_come(clock)
+    assert not moment.plus(10.1).has_come(clock)
 
 
 # --- bundled ------------------------------------------------------------------------------------
@@ -397,7 +421,7 @@ def test_when_a_bundled_set_lacks_the_key_then_it_is_fetched_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "is_used"), [(999, True), (1_000, False), (-300, True), (-301, False)]
+    ("age", "is_used"), [(999, True), (1_000, False), (1_001, False), (-300, True), (-301, False)]
 )
 def test_when_a_bundled_set_is_old_or_from_the_future_then_it_is_not_used(
     age: float,
@@ -463,8 +487,32 @@ def test_when_a_fetch_is_in_flight_then_a_known_key_does_not_wait_for_it() -> No
     assert 2 == fetch.calls
 
 
+def test_when_a_fetch_is_in_flight_then_an_unknown_key_waits_for_it() -> None:
+    """It may be in the answer, and a good token must not be refused for being early."""
+    fetch, clock = FakeFetch(), FakeClock()
+    keys = remote(fetch, clock)
+    has(keys)
+    clock.advance(3600)
+    fetch.answer = key_set(jwk(), jwk(NEW_ID))
+    entered, release = threading.Event(), threading.Event()
+    fetch.before_answer = lambda: meet(entered, release)
+    found: list[bool] = []
+    fetching = threading.Thread(target=lambda: has(keys))
+    waiting = threading.Thread(target=lambda: found.append(has(keys, NEW_ID)))
+    fetching.start()
+    entered.wait(10)
+    waiting.start()
+    waiting.join(0.05)  # whoever does not wait is done by then
+    release.set()
+    waiting.join(10)
+    fetching.join(10)
+
+    assert [True] == found
+    assert 2 == fetch.calls
+
+
 def test_when_a_fetch_breaks_then_the_next_one_is_not_blocked() -> None:
-    """A fault in the fetching itself leaves no lock behind."""
+    """A fault in the fetching itself leaves no lock behind, and its cool-down holds."""
     fetch, clock = FakeFetch(), FakeClock()
 
     def break_down() -> None:
@@ -475,6 +523,9 @@ def test_when_a_fetch_breaks_then_the_next_one_is_not_blocked() -> None:
     with pytest.raises(RuntimeError):
         has(keys)
     fetch.before_answer = lambda: None
-    clock.advance(5)
+    with pytest.raises(KeySetUnavailable, match="never_fetched"):
+        has(keys)
+    assert 1 == fetch.calls
 
+    clock.advance(5)
     assert has(keys)

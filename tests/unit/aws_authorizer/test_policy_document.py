@@ -1,5 +1,6 @@
 """Policies, and what IAM makes of them."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -152,6 +153,11 @@ def test_when_answers_are_built_again_then_they_are_the_same() -> None:
     assert first == BUILDER.build_allow(caller, STAGE_ARN, is_websocket=False)
 
 
+def test_when_the_limit_is_declared_then_it_is_this() -> None:
+    """The next test takes it from the code, so this one says what it is."""
+    assert 512 == MAX_RESOURCE_CHARACTERS
+
+
 def test_when_a_resource_is_at_the_limit_then_it_is_built_and_over_it_is_not() -> None:
     """API Gateway takes 512 characters; a longer one must not be cut or sent."""
     room = MAX_RESOURCE_CHARACTERS - len(f"{STAGE_ARN}/GET/")
@@ -226,6 +232,88 @@ def test_when_no_policy_can_be_written_then_it_shows_at_the_start() -> None:
     ]
     with pytest.raises(RoutesAmbiguous, match="/x/"):
         PolicyBuilder(routes)
+
+
+def test_when_a_route_is_declared_twice_then_it_shows_at_the_start() -> None:
+    """Under two names of its parameter and with two roles, nobody could say which role counts."""
+    routes = [Route("GET", "/{a}", Role.READ), Route("GET", "/{b}", ADMIN)]
+    with pytest.raises(RoutesAmbiguous):
+        PolicyBuilder(routes)
+
+
+def test_when_the_root_is_closed_then_a_wildcard_beside_it_does_not_open_it() -> None:
+    """`*` also stands for nothing, so it reaches the root, which no parameter does."""
+    routes = [Route("GET", "/{id}", Role.READ), Route("GET", "/", ADMIN)]
+    answer = PolicyBuilder(routes).build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+
+    assert evaluate(answer, f"{STAGE_ARN}/GET/1")
+    assert not evaluate(answer, f"{STAGE_ARN}/GET/")
+
+
+def test_when_a_literal_has_a_sign_that_sorts_low_then_it_is_no_wildcard() -> None:
+    """`*` alone is one."""
+    routes = [Route("GET", "/$batch", Role.READ), Route("GET", "/x-batch", ADMIN)]
+
+    assert () == build_route_patterns(routes, frozenset({Role.READ})).closed
+
+
+# The literal has characters that sort on both sides of the slash.
+SHORT_PATHS = [
+    "/" + "/".join(segments)
+    for length in (1, 2, 3)
+    for segments in itertools.product(["a-1", "{p}"], repeat=length)
+]
+SHORT_REQUESTS = [
+    "/" + "/".join(segments)
+    for length in (1, 2, 3, 4)
+    for segments in itertools.product(["a-1", "b"], repeat=length)
+]
+
+
+@pytest.mark.parametrize("opened", SHORT_PATHS)
+def test_when_two_routes_are_short_then_one_is_closed_only_if_the_other_opens_it(
+    opened: str,
+) -> None:
+    """Every pair: closed if, and only if, some request that it serves matches what is opened."""
+    pattern = "GET" + opened.replace("{p}", "*")
+    for closed in SHORT_PATHS:
+        if closed == opened:
+            continue
+        routes = [Route("GET", opened, Role.READ), Route("GET", closed, ADMIN)]
+        is_opened_too = any(
+            glob_matches(pattern, f"GET{path}") and serving_route(routes, "GET", path) == routes[1]
+            for path in SHORT_REQUESTS
+        )
+
+        assert (
+            (pattern,),
+            ("GET" + closed.replace("{p}", "*"),) if is_opened_too else (),
+        ) == build_route_patterns(routes, frozenset({Role.READ}))
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [
+        ("/{p}", "/a-1/{all+}"),
+        ("/{p}", "/{p}/{all+}"),
+        ("/{p}/a-1", "/{p}/a-1/{all+}"),
+        ("/{p}/{p}", "/{p}/a-1/{all+}"),
+    ],
+)
+def test_when_a_greedy_route_is_closed_then_a_wildcard_does_not_open_it(
+    opened: str, closed: str
+) -> None:
+    """Of all short requests, those pass that the open route serves, and no others."""
+    routes = [Route("GET", opened, Role.READ), Route("GET", closed, ADMIN)]
+    answer = PolicyBuilder(routes).build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+    served = {path: serving_route(routes, "GET", path) for path in SHORT_REQUESTS}
+
+    assert {path for path, route in served.items() if route == routes[0]} == {
+        path
+        for path, route in served.items()
+        if route is not None and evaluate(answer, f"{STAGE_ARN}/GET{path}")
+    }
+    assert set(routes) <= set(served.values())
 
 
 SEGMENTS = st.sampled_from(["a", "b", "{p}", "{q}"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws_authorizer.errors import Reason, TokenRejected
+from aws_authorizer.strict_json import parse_json_object
 from aws_authorizer.token import (
     MAX_HEADER_CHARACTERS,
     MAX_KEY_ID_CHARACTERS,
@@ -87,6 +88,20 @@ def test_when_there_are_five_segments_then_it_is_encrypted() -> None:
     assert Reason.ENCRYPTED_TOKEN == rejection(b"e30.AAAA.AAAA.AAAA.AAAA")
 
 
+def test_when_there_are_six_segments_then_it_is_malformed() -> None:
+    """Five make a JWE; more make nothing."""
+    assert Reason.MALFORMED_TOKEN == rejection(b"e30.AAAA.AAAA.AAAA.AAAA.AAAA")
+
+
+def test_when_bounds_are_declared_then_they_are_these() -> None:
+    """The other tests take them from the code, so one says what they are."""
+    assert (10_240, 2_048, 256) == (
+        MAX_TOKEN_CHARACTERS,
+        MAX_HEADER_CHARACTERS,
+        MAX_KEY_ID_CHARACTERS,
+    )
+
+
 def test_when_a_token_is_at_the_bound_then_its_length_is_no_reason() -> None:
     """As long as API Gateway lets headers be."""
     assert Reason.MALFORMED_TOKEN == rejection(b"A" * MAX_TOKEN_CHARACTERS)
@@ -95,6 +110,15 @@ def test_when_a_token_is_at_the_bound_then_its_length_is_no_reason() -> None:
 def test_when_a_token_is_over_the_bound_then_it_is_too_long() -> None:
     """One character more."""
     assert Reason.TOKEN_TOO_LONG == rejection(b"A" * (MAX_TOKEN_CHARACTERS + 1))
+
+
+def test_when_a_header_is_at_the_bound_then_it_is_read() -> None:
+    """Four characters stand for three octets, so the bound can be met exactly."""
+    room = MAX_HEADER_CHARACTERS // 4 * 3 - len(to_json(header(pad="")))
+    octets = token_with_header(to_json(header(pad="x" * room)))
+
+    assert MAX_HEADER_CHARACTERS == octets.index(b".")
+    assert KEY_ID == parse_token(octets).unverified_key_id
 
 
 def test_when_a_header_is_over_the_bound_then_it_is_malformed() -> None:
@@ -148,7 +172,9 @@ def test_when_a_header_member_is_null_then_it_is_not_absent(name: str) -> None:
     assert rejection(token_with_header(octets)) in {Reason.CRITICAL_HEADER, Reason.WRONG_TYPE}
 
 
-@pytest.mark.parametrize("typ", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"])
+@pytest.mark.parametrize(
+    "typ", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/jwt", "application/at+jwt"]
+)
 def test_when_the_type_is_that_of_an_access_token_then_it_is_read(typ: str | None) -> None:
     """RFC 7515 section 4.1.9: no case, and `application/` may stand before it."""
     token = parse_token(token_with_header(to_json(header(typ=typ))))
@@ -156,9 +182,10 @@ def test_when_the_type_is_that_of_an_access_token_then_it_is_read(typ: str | Non
     assert KEY_ID == token.unverified_key_id
 
 
-def test_when_a_key_id_is_at_the_bound_then_it_is_read() -> None:
-    """The bound itself is allowed."""
-    key_id = "k" * MAX_KEY_ID_CHARACTERS
+@pytest.mark.parametrize("length", [1, MAX_KEY_ID_CHARACTERS])
+def test_when_a_key_id_is_at_a_bound_then_it_is_read(length: int) -> None:
+    """One character is enough, and the bound itself is allowed."""
+    key_id = "k" * length
 
     assert key_id == parse_token(token_with_header(to_json(header(kid=key_id)))).unverified_key_id
 
@@ -175,3 +202,21 @@ def test_when_a_header_is_no_plain_object_then_it_is_malformed(octets: bytes) ->
 def test_when_claims_are_no_plain_object_then_they_are_malformed(octets: bytes) -> None:
     """Claims are one JSON object that can be read in one way only."""
     assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(octets))
+
+
+def test_when_a_header_comes_again_then_it_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One tenant's tokens share a handful of headers; each token's claims are its own."""
+    read: list[bytes] = []
+
+    def count(octets: bytes) -> dict[str, object]:
+        read.append(octets)
+        return parse_json_object(octets)
+
+    monkeypatch.setattr("aws_authorizer.token.parse_json_object", count)
+    octets = to_json(header(kid="a key that no other test names"))
+    for _ in range(2):
+        parse_token(token_with_header(octets))
+
+    assert [octets, to_json(valid_claims()), to_json(valid_claims())] == read

@@ -70,7 +70,9 @@ def test_when_a_token_is_good_then_it_proves_its_caller(claims: dict[str, object
         ("", Reason.MALFORMED_TOKEN),
         ("ä" + TOKEN, Reason.MALFORMED_TOKEN),
         ("\ud800", Reason.MALFORMED_TOKEN),
+        ("A" * MAX_TOKEN_CHARACTERS, Reason.MALFORMED_TOKEN),
         ("A" * (MAX_TOKEN_CHARACTERS + 1), Reason.TOKEN_TOO_LONG),
+        ("ä" * (MAX_TOKEN_CHARACTERS + 1), Reason.TOKEN_TOO_LONG),  # before anything is made of it
         (TOKEN + " ", Reason.MALFORMED_TOKEN),
         (signed_token(kid="key-9"), Reason.UNKNOWN_KEY),
         (signed_token(key=private_key("key-2")), Reason.BAD_SIGNATURE),
@@ -174,10 +176,11 @@ def test_when_a_tenant_has_no_keys_then_there_is_no_verifier() -> None:
 # --- what is remembered -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("begins", [NOW, NOW + LEEWAY], ids=["past", "now"])
 def test_when_a_token_comes_again_then_its_signature_is_not_checked_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, begins: float
 ) -> None:
-    """The second time, the answer comes from memory."""
+    """The second time, the answer comes from memory, from the first moment of its validity on."""
     checked: list[bytes] = []
     is_signed = SigningKey.is_signed
 
@@ -187,21 +190,24 @@ def test_when_a_token_comes_again_then_its_signature_is_not_checked_again(
 
     monkeypatch.setattr(SigningKey, "is_signed", count)
     tested = verifier()
+    token = signed_token(valid_claims(nbf=begins))
 
-    assert tested.verify(TOKEN) == tested.verify(TOKEN)
+    assert tested.verify(token) == tested.verify(token)
     assert 1 == len(checked)
 
 
-def test_when_a_remembered_token_expires_then_it_is_refused_at_once() -> None:
-    """To the second, leeway included."""
+@pytest.mark.parametrize("later", [0, 1, 3600])
+def test_when_a_remembered_token_expires_then_it_is_refused_at_once(later: int) -> None:
+    """To the second, leeway included, and ever after; and it takes up no more room."""
     clock = FakeClock(now=NOW)
     tested = verifier(clock=clock)
     tested.verify(TOKEN)
     clock.advance(3600 + LEEWAY - 1)
     tested.verify(TOKEN)
-    clock.advance(1)
+    clock.advance(1 + later)
 
     assert Reason.EXPIRED == rejection(TOKEN, tested)
+    assert 0 == len(tested._cache)
 
 
 def test_when_the_clock_is_set_back_then_a_remembered_token_is_not_yet_valid() -> None:
