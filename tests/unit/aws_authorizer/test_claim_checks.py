@@ -1,5 +1,6 @@
 """The claim contract."""
 
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -153,6 +154,14 @@ def test_when_one_v1_claim_lies_then_it_is_the_reason(
 def test_when_roles_are_null_then_they_are_malformed() -> None:
     """A null is no array, and no absence either."""
     assert Reason.MALFORMED_ROLES == identity_rejection(valid_claims() | {"roles": None})
+
+
+@pytest.mark.parametrize(
+    "claim", sorted({"".join(letters) for letters in itertools.product("tT", "iI", "dD")} - {"tid"})
+)
+def test_when_the_tenant_is_spelled_twice_then_it_is_the_wrong_one(claim: str) -> None:
+    """In any other case, even where both say the same."""
+    assert Reason.WRONG_TENANT == identity_rejection(valid_claims(**{claim: TENANT_ID}))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.claim}-{rule.versions[0]}")
@@ -341,6 +350,15 @@ def test_when_a_key_belongs_elsewhere_then_it_may_not_sign(
         check_key_issuer(key_issuer, check_identity(claims, CONTRACT))
 
     assert Reason.FOREIGN_KEY == caught.value.reason
+
+
+def test_when_a_key_issuer_has_no_placeholder_then_no_tenant_is_put_in() -> None:
+    """Or an issuer's beginning would vouch for whatever tenant ends it."""
+    token = TOKEN._replace(key_issuer=f"https://issuer.example/{TENANT_ID}")
+
+    check_key_issuer("https://issuer.example/{tenantid}", token)
+    with pytest.raises(TokenRejected):
+        check_key_issuer("https://issuer.example/", token)
 
 
 # --- access -------------------------------------------------------------------------------------
