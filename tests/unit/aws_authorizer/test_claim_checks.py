@@ -405,6 +405,8 @@ def test_when_a_v1_token_is_right_then_its_appid_is_the_client() -> None:
         ({"idtyp": "user", "scp": "access"}, Reason.DELEGATED_TOKEN),
         ({"_claim_names": {"roles": "src1"}}, Reason.ROLES_ELSEWHERE),
         ({"_claim_names": ["roles"]}, Reason.ROLES_ELSEWHERE),
+        ({"_claim_names": ["groups"]}, Reason.ROLES_ELSEWHERE),
+        ({"_claim_names": 5}, Reason.ROLES_ELSEWHERE),
         ({"roles": None, "_claim_names": {"roles": "src1"}}, Reason.ROLES_ELSEWHERE),
     ],
 )

@@ -129,10 +129,16 @@ def test_when_access_is_denied_then_the_whole_stage_is_closed() -> None:
     """An explicit Deny, good for as long as the gateway caches it."""
     answer = BUILDER.build_deny(principal(), STAGE_ARN)
 
-    assert OBJECT_ID == answer["principalId"]
-    assert [
-        {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": [f"{STAGE_ARN}/*"]}
-    ] == answer["policyDocument"]["Statement"]  # type: ignore[index]
+    assert {
+        "principalId": OBJECT_ID,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": [f"{STAGE_ARN}/*"]}
+            ],
+        },
+        "context": principal().to_context(),
+    } == answer
     assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/records")
 
 
@@ -250,11 +256,21 @@ def test_when_the_root_is_closed_then_a_wildcard_beside_it_does_not_open_it() ->
     assert not evaluate(answer, f"{STAGE_ARN}/GET/")
 
 
-def test_when_a_literal_has_a_sign_that_sorts_low_then_it_is_no_wildcard() -> None:
-    """`*` alone is one."""
-    routes = [Route("GET", "/$batch", Role.READ), Route("GET", "/x-batch", ADMIN)]
+@pytest.mark.parametrize(
+    ("opened", "closed"), [("/$batch", "/x-batch"), ("/a", "/aa"), ("/aa", "/a")]
+)
+def test_when_two_literals_differ_then_neither_closes_the_other(opened: str, closed: str) -> None:
+    """`*` alone is a wildcard: no other sign, and no letter that comes twice."""
+    routes = [Route("GET", opened, Role.READ), Route("GET", closed, ADMIN)]
 
     assert () == build_route_patterns(routes, frozenset({Role.READ})).closed
+
+
+def test_when_a_greedy_route_is_as_long_as_the_open_one_then_no_policy_can_be_written() -> None:
+    """`/a/*` opens `/a/x/y` too, which the greedy route serves; closing that would close both."""
+    routes = [Route("GET", "/a/{id}", Role.READ), Route("GET", "/{p}/{all+}", ADMIN)]
+    with pytest.raises(RoutesAmbiguous):
+        PolicyBuilder(routes)
 
 
 # The literal has characters that sort on both sides of the slash.
