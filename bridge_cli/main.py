@@ -26,7 +26,13 @@ from emulator.azurite import AzuriteError
 from emulator.entra.errors import EntraStartError
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import HostKind
-from emulator.stack import PortTakenError, RecordStore, StackOptions, start_stack
+from emulator.stack import (
+    FolderNotOursError,
+    PortTakenError,
+    RecordStore,
+    StackOptions,
+    start_stack,
+)
 from emulator.tenant import Credential
 from shared.clock import SystemClock
 
@@ -190,7 +196,7 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
     """Run to an exit code; an expected error is one sentence, and where to read more."""
     try:
         code = asyncio.run(run())
-    except PortTakenError as error:
+    except (FolderNotOursError, PortTakenError) as error:
         _complain(str(error))
         code = _FAILED
     except _EXPECTED_ERRORS as error:

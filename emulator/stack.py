@@ -29,6 +29,8 @@ from emulator.tenant import Credential, LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
 _STAGE: Final = "local"
+_MARK: Final = ".bridge-stack"
+"""The file by which a folder is known to be a stack's own."""
 _NEVER: Final = "0 0 0 1 1 *"
 """A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
 
@@ -40,6 +42,12 @@ class PortTakenError(Exception):
     """Something else listens on a port that was asked for; the message says which."""
 
     code = "port_taken"
+
+
+class FolderNotOursError(Exception):
+    """The folder holds what no stack has put there; the message says which folder."""
+
+    code = "folder_not_ours"
 
 
 class Reporter(Protocol):
@@ -146,8 +154,9 @@ async def start_stack(
     """The whole stack, ready to be called, until the block ends.
 
     Raises:
-        AzuriteError, BundleError, DeploymentError, EntraStartError, FunctionsHostError,
-            MinistackError, PortTakenError: a part did not start; the message says what to change.
+        AzuriteError, BundleError, DeploymentError, EntraStartError, FolderNotOursError,
+            FunctionsHostError, MinistackError, PortTakenError: a part did not start; the message
+            says what to change.
 
     """
     clock = clock or SystemClock()
@@ -163,10 +172,7 @@ async def start_stack(
                 " stop what uses it, or choose another port."
             )
     folder = options.folder.absolute()
-    # The last run's logs and records would be taken for this one's.
-    shutil.rmtree(folder, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
+    logs = prepare_folder(folder)
 
     async with AsyncExitStack() as running:
         reporter.step("Building the Lambda bundles")
@@ -252,6 +258,32 @@ async def start_stack(
             function_settings=settings,
             records_imported=imported,
         )
+
+
+def prepare_folder(folder: Path) -> Path:
+    """The stack's log folder, in a folder that holds nothing else of an earlier run.
+
+    What is emptied was made by a stack: it carries our mark.
+
+    Raises:
+        FolderNotOursError: the folder has content and no mark; nothing was touched.
+
+    """
+    mark = folder / _MARK
+    is_ours = (
+        mark.is_file() or not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    )
+    if not is_ours:
+        raise FolderNotOursError(
+            f"{folder} holds files that the bridge did not make, and would be emptied:"
+            " choose another --folder."
+        )
+    # The last run's logs and records would be taken for this one's.
+    shutil.rmtree(folder, ignore_errors=True)
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+    mark.touch()
+    return logs
 
 
 async def _start_function_app(
