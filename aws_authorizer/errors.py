@@ -44,6 +44,8 @@ class Reason(StrEnum):
     LIFETIME_TOO_LONG = "lifetime_too_long"
     MISSING_SUBJECT = "missing_subject"
     MISSING_CLIENT = "missing_client"
+    CONFLICTING_CLIENT = "conflicting_client"
+    UNAUTHENTICATED_CLIENT = "unauthenticated_client"
     MALFORMED_ROLES = "malformed_roles"
     ROLES_ELSEWHERE = "roles_elsewhere"
     UNKNOWN_KEY = "unknown_key"
@@ -62,6 +64,7 @@ class Reason(StrEnum):
     SETTINGS_INVALID = "settings_invalid"
     EVENT_NOT_UNDERSTOOD = "event_not_understood"
     IDENTITY_SOURCE = "identity_source"
+    POLICY_TOO_LONG = "policy_too_long"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -69,7 +72,7 @@ WHAT_TO_CHANGE: Final[Mapping[Reason, str]] = {
     Reason.NO_TOKEN: "Send the access token in the Authorization header, after Bearer.",
     Reason.NOT_BEARER: "Begin the Authorization header with Bearer and one space.",
     Reason.SEVERAL_TOKENS: "Send exactly one Authorization header.",
-    Reason.TOKEN_TOO_LONG: "Keep groups and large claims out of this API's tokens.",
+    Reason.TOKEN_TOO_LONG: "Keep groups and other long lists out of this API's tokens.",
     Reason.MALFORMED_TOKEN: "Send the access token exactly as Entra ID issued it.",
     Reason.ENCRYPTED_TOKEN: "Turn token encryption off in the API's registration.",
     Reason.MALFORMED_HEADER: "Send the access token exactly as Entra ID issued it.",
@@ -93,6 +96,11 @@ WHAT_TO_CHANGE: Final[Mapping[Reason, str]] = {
     Reason.LIFETIME_TOO_LONG: "Send a token that Entra ID issued: none of its own lives so long.",
     Reason.MISSING_SUBJECT: "Create a service principal for the caller in this tenant.",
     Reason.MISSING_CLIENT: "Send an access token; this one names no calling application.",
+    Reason.CONFLICTING_CLIENT: "Send a token that names one calling application, not two.",
+    Reason.UNAUTHENTICATED_CLIENT: (
+        "Give the calling application a credential: a managed identity, a certificate or a"
+        " federated one."
+    ),
     Reason.MALFORMED_ROLES: "Emit roles as Entra ID does: an array of strings.",
     Reason.ROLES_ELSEWHERE: "Assign the roles so that they fit into the token.",
     Reason.UNKNOWN_KEY: "Ask Entra ID for a new token; the tenant does not publish this one's key.",
@@ -108,7 +116,13 @@ WHAT_TO_CHANGE: Final[Mapping[Reason, str]] = {
     Reason.KEY_SET_UNAVAILABLE: "Let the function reach the tenant's key set over https.",
     Reason.SETTINGS_INVALID: "Correct the settings that this log line names.",
     Reason.EVENT_NOT_UNDERSTOOD: "Attach the function to API Gateway as an authorizer.",
-    Reason.IDENTITY_SOURCE: "Make the Authorization header an identity source of the authorizer.",
+    Reason.IDENTITY_SOURCE: (
+        "Make the Authorization header an identity source of the authorizer, and $context.routeKey"
+        " one if and only if HTTP_API_CACHES_BY_ROUTE is true."
+    ),
+    Reason.POLICY_TOO_LONG: (
+        "Shorten the route's path or the stage's name: API Gateway takes 512 characters."
+    ),
     Reason.INTERNAL_ERROR: "Report this; it is a fault of the authorizer.",
 }
 """For each reason to refuse, one sentence that says what to change."""

@@ -220,13 +220,63 @@ def test_when_a_wildcard_covers_a_closed_route_then_that_route_is_denied() -> No
     assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/records/1/audit")
 
 
-def test_when_a_literal_is_closed_then_its_neighbors_stay_open() -> None:
-    """A closed literal beside an open parameter is denied by name."""
-    routes = [Route("GET", "/v1/{id}", Role.READ), Route("GET", "/v1/admin", ADMIN)]
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/records/1/audit",
+        "/v1/records/1/audit/",
+        "/v1/records/1/%61udit",
+        "/v1/records/1/%61%75%64%69%74",
+        "/v1/records/1/aud%69t/",
+        "/v1/records/1/AUDIT",
+        "/v1/records/1//audit",
+        "/v1/records//audit",
+        "/v1/records/1/./audit",
+        "/v1/records/1/x/../audit",
+        "/v1/records/1%2Faudit",
+        "/v1/records/1%2faudit",
+        "/v1/records/a%20b/audit",
+    ],
+)
+@pytest.mark.parametrize("beside", [(), ("/v1/records/{id}/history",)], ids=["alone", "beside"])
+def test_when_a_closed_route_is_spelled_otherwise_then_it_stays_closed(
+    path: str, beside: tuple[str, ...]
+) -> None:
+    """AWS does not document which spelling the policy is compared with, or what it decodes."""
+    routes = [
+        Route("GET", "/v1/records/{id}", Role.READ),
+        Route("GET", "/v1/records/{id}/audit", ADMIN),
+        *(Route("GET", open_path, Role.READ) for open_path in beside),
+    ]
     answer = PolicyBuilder(routes).build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
 
-    assert evaluate(answer, f"{STAGE_ARN}/GET/v1/1")
-    assert not evaluate(answer, f"{STAGE_ARN}/GET/v1/admin")
+    assert evaluate(answer, f"{STAGE_ARN}/GET/v1/records/1")
+    assert evaluate(answer, f"{STAGE_ARN}/GET/v1/records/a%20b")
+    for open_path in beside:
+        assert evaluate(answer, f"{STAGE_ARN}/GET{open_path.replace('{id}', 'a%20b')}")
+    # A dot segment or an empty one is what this test spells; what lies beside cannot know it.
+    if not beside or not any(odd in path for odd in ("//", "/.", "AUDIT")):
+        assert not evaluate(answer, f"{STAGE_ARN}/GET{path}")
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [Route("GET", "/v1/{id}", Role.READ), Route("GET", "/v1/admin", ADMIN)],
+        [
+            Route("GET", "/v1/{id}", Role.READ),
+            Route("GET", "/v1/{id}/{note}", Role.READ),
+            Route("GET", "/v1/{id}/audit", ADMIN),
+        ],
+    ],
+    ids=["beside", "below"],
+)
+def test_when_a_literal_cannot_be_closed_in_every_spelling_then_it_shows_at_the_start(
+    routes: list[Route],
+) -> None:
+    """`/v1/%61dmin` may be the route that is closed, or an ID that is open: nobody can tell."""
+    with pytest.raises(RoutesAmbiguous, match="another spelling"):
+        PolicyBuilder(routes)
 
 
 def test_when_no_policy_can_be_written_then_it_shows_at_the_start() -> None:
@@ -286,25 +336,53 @@ SHORT_REQUESTS = [
 ]
 
 
+def spellings(path: str) -> list[str]:
+    """A request's path as it is, with a slash at the end, and with one segment encoded."""
+    segments = path.split("/")
+    encoded = [
+        "/".join(
+            [*segments[:i], f"%{ord(segments[i][0]):02x}{segments[i][1:]}", *segments[i + 1 :]]
+        )
+        for i in range(1, len(segments))
+    ]
+    return [path, path + "/", *encoded]
+
+
 @pytest.mark.parametrize("opened", SHORT_PATHS)
-def test_when_two_routes_are_short_then_one_is_closed_only_if_the_other_opens_it(
-    opened: str,
-) -> None:
-    """Every pair: closed if, and only if, some request that it serves matches what is opened."""
-    pattern = "GET" + opened.replace("{p}", "*")
+def test_when_two_routes_are_short_then_the_other_is_closed_in_every_spelling(opened: str) -> None:
+    """Every pair: no spelling of a request for the closed route passes, and all of the open one."""
     for closed in SHORT_PATHS:
         if closed == opened:
             continue
         routes = [Route("GET", opened, Role.READ), Route("GET", closed, ADMIN)]
-        is_opened_too = any(
-            glob_matches(pattern, f"GET{path}") and serving_route(routes, "GET", path) == routes[1]
-            for path in SHORT_REQUESTS
+        served = {path: serving_route(routes, "GET", path) for path in SHORT_REQUESTS}
+        # As text it is one route's, and decoded the other's: then there is no policy.
+        is_both = any(
+            serving_route(routes, "GET", spelled) not in {None, route}
+            for path, route in served.items()
+            if route is not None
+            for spelled in spellings(path)
         )
+        try:
+            builder = PolicyBuilder(routes)
+        except RoutesAmbiguous:
+            assert is_both, (opened, closed)
+            continue
+        answer = builder.build_allow(principal(Role.READ), STAGE_ARN, is_websocket=False)
+        shut = {
+            spelled
+            for path, route in served.items()
+            if route == routes[1]
+            for spelled in spellings(path)
+        }
 
-        assert (
-            (pattern,),
-            ("GET" + closed.replace("{p}", "*"),) if is_opened_too else (),
-        ) == build_route_patterns(routes, frozenset({Role.READ}))
+        assert not is_both, (opened, closed)
+        assert not any(evaluate(answer, f"{STAGE_ARN}/GET{path}") for path in shut), closed
+        assert all(
+            evaluate(answer, f"{STAGE_ARN}/GET{path}")
+            for path, route in served.items()
+            if route == routes[0]
+        )
 
 
 @pytest.mark.parametrize(
@@ -381,5 +459,5 @@ def test_when_routes_are_arbitrary_then_a_closed_pattern_is_one_that_was_opened(
         return
 
     closed_by_role = [route for route in routes if not route.admits({Role.READ})]
-    assert len(patterns.closed) <= len(closed_by_role)
+    assert closed_by_role or not patterns.closed
     assert not patterns.closed or any("*" in pattern for pattern in patterns.opened)
