@@ -1,19 +1,43 @@
 """JSON that can be read in one way only (RFC 8259, RFC 7515 section 4, RFC 7519 section 4).
 
-Duplicate members, NaN, infinities, numbers too large for a double, a byte order mark, other
-encodings than UTF-8 and deep nesting are refused: each of them is a place where two readers of the
-same bytes can see different things.
+Duplicate members, NaN, infinities, exponents, numbers that a double or 64 bits cannot hold, lone
+surrogates, a byte order mark, other encodings than UTF-8 and deep nesting are refused: each of them
+is a place where two readers of the same bytes can see different things.
+
+How much there is to read is bounded too, before any of it is read: an object or a number costs far
+more time than the few bytes that spell it.
 """
 
 import json
 import re
-from math import isfinite
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 MAX_DEPTH: Final = 16
 """Arrays and objects inside one another; a token of Entra ID's has three."""
+MAX_INTEGER_CHARACTERS: Final = 20
+"""A signed 64-bit integer takes no more. A long one is slow to convert."""
+MAX_FRACTION_CHARACTERS: Final = 17
+"""Seconds since 1970 with microseconds take no more. A long one, or a small one, is slow too."""
 
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BACKSLASH_OR_PAIR: Final = r"\\\\|\\u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_SURROGATE: Final = r"\\u[dD][89a-fA-F]"
+
+
+class JsonBounds(NamedTuple):
+    """How much an object may hold. What stands in strings is counted too: that is quicker."""
+
+    brackets: int
+    """Objects and arrays."""
+    commas: int
+    """Members and elements, but for the first of each object and array."""
+
+
+TOKEN_BOUNDS: Final = JsonBounds(brackets=32, commas=256)
+"""Entra ID writes some thirty claims; of its groups, 165 fit into the longest token."""
+
+
+class JsonTooLarge(ValueError):
+    """The text holds more than its bounds allow."""
 
 
 def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -23,11 +47,16 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError("number out of range")
-    return number
+def _parse_integer(text: str) -> int:
+    if len(text) > MAX_INTEGER_CHARACTERS:
+        raise ValueError("integer too long")
+    return int(text)
+
+
+def _parse_fraction(text: str) -> float:
+    if len(text) > MAX_FRACTION_CHARACTERS or "e" in text or "E" in text:
+        raise ValueError("fraction too long, or with an exponent")
+    return float(text)
 
 
 def _refuse_constant(name: str) -> float:
@@ -37,40 +66,58 @@ def _refuse_constant(name: str) -> float:
 # The decoder's own scanner: its `decode` would allow whitespace around the object and costs more.
 _scan_once = json.JSONDecoder(
     object_pairs_hook=_unique_members,
-    parse_float=_finite,
+    parse_int=_parse_integer,
+    parse_float=_parse_fraction,
     parse_constant=_refuse_constant,
 ).scan_once  # type: ignore[attr-defined]  # public, but not in the stubs
 
 
-def _is_too_deep(text: str) -> bool:
-    # Nearly every text has fewer brackets than it may nest, and then needs no closer look.
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
+def _is_too_deep(value: object) -> bool:
+    containers: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        containers = [
+            child
+            for container in containers
+            for child in (container.values() if isinstance(container, dict) else container)  # type: ignore[attr-defined]  # else a list
+            if isinstance(child, (dict, list))
+        ]
+        if not containers:
+            return False
+    return True
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    # UTF-8 spells no surrogate, so one can only come from an escape, and few texts have such a one.
+    if "\\ud" not in text and "\\uD" not in text:
         return False
-    depth = 0
-    for character in _STRING.sub("", text):
-        if character in "{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif character in "}]":
-            depth -= 1
-    return False
+    # Without escaped backslashes and whole pairs, whatever half is left stands alone.
+    halves = re.sub(_BACKSLASH_OR_PAIR, "", text)
+    return re.search(_SURROGATE, halves) is not None
 
 
-def parse_json_object(octets: bytes) -> dict[str, object]:
-    """The one JSON object that `octets` spell, from the first octet to the last.
+def parse_json_object(octets: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict[str, object]:
+    """Return the one JSON object that `octets` spell, from the first octet to the last.
 
     Raises:
+        JsonTooLarge: they hold more than `bounds` allow.
         ValueError: they spell anything else, or something that two readers could read differently.
 
     """
     text = octets.decode("utf-8")
-    if not text.startswith("{") or _is_too_deep(text):
-        raise ValueError("not one JSON object of bounded depth")
+    brackets = text.count("{") + text.count("[")
+    if brackets > bounds.brackets or text.count(",") > bounds.commas:
+        raise JsonTooLarge("more than its bounds allow")
+    if not text.startswith("{"):
+        raise ValueError("not an object")
     try:
         value, end = _scan_once(text, 0)
     except StopIteration:  # how the scanner says that no value begins where one must
         raise ValueError("not JSON") from None
     if end != len(text):
         raise ValueError("something follows the object")
+    # Few texts have more brackets than they may nest; the others need no closer look.
+    if brackets > MAX_DEPTH and _is_too_deep(value):
+        raise ValueError("nested too deep")
+    if _has_lone_surrogate(text):
+        raise ValueError("lone surrogate")
     return cast("dict[str, object]", value)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.errors import Reason, TokenRejected
-from aws_authorizer.strict_json import parse_json_object
+from aws_authorizer.strict_json import JsonBounds, JsonTooLarge, parse_json_object
 
 ALGORITHM: Final = "RS256"
 """The only algorithm: what Entra ID signs with. `none`, HMAC and all others are refused."""
@@ -17,6 +17,8 @@ MAX_TOKEN_CHARACTERS: Final = 10_240
 """API Gateway's limit for all headers together, so no token can be longer."""
 MAX_HEADER_CHARACTERS: Final = 2_048
 MAX_KEY_ID_CHARACTERS: Final = 256
+HEADER_BOUNDS: Final = JsonBounds(brackets=16, commas=32)
+"""Entra ID writes four members into a header."""
 
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 _JWE_DOTS: Final = 4
@@ -40,9 +42,12 @@ def _parse_header(segment: bytes) -> str:
     if len(segment) > MAX_HEADER_CHARACTERS:
         raise TokenRejected(Reason.MALFORMED_HEADER)
     try:
-        header = parse_json_object(decode_base64url(segment))
+        header = parse_json_object(decode_base64url(segment), HEADER_BOUNDS)
     except ValueError:
         raise TokenRejected(Reason.MALFORMED_HEADER) from None
+    # RFC 7516 section 4.1.2: with `enc` it is a JWE's header, whatever number of parts follows.
+    if "enc" in header:
+        raise TokenRejected(Reason.ENCRYPTED_TOKEN)
     if header.get("alg") != ALGORITHM:
         raise TokenRejected(Reason.WRONG_ALGORITHM)
     # RFC 7515 section 4.1.11: an extension that is not understood makes the token invalid, and we
@@ -81,6 +86,8 @@ def parse_token(octets: bytes) -> UnverifiedToken:
     key_id = _parse_header(header_segment)
     try:
         claims = parse_json_object(claims_octets)
+    except JsonTooLarge:
+        raise TokenRejected(Reason.TOKEN_TOO_LONG) from None
     except ValueError:
         raise TokenRejected(Reason.MALFORMED_CLAIMS) from None
     return UnverifiedToken(key_id, claims, signing_input, signature)

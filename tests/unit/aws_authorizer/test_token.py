@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws_authorizer.errors import Reason, TokenRejected
-from aws_authorizer.strict_json import parse_json_object
+from aws_authorizer.strict_json import TOKEN_BOUNDS, JsonBounds, parse_json_object
 from aws_authorizer.token import (
+    HEADER_BOUNDS,
     MAX_HEADER_CHARACTERS,
     MAX_KEY_ID_CHARACTERS,
     MAX_TOKEN_CHARACTERS,
@@ -204,15 +205,60 @@ def test_when_claims_are_no_plain_object_then_they_are_malformed(octets: bytes) 
     assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(octets))
 
 
+def test_when_a_header_names_an_encryption_then_the_token_is_encrypted() -> None:
+    """RFC 7516 section 4.1.2: only a JWE has `enc`, whatever number of parts the token has."""
+    octets = to_json(header(enc="A256GCM"))
+
+    assert Reason.ENCRYPTED_TOKEN == rejection(token_with_header(octets))
+
+
+@pytest.mark.parametrize(
+    "odd", ['"kid":"\\ud800"', '"x":"\\udc00"', '"\\ud800":1'], ids=["kid", "value", "name"]
+)
+def test_when_a_header_holds_half_a_character_then_it_is_malformed(odd: str) -> None:
+    """A lone surrogate is no text."""
+    octets = b'{"alg":"RS256",%s}' % odd.encode()
+
+    assert Reason.MALFORMED_HEADER == rejection(token_with_header(octets))
+
+
+def test_when_claims_hold_half_a_character_then_they_are_malformed() -> None:
+    """The same in the claims."""
+    octets = to_json(valid_claims())[:-1] + b',"name":"\\udfff"}'
+
+    assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(octets))
+
+
+def test_when_claims_hold_a_long_list_then_the_token_is_too_long() -> None:
+    """The reason tells what to do about it; on both sides of the bound."""
+    claims = valid_claims()
+    room = TOKEN_BOUNDS.commas - len(claims)
+    for extra, is_read in ((0, True), (1, False)):
+        octets = to_json(claims | {"groups": ["g"] * (room + 1 + extra)})
+        if is_read:
+            assert parse_token(token_with_claims(octets))
+        else:
+            assert Reason.TOKEN_TOO_LONG == rejection(token_with_claims(octets))
+
+
+def test_when_a_header_holds_a_long_list_then_it_is_malformed() -> None:
+    """A header of Entra ID's has four members."""
+    at_bound = header() | {"x5c": [0] * (HEADER_BOUNDS.commas - len(header()) + 1)}
+    assert parse_token(token_with_header(to_json(at_bound)))
+
+    over_bound = to_json(at_bound | {"x": 0})
+    assert Reason.MALFORMED_HEADER == rejection(token_with_header(over_bound))
+
+
 def test_when_a_header_comes_again_then_it_is_not_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One tenant's tokens share a handful of headers; each token's claims are its own."""
     read: list[bytes] = []
 
-    def count(octets: bytes) -> dict[str, object]:
+    def count(octets: bytes, *bounds: JsonBounds) -> dict[str, object]:
         read.append(octets)
-        return parse_json_object(octets)
+        return parse_json_object(octets, *bounds)
 
     monkeypatch.setattr("aws_authorizer.token.parse_json_object", count)
     octets = to_json(header(kid="a key that no other test names"))
