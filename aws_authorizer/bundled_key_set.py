@@ -8,12 +8,11 @@ key set of unknown age must not be trusted.
 
 import json
 import sys
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from aws_authorizer.key_set_fetch import FetchedKeySet, FetchFailed, fetch_key_set
 from aws_authorizer.settings import load_key_set_url
-from aws_authorizer.signing_key import KeySetMalformed, SigningKey, parse_key_set
+from aws_authorizer.signing_key import KEY_SET_BOUNDS, KeySet, KeySetMalformed, parse_key_set
 from aws_authorizer.strict_json import parse_json_object
 from shared.clock import Clock, SystemClock
 from shared.settings_reader import SettingsError
@@ -25,7 +24,7 @@ _WHITESPACE = b" \t\r\n"
 class BundledKeySet(NamedTuple):
     """Keys, and when the issuer answered with them."""
 
-    keys: Mapping[str, SigningKey]
+    key_set: KeySet
     retrieved_at: float
     """In seconds since 1970 UTC."""
 
@@ -38,7 +37,7 @@ def build_bundled_key_set(answer: FetchedKeySet, clock: Clock) -> bytes:
 
     """
     parse_key_set(answer.body)
-    members = parse_json_object(answer.body.strip(_WHITESPACE))
+    members = parse_json_object(answer.body.strip(_WHITESPACE), KEY_SET_BOUNDS)
     return json.dumps(members | {"retrieved_at": int(clock.now())}).encode()
 
 
@@ -49,11 +48,12 @@ def parse_bundled_key_set(octets: bytes) -> BundledKeySet:
         KeySetMalformed: it is no key set, or does not say when it was retrieved.
 
     """
-    keys = parse_key_set(octets)
-    retrieved_at = parse_json_object(octets.strip(_WHITESPACE)).get("retrieved_at")
+    key_set = parse_key_set(octets)
+    members = parse_json_object(octets.strip(_WHITESPACE), KEY_SET_BOUNDS)
+    retrieved_at = members.get("retrieved_at")
     if not isinstance(retrieved_at, int) or isinstance(retrieved_at, bool):
         raise KeySetMalformed("not_dated")
-    return BundledKeySet(keys, float(retrieved_at))
+    return BundledKeySet(key_set, float(retrieved_at))
 
 
 def load_bundled_key_set(path: str) -> BundledKeySet:

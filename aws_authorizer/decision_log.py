@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Final
 
 from aws_authorizer.errors import WHAT_TO_CHANGE, Reason
+from aws_authorizer.key_set import FetchResult
 from shared.clock import Clock
 from shared.principal import Principal
 
@@ -59,6 +60,15 @@ def _describe_decision(outcome: str, reason: Reason, metrics: str) -> str:
     return f'"CloudWatchMetrics": {metrics}}}, {json.dumps(fields)[1:-1]}'
 
 
+def _describe_contradicted(key_ids: Collection[str]) -> dict[str, object]:
+    if not key_ids:
+        return {}
+    return {
+        "contradicted_key_ids": sorted(key_ids),
+        "what_to_change": "Nothing here: the issuer published different keys under one ID.",
+    }
+
+
 class DecisionLog:
     """Writes one line for each decision and for each fetch of a key set."""
 
@@ -96,15 +106,28 @@ class DecisionLog:
             members.append(f'"detail": {_quote(detail)}')
         self._write(", ".join(members) + "}\n")
 
-    def write_fetch(self, result: str, seconds: float) -> None:
+    def write_fetch(self, result: FetchResult) -> None:
         """Write what came of one attempt to fetch a key set."""
-        fields = {
+        fields: dict[str, object] = {
             "_aws": {"Timestamp": int(self._now() * 1_000), "CloudWatchMetrics": _FETCH},
             "event": "key_set_fetch",
-            "result": result,
+            "result": result.code,
             "KeySetFetches": 1,
-            "KeySetFetchSeconds": round(seconds, 3),
+            "KeySetFetchSeconds": round(result.seconds, 3),
         }
+        fields |= _describe_contradicted(result.contradicted_key_ids)
+        self._write(json.dumps(fields) + "\n")
+
+    def write_bundled_key_set(
+        self, age_seconds: float, contradicted_key_ids: Collection[str], *, is_used: bool
+    ) -> None:
+        """Write how old the deployment bundle's key set is, and whether it is still used."""
+        fields: dict[str, object] = {
+            "event": "bundled_key_set",
+            "age_seconds": round(age_seconds),
+            "is_used": is_used,
+        }
+        fields |= _describe_contradicted(contradicted_key_ids)
         self._write(json.dumps(fields) + "\n")
 
 

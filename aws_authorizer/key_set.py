@@ -5,8 +5,9 @@
     expired   older than its bound: not used; without a new one nothing can be decided
 
 Every attempt to fetch starts a cool-down in which there is no other, unless it found the key that
-it was made for: then a key that is rotated the next moment need not wait. One fetch is in flight at
-a time. An answer without a usable key never replaces a set that has some.
+it was made for: then a key that is rotated the next moment need not wait. Without a usable set the
+first cool-down is short, because every call fails until it ends; each further failure doubles it.
+One fetch is in flight at a time. An answer without a usable key never replaces a set that has some.
 """
 
 import threading
@@ -55,8 +56,25 @@ class KeySetPolicy(NamedTuple):
     """Expired from then on, counted like the age from the moment of the fetch."""
     cool_down: float = 30.0
     """Between two attempts."""
+    first_cool_down_without_keys: float = 0.75
+    """After the first failed attempt with no set to fall back on; each further one doubles it."""
     cool_down_without_keys: float = 5.0
-    """Between two attempts while there is no set to fall back on."""
+    """The longest that the doubling comes to."""
+
+    def back_off(self, failures: int) -> float:
+        """Return how long to wait after so many failures in a row, with no set to fall back on."""
+        doubled = self.first_cool_down_without_keys * (1 << min(max(failures - 1, 0), 16))
+        return min(doubled, self.cool_down_without_keys)
+
+
+class FetchResult(NamedTuple):
+    """What came of one attempt to fetch a key set."""
+
+    code: str
+    """`ok`, or a stable code that says why there is no new set."""
+    seconds: float
+    contradicted_key_ids: frozenset[str] = frozenset()
+    """The IDs under which the new set has several different keys, none of which is used."""
 
 
 class Moment(NamedTuple):
@@ -131,11 +149,11 @@ class RemoteKeySet:
         policy: KeySetPolicy,
         *,
         bundled: HeldKeySet | None = None,
-        on_fetch: Callable[[str, float], None] = lambda _result, _seconds: None,
+        on_fetch: Callable[[FetchResult], None] = lambda _result: None,
     ) -> None:
         """Take the way to fetch, and a set to begin with.
 
-        `on_fetch` is told of each attempt: its result as a stable code, and its seconds.
+        `on_fetch` is told what came of each attempt.
         """
         self._fetch = fetch
         self._clock = clock
@@ -145,6 +163,7 @@ class RemoteKeySet:
         self._flight = threading.Lock()
         self._may_attempt_at: Moment | None = None
         self._last_failure: str | None = None
+        self._failures_in_a_row = 0
 
     def get_signing_key(self, key_id: str) -> SigningKey | None:
         """The key; None if the tenant publishes none with this ID.
@@ -208,24 +227,34 @@ class RemoteKeySet:
     def _attempt(self, key_id: str) -> None:
         began = self._clock.monotonic()
         self._arm_cool_down()
+        contradicted: frozenset[str] = frozenset()
         try:
             answer = self._fetch()
-            keys = parse_key_set(answer.body)
+            keys, contradicted = parse_key_set(answer.body)
         except (FetchFailed, KeySetMalformed) as failure:
-            self._last_failure = str(failure)
+            self._note_failure(str(failure))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, there may be a stale set to go on with
+            self._note_failure(f"failed_{type(fault).__name__}")
         else:
             self._last_failure = None
-            self._hold(keys, answer.max_age)
+            self._failures_in_a_row = 0
+            self._hold(dict(keys), answer.max_age)
         if self._has_fresh(key_id):
             self._may_attempt_at = None
         else:
             # Anew, because the fetch took time and may have changed what there is to fall back on.
             self._arm_cool_down()
-        self._on_fetch(self._last_failure or "ok", self._clock.monotonic() - began)
+        seconds = self._clock.monotonic() - began
+        self._on_fetch(FetchResult(self._last_failure or "ok", seconds, contradicted))
+
+    def _note_failure(self, code: str) -> None:
+        self._last_failure = code
+        self._failures_in_a_row += 1
 
     def _arm_cool_down(self) -> None:
-        policy = self._policy
-        seconds = policy.cool_down if self._get_usable() else policy.cool_down_without_keys
+        seconds = self._policy.cool_down
+        if self._get_usable() is None:
+            seconds = self._policy.back_off(self._failures_in_a_row)
         self._may_attempt_at = read_moment(self._clock).plus(seconds)
 
     def _hold(self, keys: dict[str, SigningKey], max_age: float | None) -> None:

@@ -1,11 +1,11 @@
 """The keys that a tenant publishes (RFC 7517), each checked before it may vouch for anything."""
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.pyjwt import load_key_class
-from aws_authorizer.strict_json import parse_json_object
+from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import ALGORITHM, MAX_KEY_ID_CHARACTERS
 
 PyJWK = load_key_class()
@@ -17,6 +17,9 @@ MAX_MODULUS_BITS: Final = 8_192
 MIN_EXPONENT: Final = 65_537
 MAX_EXPONENT: Final = 2**32 - 1
 MAX_KEYS: Final = 100
+KEY_SET_BOUNDS: Final = JsonBounds(brackets=512, commas=2_048)
+"""An entry takes ten members and two arrays; an object that says more is not a key set."""
+_MAX_UNSIGNED_CHARACTERS: Final = 2_048
 
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
@@ -60,8 +63,8 @@ class SigningKey:
 
 
 def _parse_unsigned(value: object) -> int:
-    if not isinstance(value, str):
-        raise ValueError("no string")  # noqa: TRY004 - the caller knows one kind of bad member
+    if not isinstance(value, str) or len(value) > _MAX_UNSIGNED_CHARACTERS:
+        raise ValueError("no string, or too long")
     octets = decode_base64url(value.encode("ascii"))
     if octets[0] == 0:
         raise ValueError("not the shortest form")  # RFC 7518 section 2, Base64urlUInt
@@ -101,28 +104,39 @@ def parse_signing_key(jwk: Mapping[str, object]) -> SigningKey | None:
         return None
 
 
-def parse_key_set(octets: bytes) -> dict[str, SigningKey]:
-    """The usable keys of a JWK Set by their `kid`; at least one.
+class KeySet(NamedTuple):
+    """The usable keys of a JWK Set."""
+
+    keys: Mapping[str, SigningKey]
+    """By their `kid`; at least one."""
+    contradicted_key_ids: frozenset[str] = frozenset()
+    """What several different keys call themselves. None of them is used: nobody could say which
+    one a token means."""
+
+
+def parse_key_set(octets: bytes) -> KeySet:
+    """Return the usable keys of a JWK Set. An entry that stands in it twice is one key.
 
     Raises:
-        KeySetMalformed: it is no key set, has no usable key, or has two with the same `kid`, so
-            that nobody could say which one a token means.
+        KeySetMalformed: it is no key set, or has no usable key.
 
     """
     try:
-        entries = parse_json_object(octets.strip(b" \t\r\n")).get("keys")
+        entries = parse_json_object(octets.strip(b" \t\r\n"), KEY_SET_BOUNDS).get("keys")
     except ValueError:
         raise KeySetMalformed("not_json") from None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise KeySetMalformed("not_a_key_set")
     keys: dict[str, SigningKey] = {}
+    contradicted: set[str] = set()
     for entry in entries:
         key = parse_signing_key(entry) if isinstance(entry, dict) else None
         if key is None:
             continue
-        if key.key_id in keys:
-            raise KeySetMalformed("duplicate_key_id")
-        keys[key.key_id] = key
+        if keys.setdefault(key.key_id, key).material != key.material:
+            contradicted.add(key.key_id)
+    for key_id in contradicted:
+        del keys[key_id]
     if not keys:
-        raise KeySetMalformed("no_usable_key")
-    return keys
+        raise KeySetMalformed("contradicted_keys" if contradicted else "no_usable_key")
+    return KeySet(keys, frozenset(contradicted))

@@ -111,7 +111,7 @@ def test_key_for_another_purpose(changes: dict[str, object]) -> None:
 
 
 def test_two_keys_with_one_id() -> None:
-    """Which one a token means would depend on the order in the set."""
+    """Which one a token means would depend on the order in the set, so neither counts."""
     second = jwk("attacker") | {"kid": "key-1"}
     for entries in ([jwk(), second], [second, jwk()]):
         assert "undecided" == outcome(TOKEN, key_set(*entries))

@@ -440,7 +440,7 @@ def test_when_a_bundle_is_built_then_the_command_writes_what_a_cold_start_reads(
         (request,) = endpoint.requests
 
     assert request.startswith(f"GET /{TENANT_ID}/discovery/v2.0/keys ".encode())
-    assert load_bundled_key_set(str(file)).keys
+    assert load_bundled_key_set(str(file)).key_set.keys
 
 
 # --- cold start ---------------------------------------------------------------------------------

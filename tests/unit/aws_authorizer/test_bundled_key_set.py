@@ -22,7 +22,7 @@ def test_when_a_fetched_set_is_bundled_then_it_is_read_back_with_its_time() -> N
     content = build_bundled_key_set(FetchedKeySet(key_set() + b"\n", None), FakeClock(now=1234.9))
     bundled = parse_bundled_key_set(content)
 
-    assert {KEY_ID} == bundled.keys.keys()
+    assert {KEY_ID} == bundled.key_set.keys.keys()
     assert 1234.0 == bundled.retrieved_at
 
 
@@ -60,7 +60,7 @@ def test_when_the_command_is_run_then_it_writes_the_file(
     file = tmp_path / "key_set.json"
 
     assert 0 == main([str(file)])
-    assert {KEY_ID} == load_bundled_key_set(str(file)).keys.keys()
+    assert {KEY_ID} == load_bundled_key_set(str(file)).key_set.keys.keys()
     assert [f"https://login.microsoftonline.com/{TENANT_ID}/discovery/v2.0/keys"] == fetched
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aws_authorizer.decision_log import NAMESPACE, DecisionLog, write_settings_problem
 from aws_authorizer.errors import WHAT_TO_CHANGE, Reason
+from aws_authorizer.key_set import FetchResult
 from shared.principal import Principal
 from tests.support.fake_clock import FakeClock
 
@@ -119,7 +120,7 @@ def test_when_values_are_any_text_then_they_come_back_unchanged(
 def test_when_a_key_set_is_fetched_then_the_line_counts_it(result: str) -> None:
     """By result, with the seconds it took."""
     lines: list[str] = []
-    log(lines).write_fetch(result, 0.12345)
+    log(lines).write_fetch(FetchResult(result, 0.12345))
     members = read(lines)
 
     assert ["KeySetFetches", "KeySetFetchSeconds"] == check_metrics(members)
@@ -128,6 +129,30 @@ def test_when_a_key_set_is_fetched_then_the_line_counts_it(result: str) -> None:
         members["KeySetFetches"],
         members["KeySetFetchSeconds"],
     )
+
+
+def test_when_a_key_set_contradicts_itself_then_the_line_names_the_ids() -> None:
+    """They are public, and whoever reads the line has to ask the issuer about them."""
+    lines: list[str] = []
+    log(lines).write_fetch(FetchResult("ok", 0.1, frozenset({"b", "a"})))
+
+    assert ["a", "b"] == read(lines)["contradicted_key_ids"]
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_when_a_key_set_is_bundled_then_a_line_says_how_old_it_is(
+    is_used: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """And whether it is still used."""
+    lines: list[str] = []
+    log(lines).write_bundled_key_set(86_400.4, {"a"}, is_used=is_used)
+
+    assert {
+        "event": "bundled_key_set",
+        "age_seconds": 86_400,
+        "is_used": is_used,
+        "contradicted_key_ids": ["a"],
+    }.items() <= read(lines).items()
 
 
 def test_when_settings_are_wrong_then_the_line_names_each() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from aws_authorizer.errors import KeySetUnavailable
 from aws_authorizer.key_set import (
+    FetchResult,
     HeldKeySet,
     KeySetPolicy,
     Moment,
@@ -52,13 +53,11 @@ def remote(
     clock: FakeClock,
     *,
     bundled: HeldKeySet | None = None,
-    results: list[tuple[str, float]] | None = None,
+    results: list[FetchResult] | None = None,
 ) -> RemoteKeySet:
     """A key set under the test's policy."""
     seen = [] if results is None else results
-    return RemoteKeySet(
-        fetch, clock, POLICY, bundled=bundled, on_fetch=lambda *result: seen.append(result)
-    )
+    return RemoteKeySet(fetch, clock, POLICY, bundled=bundled, on_fetch=seen.append)
 
 
 def has(keys: RemoteKeySet, key_id: str = KEY_ID) -> bool:
@@ -67,8 +66,8 @@ def has(keys: RemoteKeySet, key_id: str = KEY_ID) -> bool:
 
 
 def test_when_no_policy_is_given_then_these_are_its_times() -> None:
-    """An hour fresh, a day usable, half a minute between attempts, five seconds without any key."""
-    assert (3_600, 86_400, 30, 5) == KeySetPolicy()
+    """An hour fresh, a day usable, half a minute between attempts, less without any key."""
+    assert (3_600, 86_400, 30, 0.75, 5) == tuple(KeySetPolicy())
 
 
 def test_when_keys_are_static_then_they_are_what_they_are() -> None:
@@ -158,24 +157,59 @@ def test_when_a_fetch_fails_then_the_cool_down_holds_all_the_same() -> None:
     assert 3 == fetch.calls
 
 
-def test_when_there_are_no_keys_then_the_cool_down_is_the_short_one() -> None:
-    """One lost packet at a cold start costs seconds; an endpoint that is down is not hammered."""
+def test_when_there_are_no_keys_then_the_first_attempt_is_repeated_within_a_second() -> None:
+    """One lost packet at a cold start must not cost every caller of five seconds a 500."""
     fetch, clock = FakeFetch(DOWN), FakeClock()
     keys = remote(fetch, clock)
     for _ in range(50):
         with pytest.raises(KeySetUnavailable):
             has(keys)
-    assert 1 == fetch.calls
-
-    clock.advance(4)
+    clock.advance(0.5)
     with pytest.raises(KeySetUnavailable):
         has(keys)
     assert 1 == fetch.calls
 
-    clock.advance(1)
+    clock.advance(0.5)
     fetch.answer = key_set()
     assert has(keys)
     assert 2 == fetch.calls
+
+
+def test_when_there_are_no_keys_then_each_failure_doubles_the_cool_down() -> None:
+    """Up to five seconds: an endpoint that is down is not hammered by every cold start."""
+    fetch, clock = FakeFetch(DOWN), FakeClock()
+    keys = remote(fetch, clock)
+    attempts: list[float] = []
+    for tick in range(1_000):
+        with pytest.raises(KeySetUnavailable):
+            has(keys)
+        if fetch.calls > len(attempts):
+            attempts.append(tick / 64)
+        clock.advance(1 / 64)
+
+    assert [0, 0.75, 2.25, 5.25, 10.25, 15.25] == attempts
+
+
+def test_when_a_fetch_succeeds_then_the_next_failure_counts_as_the_first() -> None:
+    """What failed an hour ago says nothing about now."""
+    fetch, clock = FakeFetch(DOWN), FakeClock()
+    keys = remote(fetch, clock)
+    for _ in range(5):
+        with pytest.raises(KeySetUnavailable):
+            has(keys)
+        clock.advance(5)
+    fetch.answer = ONE_KEY
+    assert has(keys)
+    calls = fetch.calls
+    fetch.answer = DOWN
+    clock.advance(86_400)
+    with pytest.raises(KeySetUnavailable):
+        has(keys)
+    clock.advance(1)
+    with pytest.raises(KeySetUnavailable):
+        has(keys)
+
+    assert calls + 2 == fetch.calls
 
 
 def test_when_a_new_key_signs_then_it_is_found_at_once() -> None:
@@ -265,20 +299,20 @@ def test_when_an_unknown_key_cannot_be_looked_up_then_nothing_is_decided() -> No
         (b"<html>", "not_json"),
         (key_set()[:100], "not_json"),
         (b'{"keys":[]}', "no_usable_key"),
-        (key_set(jwk(), jwk()), "duplicate_key_id"),
+        (key_set(jwk(), jwk(issuer=None)), "contradicted_keys"),
     ],
     ids=["empty", "no JSON", "cut off", "no key", "one ID twice"],
 )
 def test_when_an_answer_has_no_usable_key_then_it_replaces_nothing(body: bytes, code: str) -> None:
     """An outage with status 200 is an outage."""
-    fetch, clock, results = FakeFetch(), FakeClock(), list[tuple[str, float]]()
+    fetch, clock, results = FakeFetch(), FakeClock(), list[FetchResult]()
     keys = remote(fetch, clock, results=results)
     has(keys)
     fetch.answer = body
     clock.advance(3600)
 
     assert has(keys)
-    assert [("ok", 0.0), (code, 0.0)] == results
+    assert [FetchResult("ok", 0.0), FetchResult(code, 0.0)] == results
 
 
 def test_when_a_key_has_not_changed_then_it_stays_the_same_object() -> None:
@@ -307,13 +341,13 @@ def test_when_two_keys_swap_their_ids_then_neither_stays_the_same_object() -> No
 
 def test_when_a_fetch_is_made_then_its_result_and_duration_are_told() -> None:
     """For the metrics: one report for each attempt."""
-    fetch, clock, results = FakeFetch(DOWN), FakeClock(), list[tuple[str, float]]()
+    fetch, clock, results = FakeFetch(DOWN), FakeClock(), list[FetchResult]()
     fetch.before_answer = lambda: clock.advance(1.5)
     keys = remote(fetch, clock, results=results)
     with pytest.raises(KeySetUnavailable):
         has(keys)
 
-    assert [("unreachable", 1.5)] == results
+    assert [FetchResult("unreachable", 1.5)] == results
 
 
 def test_when_a_fetch_takes_long_then_the_cool_down_counts_from_its_end() -> None:
@@ -390,7 +424,7 @@ def test_when_a_moment_is_compared_then_whichever_clock_is_ahead_counts() -> Non
 
 def bundled(clock: FakeClock, age: float, max_age: float = 1_000) -> HeldKeySet | None:
     """A bundled set that was retrieved so long ago."""
-    keys = parse_key_set(key_set())
+    keys = parse_key_set(key_set()).keys
     return hold_bundled_key_set(keys, clock.now() - age, clock, fresh_for=300, max_age=max_age)
 
 
@@ -512,20 +546,45 @@ def test_when_a_fetch_is_in_flight_then_an_unknown_key_waits_for_it() -> None:
 
 
 def test_when_a_fetch_breaks_then_the_next_one_is_not_blocked() -> None:
-    """A fault in the fetching itself leaves no lock behind, and its cool-down holds."""
-    fetch, clock = FakeFetch(), FakeClock()
+    """A fault in the fetching itself is a failed fetch: it leaves no lock behind."""
+    fetch, clock, results = FakeFetch(), FakeClock(), list[FetchResult]()
 
     def break_down() -> None:
-        raise RuntimeError
+        raise RuntimeError("can't start new thread")
 
     fetch.before_answer = break_down
-    keys = remote(fetch, clock)
-    with pytest.raises(RuntimeError):
+    keys = remote(fetch, clock, results=results)
+    with pytest.raises(KeySetUnavailable, match="failed_RuntimeError"):
         has(keys)
     fetch.before_answer = lambda: None
-    with pytest.raises(KeySetUnavailable, match="never_fetched"):
-        has(keys)
-    assert 1 == fetch.calls
+    clock.advance(1)
 
-    clock.advance(5)
     assert has(keys)
+    assert ["failed_RuntimeError", "ok"] == [result.code for result in results]
+
+
+def test_when_a_fetch_breaks_then_a_stale_set_serves_on() -> None:
+    """Last known good, whatever went wrong with the attempt to get a newer one."""
+    fetch, clock = FakeFetch(), FakeClock()
+    keys = remote(fetch, clock)
+    has(keys)
+
+    def break_down() -> None:
+        raise MemoryError
+
+    fetch.before_answer = break_down
+    clock.advance(3600)
+
+    assert has(keys)
+    assert 2 == fetch.calls
+
+
+def test_when_a_set_contradicts_itself_then_that_is_told() -> None:
+    """The key ID is public, and whoever reads the log must know which one to ask about."""
+    results: list[FetchResult] = []
+    fetch = FakeFetch(key_set(jwk(), jwk(NEW_ID), jwk(NEW_ID, issuer=None)))
+    keys = remote(fetch, FakeClock(), results=results)
+
+    assert has(keys)
+    assert not has(keys, NEW_ID)
+    assert {NEW_ID} == results[0].contradicted_key_ids
