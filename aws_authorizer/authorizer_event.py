@@ -18,7 +18,6 @@ from aws_authorizer.method_arn import MethodArn, parse_method_arn
 
 _HEADER: Final = "authorization"
 _SCHEME: Final = "bearer "
-_VERSIONS: Final = (None, "1.0", "2.0")
 
 
 class AuthorizerRequest(NamedTuple):
@@ -29,10 +28,20 @@ class AuthorizerRequest(NamedTuple):
     """The value of the Authorization header, if there is exactly one; None without any."""
     has_several: bool
     """Whether there was more than one Authorization header, which makes none of them usable."""
-    is_payload_v2: bool
-    """Whether an HTTP API asks in format 2.0, which alone knows simple responses."""
-    cached_route_key: str | None
-    """The one route for which the gateway reuses the answer (`$context.routeKey`), or None."""
+    is_payload_v2: bool = False
+    """Whether an HTTP API asks in format 2.0, the only one with simple responses."""
+    route_key: str | None = None
+    """The route by which an HTTP API serves the call (format 2.0), or None."""
+    identity_sources: str | tuple[str, ...] | None = None
+    """The request's values by which an HTTP API caches the answer; None if it caches nothing.
+    Format 1.0 joins them by commas. They are the caller's words; nothing says which is which."""
+
+    def has_identity_source(self, value: str) -> bool:
+        """Return whether one of the identity sources has this value."""
+        sources = self.identity_sources
+        if isinstance(sources, str):
+            return f",{value}," in f",{sources},"
+        return sources is not None and value in sources
 
 
 def _read_values(event: Mapping[str, object]) -> list[object]:
@@ -48,36 +57,40 @@ def _read_values(event: Mapping[str, object]) -> list[object]:
     return found
 
 
+def _read_identity_sources(event: Mapping[str, object]) -> str | tuple[str, ...] | None:
+    sources = event.get("identitySource")
+    if not sources:
+        return None  # nothing is cached without one
+    if isinstance(sources, str):
+        return sources
+    if not isinstance(sources, list) or not all(isinstance(value, str) for value in sources):
+        raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "identity sources that are no text")
+    return tuple(sources)
+
+
+def _read_arn(event: Mapping[str, object], member: str) -> MethodArn:
+    text = event.get(member)
+    try:
+        return parse_method_arn(text if isinstance(text, str) else "")
+    except ValueError:
+        raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "no method ARN") from None
+
+
 def _parse_rest_token(event: Mapping[str, object], arn: MethodArn) -> AuthorizerRequest:
     value = event.get("authorizationToken")
-    text = value if isinstance(value, str) else None
+    return AuthorizerRequest(arn, value if isinstance(value, str) else None, has_several=False)
+
+
+def _parse_request(event: Mapping[str, object], arn: MethodArn) -> AuthorizerRequest:
+    values = [value for value in _read_values(event) if value is not None]
+    value = values[0] if len(values) == 1 else None
     return AuthorizerRequest(
-        arn, text, has_several=False, is_payload_v2=False, cached_route_key=None
+        arn, value if isinstance(value, str) else None, has_several=len(values) > 1
     )
 
 
-def _parse_request(
-    event: Mapping[str, object], arn: MethodArn, *, is_payload_v2: bool
-) -> AuthorizerRequest:
-    values = [value for value in _read_values(event) if value is not None]
-    value = values[0] if len(values) == 1 else None
-    authorization = value if isinstance(value, str) else None
-    sources = event.get("identitySource") if is_payload_v2 else None
-    cached_route_key = None
-    if isinstance(sources, list) and sources:
-        # The gateway caches by these. Were the token not among them, one caller's answer would
-        # serve whoever sends the same other values.
-        if authorization is not None and authorization not in sources:
-            raise Undecided(Reason.IDENTITY_SOURCE, "the gateway caches by something else")
-        route_key = event.get("routeKey")
-        cached_route_key = (
-            route_key if isinstance(route_key, str) and route_key in sources else None
-        )
-    return AuthorizerRequest(arn, authorization, len(values) > 1, is_payload_v2, cached_route_key)
-
-
 def parse_authorizer_event(event: object) -> AuthorizerRequest:
-    """The call that the event describes. Its token is not looked at.
+    """Return the call that the event describes. Its token is not looked at.
 
     Raises:
         Undecided: API Gateway sends no such event to an authorizer, or its authorizer is set up so
@@ -86,18 +99,27 @@ def parse_authorizer_event(event: object) -> AuthorizerRequest:
     """
     if not isinstance(event, dict):
         raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "no object")
-    kind, version = event.get("type"), event.get("version")
-    is_payload_v2 = version == "2.0"
-    text = event.get("routeArn" if is_payload_v2 else "methodArn")
-    try:
-        arn = parse_method_arn(text if isinstance(text, str) else "")
-    except ValueError:
-        raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "no method ARN") from None
-    if kind == "TOKEN" and version is None:
-        return _parse_rest_token(event, arn)
-    if kind == "REQUEST" and version in _VERSIONS:
-        return _parse_request(event, arn, is_payload_v2=is_payload_v2)
-    raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "unknown type or version")
+    match event.get("type"), event.get("version"):
+        case "TOKEN", None:
+            return _parse_rest_token(event, _read_arn(event, "methodArn"))
+        case "REQUEST", None:
+            return _parse_request(event, _read_arn(event, "methodArn"))
+        case "REQUEST", "1.0":
+            request = _parse_request(event, _read_arn(event, "methodArn"))
+        case "REQUEST", "2.0":
+            route_key = event.get("routeKey")
+            request = _parse_request(event, _read_arn(event, "routeArn"))._replace(
+                is_payload_v2=True, route_key=route_key if isinstance(route_key, str) else None
+            )
+        case _:
+            raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "unknown type or version")
+    request = request._replace(identity_sources=_read_identity_sources(event))
+    # An HTTP API caches by these. Were the token not among them, one caller's answer would serve
+    # whoever sends the same other values.
+    authorization, is_cached = request.authorization, request.identity_sources is not None
+    if is_cached and authorization and not request.has_identity_source(authorization):
+        raise Undecided(Reason.IDENTITY_SOURCE, "the gateway caches by something else")
+    return request
 
 
 def parse_bearer_token(request: AuthorizerRequest) -> str:

@@ -32,6 +32,7 @@ class Authorizer(NamedTuple):
     policies: PolicyBuilder
     log: DecisionLog
     has_simple_responses: bool
+    caches_by_route: bool
 
 
 def build_accepted_tokens(
@@ -51,6 +52,7 @@ def build_accepted_tokens(
                     tenant_id=tenant_id,
                     audiences=tuple(sorted(api.audiences(version) | further)),
                     client_claim=claims.CLIENT_ID_V1 if is_v1 else claims.CLIENT_ID_V2,
+                    other_client_claim=claims.CLIENT_ID_V2 if is_v1 else claims.CLIENT_ID_V1,
                     key_issuer=api.cloud.issuer(tenant_id, TokenVersion.V2),
                 )
             )
@@ -67,7 +69,7 @@ def _build_contract(settings: Settings, tenant_ids: Collection[str]) -> ClaimCon
     )
 
 
-def _hold_bundled(settings: Settings, clock: Clock) -> HeldKeySet | None:
+def _hold_bundled(settings: Settings, clock: Clock, log: DecisionLog) -> HeldKeySet | None:
     if not settings.key_set_file:
         return None
     try:
@@ -75,13 +77,19 @@ def _hold_bundled(settings: Settings, clock: Clock) -> HeldKeySet | None:
     except (OSError, KeySetMalformed) as problem:
         message = f"cannot be used ({problem}); expected {KEY_SET_FILE.expects}"
         raise SettingsError((SettingProblem(KEY_SET_FILE.name, message),)) from problem
-    return hold_bundled_key_set(
-        bundled.keys,
+    held = hold_bundled_key_set(
+        bundled.key_set.keys,
         bundled.retrieved_at,
         clock,
         fresh_for=BUNDLED_FRESH_SECONDS,
         max_age=settings.key_set_file_max_age_seconds,
     )
+    log.write_bundled_key_set(
+        clock.now() - bundled.retrieved_at,
+        bundled.key_set.contradicted_key_ids,
+        is_used=held is not None,
+    )
+    return held
 
 
 def build_authorizer(
@@ -109,7 +117,7 @@ def build_authorizer(
             build_fetch(url, settings.key_set_fetch_seconds),
             clock,
             settings.key_set_policy,
-            bundled=_hold_bundled(settings, clock) if tenant_id == api.tenant_id else None,
+            bundled=_hold_bundled(settings, clock, log) if tenant_id == api.tenant_id else None,
             on_fetch=log.write_fetch,
         )
     verifier = Verifier(
@@ -118,7 +126,13 @@ def build_authorizer(
         clock,
         cache_size=settings.verified_token_cache_size,
     )
-    return Authorizer(verifier, PolicyBuilder(PROTECTED_ROUTES), log, settings.has_simple_responses)
+    return Authorizer(
+        verifier,
+        PolicyBuilder(PROTECTED_ROUTES),
+        log,
+        has_simple_responses=settings.has_simple_responses,
+        caches_by_route=settings.caches_by_route,
+    )
 
 
 def write_to_stdout(line: str) -> None:

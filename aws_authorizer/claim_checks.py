@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Final, NamedTuple, NewType
+from typing import Any, Final, NamedTuple, NewType
 
 from aws_authorizer.errors import AccessDenied, Reason, TokenRejected
 from shared import claims
@@ -34,6 +34,8 @@ _is_guid = lru_cache(maxsize=256)(
 _is_token_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _OTHER_TENANT_ID_SPELLINGS: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
 _CLAIM_NAMES: Final = "_claim_names"
+# A tuple, because a claim may be an array, which no set can look up. Entra ID writes a string.
+_NO_CLIENT_AUTHENTICATION: Final = (claims.NO_CLIENT_AUTHENTICATION, 0)
 _NO_ROLES: Final = frozenset[str]()
 _ABSENT: Final = object()
 _BOTH: Final = (TokenVersion.V1, TokenVersion.V2)
@@ -44,6 +46,7 @@ class MustBe(Enum):
 
     EXACT = "a string, and one of those that the contract names, character by character"
     GUID = "a GUID, in lower case"
+    STRING = "a string, or absent"
     STRINGS = "an array of strings, or absent"
 
 
@@ -64,6 +67,8 @@ RULES: Final = (
     Rule(claims.OBJECT_ID, MustBe.GUID, Reason.MISSING_SUBJECT),
     Rule(claims.CLIENT_ID_V1, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V1,)),
     Rule(claims.CLIENT_ID_V2, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V2,)),
+    Rule(claims.SUBJECT, MustBe.STRING, Reason.MALFORMED_CLAIMS),
+    Rule(claims.TOKEN_UNIQUE_ID, MustBe.STRING, Reason.MALFORMED_CLAIMS),
     Rule(claims.ROLES, MustBe.STRINGS, Reason.MALFORMED_ROLES),
 )
 """Checked from the top. `ver` and `iss` choose the accepted token that the others compare with."""
@@ -78,6 +83,8 @@ class AcceptedToken(NamedTuple):
     audiences: tuple[str, ...]
     client_claim: str
     """The claim that names the calling application: `azp` in v2.0, `appid` in v1.0."""
+    other_client_claim: str
+    """The one that names it in tokens of the other version."""
     key_issuer: str
     """The issuer that a key must belong to. The v2.0 form for both versions: one key set serves
     both, and its keys name that form."""
@@ -99,6 +106,7 @@ class _Profile(NamedTuple):
     token: AcceptedToken
     exact: tuple[tuple[str, tuple[str, ...], Reason], ...]
     guids: tuple[tuple[str, Reason], ...]
+    text: tuple[tuple[str, Reason], ...]
     strings: tuple[tuple[str, Reason], ...]
 
 
@@ -112,6 +120,7 @@ def _compile_rules(token: AcceptedToken) -> _Profile:
             if rule.must_be is MustBe.EXACT
         ),
         tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.GUID),
+        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.STRING),
         tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.STRINGS),
     )
 
@@ -125,8 +134,9 @@ class ClaimContract(NamedTuple):
     """The applications that may call, and no others."""
     roles: frozenset[str]
     """The app roles that the API knows; others in a token mean nothing here."""
-    delegated_scopes: frozenset[str]
-    """A token that a user stands behind must have one of these; with none, it is not accepted."""
+    delegated_scopes: Mapping[str, frozenset[str]]
+    """What each scope of a token that a user stands behind lends of the user's roles; without any
+    scope here, no such token is accepted."""
     leeway: float
     """How many seconds the issuer's clock and ours may differ."""
 
@@ -141,23 +151,28 @@ def build_claim_contract(
     *,
     client_ids: Collection[str],
     roles: Collection[str],
-    delegated_scopes: Collection[str] = (),
+    delegated_scopes: Mapping[str, Collection[str]] | None = None,
     leeway: float = 60.0,
 ) -> ClaimContract:
-    """The contract.
+    """Return the contract.
 
     Raises:
-        ValueError: a part of it is empty. Such a contract would admit nobody, or be read as
-            admitting everybody.
+        ValueError: a part of it is empty, or a scope lends a role that the API does not know. Such
+            a contract would admit nobody, or be read as admitting everybody.
 
     """
-    if not tokens or not client_ids or not roles or not all(token.audiences for token in tokens):
+    scopes = {scope: frozenset(lent) for scope, lent in (delegated_scopes or {}).items()}
+    lists = [client_ids, roles, *(token.audiences for token in tokens), *scopes.values()]
+    names = [*scopes, *(name for names in lists for name in names)]
+    if not tokens or not all(lists) or not all(name.strip() for name in names):
         raise ValueError("an empty claim contract")
+    if not all(lent.issubset(roles) for lent in scopes.values()):
+        raise ValueError("a scope lends an unknown role")
     return ClaimContract(
         {(token.version.value, token.issuer): _compile_rules(token) for token in tokens},
         frozenset(client_ids),
         frozenset(roles),
-        frozenset(delegated_scopes),
+        scopes,
         leeway,
     )
 
@@ -192,23 +207,36 @@ def check_identity(
         profile = contract.profiles[get(claims.VERSION), get(claims.ISSUER)]
     except (KeyError, TypeError):  # arrays and objects are no keys of anything
         raise _explain_no_profile(unverified_claims, contract) from None
-    token, exact, guids, strings = profile
     # RFC 7519 allows an array of audiences. Entra ID never writes one, and a token for several APIs
     # at once could be replayed by any of them, so an array is not equal to anything here.
-    for claim, accepted, reason in exact:
+    for claim, accepted, reason in profile.exact:
         if get(claim) not in accepted:
             raise TokenRejected(reason)
     # A reader that ignores case could take the tenant from another spelling.
     if not _OTHER_TENANT_ID_SPELLINGS.isdisjoint(unverified_claims):
         raise TokenRejected(Reason.WRONG_TENANT)
-    for claim, reason in guids:
+    _check_types(unverified_claims, profile)
+    # Entra ID writes one of the two. Were the other one there as well, who calls would depend on
+    # who reads.
+    token = profile.token
+    client = unverified_claims[token.client_claim]
+    if get(token.other_client_claim, client) != client:
+        raise TokenRejected(Reason.CONFLICTING_CLIENT)
+    return token
+
+
+def _check_types(unverified_claims: Mapping[str, object], profile: _Profile) -> None:
+    get = unverified_claims.get
+    for claim, reason in profile.guids:
         value = get(claim)
         if value.__class__ is not str or not _is_guid(value):
             raise TokenRejected(reason)
-    for claim, reason in strings:
+    for claim, reason in profile.text:
+        if get(claim, "").__class__ is not str:
+            raise TokenRejected(reason)
+    for claim, reason in profile.strings:
         if claim in unverified_claims and not _are_strings(unverified_claims[claim]):
             raise TokenRejected(reason)
-    return token
 
 
 def _parse_time(value: object) -> float:
@@ -256,6 +284,22 @@ def check_validity(begins: float, ends: float, now: float) -> None:
         raise TokenRejected(Reason.NOT_YET_VALID)
 
 
+def check_order(unverified_claims: Mapping[str, Any]) -> None:
+    """Raise if the token ends before it begins. `parse_validity` has let its times pass before.
+
+    Only the leeway could make such a token good, so this is asked after `check_validity`, whose
+    reasons say more.
+
+    Raises:
+        TokenRejected: it does.
+
+    """
+    expires_at = unverified_claims[claims.EXPIRES_AT]
+    for claim in (claims.NOT_BEFORE, claims.ISSUED_AT):
+        if expires_at < unverified_claims.get(claim, expires_at):
+            raise TokenRejected(Reason.MALFORMED_TIMES)
+
+
 def check_key_issuer(key_issuer: str | None, token: AcceptedToken) -> None:
     """Nothing, if a key that names this issuer may sign such a token.
 
@@ -279,16 +323,16 @@ def _is_app_only(signed_claims: SignedClaims) -> bool:
         TokenRejected: it says two things, or nothing that would tell.
 
     """
-    identity_type = signed_claims.get(claims.IDENTITY_TYPE)
+    identity_type = signed_claims.get(claims.IDENTITY_TYPE, _ABSENT)
     has_scopes = claims.SCOPES in signed_claims
     if identity_type == claims.APP_ONLY and not has_scopes:
         return True
-    if has_scopes and (identity_type is None or identity_type == "user"):
+    if has_scopes and (identity_type is _ABSENT or identity_type == "user"):
         return False
     # Entra ID writes `idtyp` only where the API asks for it; without it, a token whose subject is
     # the service principal itself is the application's own.
     is_own_subject = signed_claims.get(claims.SUBJECT) == signed_claims[claims.OBJECT_ID]
-    if identity_type is None and is_own_subject:
+    if identity_type is _ABSENT and is_own_subject:
         return True
     raise TokenRejected(Reason.UNCLEAR_IDENTITY)
 
@@ -307,6 +351,12 @@ def check_access(
     """
     get = signed_claims.get
     is_app_only = _is_app_only(signed_claims)
+    # An application without a credential of its own has proved nothing: whoever knows its ID is it.
+    if is_app_only and any(
+        get(claim) in _NO_CLIENT_AUTHENTICATION
+        for claim in (claims.CLIENT_AUTHENTICATION_V1, claims.CLIENT_AUTHENTICATION_V2)
+    ):
+        raise TokenRejected(Reason.UNAUTHENTICATED_CLIENT)
     elsewhere = get(_CLAIM_NAMES)
     if elsewhere is not None and (not isinstance(elsewhere, dict) or claims.ROLES in elsewhere):
         # Too many to fit in: they are unknown then, not none. Groups that are elsewhere do not
@@ -323,14 +373,20 @@ def check_access(
     if principal.client_id not in contract.client_ids:
         raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)
     if not is_app_only:
-        _check_scopes(get(claims.SCOPES), contract.delegated_scopes, principal)
+        principal = _lend_roles(get(claims.SCOPES), contract.delegated_scopes, principal)
     if not principal.roles:
         raise AccessDenied(Reason.MISSING_ROLE, principal)
     return principal
 
 
-def _check_scopes(scopes: object, accepted: frozenset[str], principal: Principal) -> None:
-    if not accepted:
-        raise AccessDenied(Reason.DELEGATED_TOKEN, principal)
-    if not isinstance(scopes, str) or accepted.isdisjoint(scopes.split(" ")):
-        raise AccessDenied(Reason.MISSING_SCOPE, principal)
+def _lend_roles(
+    scopes: object, lent_by: Mapping[str, frozenset[str]], principal: Principal
+) -> Principal:
+    """Return the caller with those of the user's roles that the token's scopes lend."""
+    if not lent_by:
+        raise AccessDenied(Reason.DELEGATED_TOKEN, principal._replace(roles=_NO_ROLES))
+    named = lent_by.keys() & scopes.split(" ") if isinstance(scopes, str) else ()
+    if not named:
+        raise AccessDenied(Reason.MISSING_SCOPE, principal._replace(roles=_NO_ROLES))
+    lent = frozenset[str]().union(*(lent_by[scope] for scope in named))
+    return principal._replace(roles=principal.roles & lent)

@@ -75,8 +75,18 @@ def _build_allow(
 ) -> Answer:
     policies, arn = authorizer.policies, request.method_arn
     if authorizer.has_simple_responses and request.is_payload_v2:
-        return policies.build_simple_allow(principal, request.cached_route_key)
+        return policies.build_simple_allow(principal, _read_cached_route_key(authorizer, request))
     return policies.build_allow(principal, arn.stage_arn, is_websocket=arn.is_websocket_connect)
+
+
+def _read_cached_route_key(authorizer: Authorizer, request: AuthorizerRequest) -> str | None:
+    """Return the only route for which the gateway reuses the answer; None if it may be any."""
+    if not authorizer.caches_by_route:
+        return None
+    route_key, is_cached = request.route_key, request.identity_sources is not None
+    if is_cached and not (route_key and request.has_identity_source(route_key)):
+        raise Undecided(Reason.IDENTITY_SOURCE, "the gateway does not cache by route")
+    return route_key
 
 
 def _build_deny(authorizer: Authorizer, request: AuthorizerRequest, principal: Principal) -> Answer:

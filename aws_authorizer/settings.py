@@ -15,10 +15,12 @@ from shared.contract import (
     parse_guid,
     read_api_identity,
 )
+from shared.routes import PROTECTED_ROUTES
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
 _AUDIENCE: Final = re.compile(r"(?:api|https)://[!-~]+")
-_SCOPE: Final = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 section 3.3
+_SCOPE: Final = re.compile(r"[!#-+\--<>-\[\]-~]+")  # RFC 6749 section 3.3, but for , and =
+_ROLES: Final = frozenset(route.role.value for route in PROTECTED_ROUTES if route.role is not None)
 _MAX_CACHE_SIZE: Final = 100_000
 BUNDLED_KEY_SET: Final = "key_set.json"
 """The file beside the packages in the deployment bundle that holds the key set, if one is there."""
@@ -44,10 +46,16 @@ def _parse_audience(text: str) -> str:
     return parse_guid(text)
 
 
-def _parse_scope(text: str) -> str:
-    if not _SCOPE.fullmatch(text):
-        raise ValueError("no scope")
-    return text
+def _parse_delegated_scopes(text: str) -> Mapping[str, frozenset[str]]:
+    scopes: dict[str, frozenset[str]] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        scope, equals, roles = (part.strip() for part in item.partition("="))
+        if not equals or not _SCOPE.fullmatch(scope) or scope in scopes:
+            raise ValueError("no scope, or one twice")
+        scopes[scope] = frozenset(role.strip() for role in roles.split("+"))
+        if not scopes[scope] <= _ROLES:
+            raise ValueError("no role of this API")
+    return scopes
 
 
 def _seconds(at_least: float, at_most: float) -> Callable[[str], float]:
@@ -58,6 +66,11 @@ def _seconds(at_least: float, at_most: float) -> Callable[[str], float]:
         return seconds
 
     return parse
+
+
+def _optional_seconds(at_least: float, at_most: float) -> Callable[[str], float | None]:
+    parse = _seconds(at_least, at_most)
+    return lambda text: parse(text) if text else None
 
 
 def _parse_cache_size(text: str) -> int:
@@ -95,14 +108,24 @@ ADDITIONAL_AUDIENCES: Final = Setting(
 )
 DELEGATED_SCOPES: Final = Setting(
     "DELEGATED_SCOPES",
-    "The scopes with which an application may call on a user's behalf; without any, none may.",
-    "scope names such as access_as_user, separated by commas, or nothing",
-    _list_of(_parse_scope),
+    "The scopes with which an application may call on a user's behalf, each with those of the"
+    " user's app roles that it lends the application; without any, none may.",
+    "items such as Records.View=Records.Read, with + between several roles, separated by commas,"
+    " or nothing",
+    _parse_delegated_scopes,
     default="",
 )
 HTTP_API_SIMPLE_RESPONSES: Final = Setting(
     "HTTP_API_SIMPLE_RESPONSES",
     "Whether an HTTP API's authorizer has simple responses enabled.",
+    "true or false",
+    _parse_switch,
+    default="false",
+)
+HTTP_API_CACHES_BY_ROUTE: Final = Setting(
+    "HTTP_API_CACHES_BY_ROUTE",
+    "Whether $context.routeKey is among the identity sources of an HTTP API's authorizer, so that"
+    " the gateway caches a simple response for one route only.",
     "true or false",
     _parse_switch,
     default="false",
@@ -124,10 +147,11 @@ KEY_SET_FILE: Final = Setting(
 )
 KEY_SET_FILE_MAX_AGE_SECONDS: Final = Setting(
     "KEY_SET_FILE_MAX_AGE_SECONDS",
-    "How old the bundled key set may be; an older one is not used.",
-    "a number from 0 to 7776000",
-    _seconds(0, 7_776_000),
-    default="604800",
+    "How old the bundled key set may be; an older one is not used. Nothing means"
+    " KEY_SET_MAX_STALE_SECONDS, as old as a fetched one.",
+    "a number from 0 to 7776000, or nothing",
+    _optional_seconds(0, 7_776_000),
+    default="",
 )
 KEY_SET_MAX_AGE_SECONDS: Final = Setting(
     "KEY_SET_MAX_AGE_SECONDS",
@@ -172,6 +196,7 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     ADDITIONAL_AUDIENCES,
     DELEGATED_SCOPES,
     HTTP_API_SIMPLE_RESPONSES,
+    HTTP_API_CACHES_BY_ROUTE,
     CLOCK_LEEWAY_SECONDS,
     KEY_SET_FILE,
     KEY_SET_FILE_MAX_AGE_SECONDS,
@@ -191,8 +216,9 @@ class Settings(NamedTuple):
     allowed_client_ids: frozenset[str]
     additional_tenant_ids: frozenset[str]
     additional_audiences: frozenset[str]
-    delegated_scopes: frozenset[str]
+    delegated_scopes: Mapping[str, frozenset[str]]
     has_simple_responses: bool
+    caches_by_route: bool
     leeway_seconds: float
     key_set_file: str
     """The path of the bundled key set; empty if there is none."""
@@ -223,6 +249,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             max_stale=reader.read(KEY_SET_MAX_STALE_SECONDS),
             cool_down=reader.read(KEY_SET_COOL_DOWN_SECONDS),
         )
+        bundled_max_age = reader.read(KEY_SET_FILE_MAX_AGE_SECONDS)
         settings = Settings(
             api=read_api_identity(reader),
             allowed_client_ids=reader.read(ALLOWED_CLIENT_IDS),
@@ -230,9 +257,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             additional_audiences=reader.read(ADDITIONAL_AUDIENCES),
             delegated_scopes=reader.read(DELEGATED_SCOPES),
             has_simple_responses=reader.read(HTTP_API_SIMPLE_RESPONSES),
+            caches_by_route=reader.read(HTTP_API_CACHES_BY_ROUTE),
             leeway_seconds=reader.read(CLOCK_LEEWAY_SECONDS),
             key_set_file=_find_key_set_file(reader.read(KEY_SET_FILE)),
-            key_set_file_max_age_seconds=reader.read(KEY_SET_FILE_MAX_AGE_SECONDS),
+            key_set_file_max_age_seconds=(
+                policy.max_stale if bundled_max_age is None else bundled_max_age
+            ),
             key_set_policy=policy,
             key_set_fetch_seconds=reader.read(KEY_SET_FETCH_SECONDS),
             verified_token_cache_size=reader.read(VERIFIED_TOKEN_CACHE_SIZE),

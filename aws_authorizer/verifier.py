@@ -12,6 +12,7 @@ from aws_authorizer.claim_checks import (
     check_access,
     check_identity,
     check_key_issuer,
+    check_order,
     check_validity,
     parse_validity,
 )
@@ -89,6 +90,7 @@ class Verifier:
         accepted = check_identity(unverified_claims, contract)
         begins, ends = parse_validity(unverified_claims, contract.leeway)
         check_validity(begins, ends, self._now())
+        check_order(unverified_claims)
         tenant_id = accepted.tenant_id
         key = self._key_sources[tenant_id].get_signing_key(key_id)
         if key is None:

@@ -13,6 +13,7 @@ SUBJECT: Final = "sub"
 EXPIRES_AT: Final = "exp"
 NOT_BEFORE: Final = "nbf"
 ISSUED_AT: Final = "iat"
+TOKEN_UNIQUE_ID: Final = "jti"
 
 # Entra ID's own.
 VERSION: Final = "ver"
@@ -24,6 +25,10 @@ ROLES: Final = "roles"
 SCOPES: Final = "scp"
 CLIENT_ID_V1: Final = "appid"
 CLIENT_ID_V2: Final = "azp"
+CLIENT_AUTHENTICATION_V1: Final = "appidacr"
+CLIENT_AUTHENTICATION_V2: Final = "azpacr"
 
 APP_ONLY: Final = "app"
 """The value of `idtyp` in a token that no user stands behind."""
+NO_CLIENT_AUTHENTICATION: Final = "0"
+"""The value of `azpacr` or `appidacr` where the client proved nothing: a public client."""

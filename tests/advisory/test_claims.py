@@ -168,7 +168,18 @@ def test_id_token_in_place_of_an_access_token() -> None:
 def test_third_application_of_the_same_tenant() -> None:
     """Any application of the tenant can get a token for the API; only the listed ones get in."""
     assert "denied" == outcome_with(azp=OTHER_ID)
-    assert "denied" == outcome_with(azp=OTHER_ID, appid=CLIENT_ID, client_id=CLIENT_ID)
+    assert "denied" == outcome_with(azp=OTHER_ID, client_id=CLIENT_ID)
+
+
+def test_second_name_for_the_application() -> None:
+    """With `appid` beside `azp`, who calls would depend on which of the two is read."""
+    assert "unauthorized" == outcome_with(azp=OTHER_ID, appid=CLIENT_ID)
+    assert "unauthorized" == outcome_with(azp=CLIENT_ID, appid=OTHER_ID)
+
+
+def test_application_that_proved_nothing() -> None:
+    """A public client's token for itself: whoever knows its ID could have got it."""
+    assert "unauthorized" == outcome_with(azpacr="0")
 
 
 @pytest.mark.parametrize("roles", [None, [], [""], ["*"], ["records.read"], ["Records.Read "],

@@ -1,7 +1,7 @@
 """Access tokens as Entra ID issues them, and a way to tell one lie in each."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -104,7 +104,7 @@ def claim_contract(
     api: ApiIdentity = API,
     tenant_ids: tuple[str, ...] = (TENANT_ID,),
     audiences: frozenset[str] = frozenset(),
-    delegated_scopes: tuple[str, ...] = (),
+    delegated_scopes: Mapping[str, Collection[str]] | None = None,
     leeway: float = LEEWAY,
 ) -> ClaimContract:
     """The contract that the good tokens satisfy."""

@@ -1,5 +1,7 @@
 """Events of every kind."""
 
+from collections.abc import Callable
+
 import pytest
 
 from aws_authorizer.authorizer_event import (
@@ -46,9 +48,7 @@ def rejection(event: object) -> Reason:
 
 def request(authorization: str | None) -> AuthorizerRequest:
     """A request with this header."""
-    return AuthorizerRequest(
-        ARN, authorization, has_several=False, is_payload_v2=False, cached_route_key=None
-    )
+    return AuthorizerRequest(ARN, authorization, has_several=False)
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
@@ -63,7 +63,7 @@ def test_when_an_event_is_of_any_kind_then_its_token_and_stage_are_read(
 
 
 def test_when_an_event_is_of_a_kind_then_it_is_told_apart() -> None:
-    """Format 2.0 alone knows simple responses, WebSocket alone `$connect`."""
+    """Only format 2.0 knows simple responses, only WebSocket `$connect`."""
     parsed = {name: parse_authorizer_event(event) for name, event in EVENTS.items()}
 
     assert {"http 2.0"} == {name for name, each in parsed.items() if each.is_payload_v2}
@@ -80,7 +80,9 @@ def test_when_an_event_is_of_a_kind_then_it_is_told_apart() -> None:
         "event",
         {},
         {"type": "TOKEN"},
+        {"type": "TOKEN", "methodArn": METHOD_ARN, "version": "1.0"},
         {"type": "TOKEN", "methodArn": METHOD_ARN, "version": "2.0"},
+        {"type": "TOKEN", "methodArn": METHOD_ARN, "routeArn": METHOD_ARN, "version": "2.0"},
         {"type": "TOKEN", "methodArn": [METHOD_ARN]},
         {"type": "token", "methodArn": METHOD_ARN},
         {"type": ["TOKEN"], "methodArn": METHOD_ARN},
@@ -178,25 +180,73 @@ def test_when_the_scheme_is_another_then_there_is_no_token(header: str) -> None:
     assert Reason.NOT_BEARER == caught.value.reason
 
 
-def test_when_an_identity_source_is_not_the_token_then_nothing_is_decided() -> None:
+@pytest.mark.parametrize("build_event", [http_v1_event, http_v2_event])
+@pytest.mark.parametrize(
+    "source", ["some-api-key", "Bearer ab", "Bearer abcd", "abc", "bearer abc"]
+)
+def test_when_an_identity_source_is_not_the_token_then_nothing_is_decided(
+    build_event: Callable[[str], dict[str, object]], source: str
+) -> None:
     """The gateway would serve one caller's answer to whoever sends the same other header."""
-    event = http_v2_event("Bearer abc") | {"identitySource": ["some-api-key"]}
+    event = build_event("Bearer abc")
+    listed = [source] if isinstance(event["identitySource"], list) else source
 
-    assert Reason.IDENTITY_SOURCE == undecided(event)
+    assert Reason.IDENTITY_SOURCE == undecided(event | {"identitySource": listed})
 
 
-@pytest.mark.parametrize("sources", [None, []])
-def test_when_there_is_no_identity_source_then_nothing_is_cached(sources: object) -> None:
-    """Without one there is no cache, so there is nothing to mix up."""
-    event = http_v2_event("Bearer abc") | {"identitySource": sources}
+@pytest.mark.parametrize(
+    "sources", ["Bearer abc", "Bearer abc,acme", "acme,Bearer abc", "acme,Bearer abc,203.0.113.9"]
+)
+def test_when_format_1_joins_the_identity_sources_then_the_token_is_found_among_them(
+    sources: str,
+) -> None:
+    """First, last or in between; format 1.0 has one text for all of them."""
+    event = http_v1_event("Bearer abc") | {"identitySource": sources}
 
     assert "abc" == parse_bearer_token(parse_authorizer_event(event))
 
 
-def test_when_the_route_key_is_an_identity_source_then_the_answer_is_for_that_route() -> None:
-    """Only then may a simple response depend on the route."""
-    with_route = parse_authorizer_event(http_v2_event("Bearer abc", "GET /v1/records"))
-    without = parse_authorizer_event(http_v2_event("Bearer abc"))
+@pytest.mark.parametrize("build_event", [http_v1_event, http_v2_event])
+@pytest.mark.parametrize("sources", [None, [], ""])
+def test_when_there_is_no_identity_source_then_nothing_is_cached(
+    build_event: Callable[[str], dict[str, object]], sources: object
+) -> None:
+    """Without one there is no cache, so there is nothing to mix up."""
+    event = build_event("Bearer abc") | {"identitySource": sources}
 
-    assert "GET /v1/records" == with_route.cached_route_key
-    assert without.cached_route_key is None
+    assert "abc" == parse_bearer_token(parse_authorizer_event(event))
+
+
+@pytest.mark.parametrize("build_event", [http_v1_event, http_v2_event])
+@pytest.mark.parametrize("sources", [5, {"a": "b"}, [5], [None, "Bearer abc"]])
+def test_when_identity_sources_are_no_text_then_nothing_is_decided(
+    build_event: Callable[[str], dict[str, object]], sources: object
+) -> None:
+    """What the gateway caches by cannot be told."""
+    assert Reason.EVENT_NOT_UNDERSTOOD == undecided(
+        build_event("Bearer abc") | {"identitySource": sources}
+    )
+
+
+@pytest.mark.parametrize("build_event", [http_v1_event, http_v2_event])
+def test_when_there_is_no_token_then_identity_sources_do_not_matter(
+    build_event: Callable[[str], dict[str, object]],
+) -> None:
+    """A 401 is for nobody else, whatever it is cached by."""
+    event = build_event("") | {"headers": {}, "multiValueHeaders": {}, "identitySource": "x"}
+
+    assert Reason.NO_TOKEN == rejection(event)
+
+
+def test_when_a_rest_api_asks_then_it_tells_no_identity_sources() -> None:
+    """Only HTTP APIs do; a member of that name in another event means nothing."""
+    event = rest_request_event("Bearer abc") | {"identitySource": "some-api-key"}
+
+    assert parse_authorizer_event(event).identity_sources is None
+
+
+def test_when_a_route_serves_the_call_then_only_format_2_tells_which() -> None:
+    """The route key, which simple responses may depend on."""
+    routes = {name: parse_authorizer_event(event).route_key for name, event in EVENTS.items()}
+
+    assert {"http 2.0": "GET /v1/records"} == {name: key for name, key in routes.items() if key}

@@ -1,5 +1,6 @@
 """The composition root."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,40 @@ def test_when_a_key_set_is_bundled_then_the_first_decision_needs_no_network(tmp_
     clock.advance(BUNDLED_FRESH_SECONDS)
     assert built.verifier.verify(signed_token())
     assert 1 == len(endpoint.urls)
+
+
+def test_when_a_key_set_is_bundled_then_it_serves_its_own_tenant_only(tmp_path: Path) -> None:
+    """A further tenant's tokens are checked with that tenant's keys, which must be fetched."""
+    file = tmp_path / "key_set.json"
+    file.write_bytes(key_set(jwk(issuer=None), retrieved_at=NOW))
+    endpoint = Endpoint(None)
+    both = settings(KEY_SET_FILE=str(file), ADDITIONAL_TENANT_IDS=OTHER_ID)
+    built = authorizer(both, endpoint)
+    other_issuer = ISSUER.replace(TENANT_ID, OTHER_ID)
+
+    assert built.verifier.verify(signed_token())
+    with pytest.raises(KeySetUnavailable):
+        built.verifier.verify(signed_token(valid_claims(iss=other_issuer, tid=OTHER_ID)))
+    assert [f"https://login.microsoftonline.com/{OTHER_ID}/discovery/v2.0/keys"] == endpoint.urls
+
+
+@pytest.mark.parametrize(("age", "is_used"), [(86_399, True), (86_400, False)])
+def test_when_no_age_is_set_then_a_bundled_set_lasts_as_long_as_a_fetched_one(
+    tmp_path: Path,
+    age: int,
+    is_used: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A withdrawn key must not live longer because it was bundled; the log says how old it is."""
+    file = tmp_path / "key_set.json"
+    file.write_bytes(key_set(retrieved_at=NOW - age))
+    lines: list[str] = []
+    endpoint = Endpoint(key_set())
+    built = authorizer(settings(KEY_SET_FILE=str(file)), endpoint, lines=lines)
+    built.verifier.verify(signed_token())
+
+    assert is_used == (not endpoint.urls)
+    members = json.loads(lines[0])
+    assert (age, is_used) == (members["age_seconds"], members["is_used"])
 
 
 def test_when_the_bundled_set_is_too_old_then_it_is_as_if_there_were_none(tmp_path: Path) -> None:

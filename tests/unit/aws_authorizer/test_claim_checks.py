@@ -1,7 +1,9 @@
 """The claim contract."""
 
 import itertools
+from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +14,14 @@ from aws_authorizer.claim_checks import (
     LATEST_TIME,
     MAX_LIFETIME_SECONDS,
     RULES,
-    AcceptedToken,
+    MustBe,
     Rule,
     SignedClaims,
     build_claim_contract,
     check_access,
     check_identity,
     check_key_issuer,
+    check_order,
     check_validity,
     parse_validity,
 )
@@ -56,8 +59,8 @@ def identity_rejection(claims: dict[str, object]) -> Reason:
     return caught.value.reason
 
 
-def access(claims: dict[str, object], *scopes: str) -> Principal | Reason:
-    """The caller, or why there is none."""
+def access(claims: dict[str, object], **scopes: Collection[str]) -> Principal | Reason:
+    """The caller, or why there is none; each scope lends these roles."""
     contract = claim_contract(delegated_scopes=scopes)
     token = check_identity(claims, contract)
     try:
@@ -175,7 +178,14 @@ def test_when_a_row_of_the_table_is_violated_then_its_reason_is_given(
 
 
 @given(
-    st.sampled_from([rule.claim for rule in RULES if TokenVersion.V2 in rule.versions]), JSON_VALUES
+    st.sampled_from(
+        [
+            rule.claim
+            for rule in RULES
+            if TokenVersion.V2 in rule.versions and rule.must_be is not MustBe.STRING
+        ]
+    ),
+    JSON_VALUES,
 )
 def test_when_a_claim_is_arbitrary_then_it_passes_only_unchanged(claim: str, value: object) -> None:
     """No value of any claim raises anything but TokenRejected, and no other value is accepted."""
@@ -210,12 +220,41 @@ def test_when_a_further_tenant_is_configured_then_issuer_and_tenant_must_agree()
         check_identity(valid_claims(iss=other_issuer), contract)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"client_ids": {""}},
+        {"client_ids": {CLIENT_ID, " "}},
+        {"roles": {""}},
+        {"roles": {"Records.Read", ""}},
+        {"roles": {"Records.Read", "\t"}},
+        {"tokens": [TOKEN._replace(audiences=("",))]},
+        {"delegated_scopes": {"": ["Records.Read"]}},
+        {"delegated_scopes": {"view": []}},
+        {"delegated_scopes": {"view": [""]}},
+    ],
+)
+def test_when_a_name_in_the_contract_is_empty_then_it_is_no_contract(
+    part: dict[str, Any],
+) -> None:
+    """An empty name is one that a token could say as well."""
+    whole = {"tokens": [TOKEN], "client_ids": {CLIENT_ID}, "roles": {"Records.Read"}}
+    with pytest.raises(ValueError, match="empty"):
+        build_claim_contract(**(whole | part))
+
+
+def test_when_a_scope_lends_an_unknown_role_then_it_is_no_contract() -> None:
+    """A mistyped role would lend nothing, and nobody would notice."""
+    with pytest.raises(ValueError, match="unknown role"):
+        claim_contract(delegated_scopes={"view": ["Records.Reed"]})
+
+
 @pytest.mark.parametrize("empty", ["tokens", "client_ids", "roles", "audiences"])
 def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str) -> None:
     """An empty list admits nobody, or is read as admitting everybody."""
     token = TOKEN
     if empty == "audiences":
-        token = AcceptedToken(TokenVersion.V2, ISSUER, TENANT_ID, (), "azp", ISSUER)
+        token = TOKEN._replace(audiences=())
     client_ids = () if empty == "client_ids" else (CLIENT_ID,)
     roles = () if empty == "roles" else ("Records.Read",)
 
@@ -223,6 +262,47 @@ def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str)
         build_claim_contract(
             [] if empty == "tokens" else [token], client_ids=client_ids, roles=roles
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sub": 5}, Reason.MALFORMED_CLAIMS),
+        ({"sub": [OBJECT_ID]}, Reason.MALFORMED_CLAIMS),
+        ({"sub": False}, Reason.MALFORMED_CLAIMS),
+        ({"jti": 5}, Reason.MALFORMED_CLAIMS),
+        ({"jti": {}}, Reason.MALFORMED_CLAIMS),
+        ({"appid": OTHER_ID}, Reason.CONFLICTING_CLIENT),
+        ({"azp": OTHER_ID, "appid": CLIENT_ID}, Reason.CONFLICTING_CLIENT),
+        ({"appid": CLIENT_ID.upper()}, Reason.CONFLICTING_CLIENT),
+        ({"appid": [CLIENT_ID]}, Reason.CONFLICTING_CLIENT),
+        ({"appid": ""}, Reason.CONFLICTING_CLIENT),
+    ],
+)
+def test_when_a_claim_is_not_what_it_must_be_then_the_reason_says_which(
+    changes: dict[str, object], reason: Reason
+) -> None:
+    """Types that Entra ID never writes, and a second caller."""
+    assert reason == identity_rejection(valid_claims(**changes))
+
+
+@pytest.mark.parametrize("claim", ["sub", "jti", "appid"])
+def test_when_such_a_claim_is_null_then_it_is_not_absent(claim: str) -> None:
+    """Null is neither a string nor the calling application."""
+    assert identity_rejection(valid_claims() | {claim: None})
+
+
+def test_when_a_v1_token_names_another_client_too_then_it_is_refused() -> None:
+    """The same the other way round: `azp` beside `appid`."""
+    assert Reason.CONFLICTING_CLIENT == identity_rejection(valid_v1_claims(azp=OTHER_ID))
+
+
+@pytest.mark.parametrize("changes", [{"appid": CLIENT_ID}, {"jti": "x"}, {"sub": None}])
+def test_when_such_a_claim_is_harmless_then_the_token_is_accepted(
+    changes: dict[str, object],
+) -> None:
+    """The same client twice, a string, and no claim at all."""
+    assert TOKEN == check_identity(valid_claims(**changes), CONTRACT)
 
 
 # --- times --------------------------------------------------------------------------------------
@@ -284,6 +364,17 @@ def test_when_required_times_are_missing_then_they_are_malformed(missing: tuple[
     with pytest.raises(TokenRejected) as caught:
         parse_validity(valid_claims(**dict.fromkeys(missing)), LEEWAY)
 
+    assert Reason.MALFORMED_TIMES == caught.value.reason
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_when_a_token_ends_before_it_begins_then_its_times_are_malformed(claim: str) -> None:
+    """Even where the leeway would let it live; on the same second it is merely useless."""
+    claims = valid_claims(exp=NOW + 10) | {claim: NOW + 10}
+    check_order(claims)
+
+    with pytest.raises(TokenRejected) as caught:
+        check_order(claims | {claim: NOW + 11})
     assert Reason.MALFORMED_TIMES == caught.value.reason
 
 
@@ -374,8 +465,8 @@ def test_when_everything_is_right_then_the_caller_is_proven() -> None:
 
 
 def test_when_a_v1_token_is_right_then_its_appid_is_the_client() -> None:
-    """`azp` in a v1.0 token means nothing."""
-    caller = access(valid_v1_claims(azp=OTHER_ID))
+    """Version 1.0 has no `azp`."""
+    caller = access(valid_v1_claims())
 
     assert isinstance(caller, Principal)
     assert CLIENT_ID == caller.client_id
@@ -385,7 +476,6 @@ def test_when_a_v1_token_is_right_then_its_appid_is_the_client() -> None:
     ("changes", "reason"),
     [
         ({"azp": OTHER_ID}, Reason.UNKNOWN_CLIENT),
-        ({"azp": OTHER_ID, "appid": CLIENT_ID}, Reason.UNKNOWN_CLIENT),
         ({"roles": None}, Reason.MISSING_ROLE),
         ({"roles": []}, Reason.MISSING_ROLE),
         ({"roles": ["records.read"]}, Reason.MISSING_ROLE),
@@ -399,6 +489,10 @@ def test_when_a_v1_token_is_right_then_its_appid_is_the_client() -> None:
         ({"idtyp": "users", "scp": "access"}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": ["user"], "scp": "access"}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": ["app"]}, Reason.UNCLEAR_IDENTITY),
+        ({"azpacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": 0}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"appidacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": "0", "idtyp": None}, Reason.UNAUTHENTICATED_CLIENT),
         ({"idtyp": None, "sub": OTHER_ID}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": None, "sub": None}, Reason.UNCLEAR_IDENTITY),
         ({"idtyp": None, "scp": "access"}, Reason.DELEGATED_TOKEN),
@@ -415,6 +509,25 @@ def test_when_a_proven_caller_may_not_enter_then_the_reason_says_why(
 ) -> None:
     """Who calls, on whose behalf, with which application and which role."""
     assert reason == access(valid_claims(**changes))
+
+
+@pytest.mark.parametrize("changes", [{}, {"scp": "access", "sub": "pairwise"}])
+def test_when_idtyp_is_null_then_the_identity_is_unclear(changes: dict[str, object]) -> None:
+    """Null is not absent: whoever wrote it meant something, and nobody knows what."""
+    assert Reason.UNCLEAR_IDENTITY == access(valid_claims(**changes) | {"idtyp": None})
+
+
+@pytest.mark.parametrize("value", ["1", "2", None, ["0"], {}])
+def test_when_the_client_has_proved_itself_or_does_not_say_then_it_may_enter(value: object) -> None:
+    """Only `0` says that the client proved nothing."""
+    assert isinstance(access(valid_claims(azpacr=value)), Principal)
+
+
+def test_when_a_user_signs_in_with_a_public_client_then_that_is_no_reason_to_refuse() -> None:
+    """A command line on a laptop has no credential of its own; the user has proved who they are."""
+    claims = valid_claims(idtyp="user", scp="access", sub="pairwise", azpacr="0")
+
+    assert isinstance(access(claims, access=["Records.Read"]), Principal)
 
 
 def test_when_the_token_does_not_say_idtyp_then_its_subject_tells() -> None:
@@ -453,14 +566,39 @@ def test_when_delegated_tokens_are_accepted_then_one_of_the_scopes_must_be_there
 ) -> None:
     """By explicit choice alone, by a whole word, and with roles and client as ever."""
     claims = valid_claims(idtyp="user", scp=scopes, sub="pairwise")
-    outcome = access(claims, "access", "other.scope")
+    outcome = access(claims, access=["Records.Read"], another=["Records.Read"])
 
     assert expected == (None if isinstance(outcome, Principal) else outcome)
 
 
 def test_when_delegated_tokens_are_accepted_then_application_tokens_still_are() -> None:
     """The choice adds; it takes nothing away."""
-    assert isinstance(access(valid_claims(), "access"), Principal)
+    assert isinstance(access(valid_claims(), access=["Records.Read"]), Principal)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "roles", "granted"),
+    [
+        ("view", ["Records.Read", "Records.Write"], {"Records.Read"}),
+        ("edit", ["Records.Read", "Records.Write"], {"Records.Write"}),
+        ("view edit", ["Records.Read", "Records.Write"], {"Records.Read", "Records.Write"}),
+        ("all", ["Records.Read"], {"Records.Read"}),
+        ("view unknown", ["Records.Read", "Records.Write"], {"Records.Read"}),
+        ("edit", ["Records.Read"], Reason.MISSING_ROLE),
+        ("all", [], Reason.MISSING_ROLE),
+        ("unknown", ["Records.Read"], Reason.MISSING_SCOPE),
+    ],
+)
+def test_when_a_scope_lends_roles_then_the_application_gets_no_others(
+    scopes: str, roles: list[str], granted: set[str] | Reason
+) -> None:
+    """Of what the user may do, only what the contract says that the scope lends."""
+    claims = valid_claims(idtyp="user", scp=scopes, sub="pairwise", roles=roles)
+    outcome = access(
+        claims, view=["Records.Read"], edit=["Records.Write"], all=["Records.Read", "Records.Write"]
+    )
+
+    assert granted == (outcome.roles if isinstance(outcome, Principal) else outcome)
 
 
 @pytest.mark.parametrize("token_id", [None, "", "a" * 65, "a b", "a\n", "ä", 5, ["a"]])

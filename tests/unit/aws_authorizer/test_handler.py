@@ -180,25 +180,56 @@ def test_when_the_authorizer_itself_fails_then_nothing_is_decided_and_nothing_is
 
 
 @pytest.mark.parametrize(
-    ("claims", "sources", "expected"),
+    ("claims", "by_route", "expected"),
     [
-        (valid_claims(), (), False),
-        (valid_claims(), ("GET /v1/records",), True),
-        (valid_claims(roles=["Records.Read", "Records.Write"]), (), True),
-        (valid_claims(roles=None), ("GET /v1/records",), False),
+        (valid_claims(), "false", False),
+        (valid_claims(), "true", True),
+        (valid_claims(roles=["Records.Read", "Records.Write"]), "false", True),
+        (valid_claims(roles=None), "true", False),
     ],
 )
 def test_when_an_http_api_wants_simple_responses_then_it_gets_them(
     claims: dict[str, object],
-    sources: tuple[str, ...],
+    by_route: str,
     expected: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """A boolean and nothing like one."""
-    simple = authorizer(HTTP_API_SIMPLE_RESPONSES="true")
-    answer = authorize(simple, http_v2_event(f"Bearer {signed_token(claims)}", *sources), "")
+    simple = authorizer(HTTP_API_SIMPLE_RESPONSES="true", HTTP_API_CACHES_BY_ROUTE=by_route)
+    event = http_v2_event(f"Bearer {signed_token(claims)}", "GET /v1/records")
+    answer = authorize(simple, event, "")
 
     assert expected is answer["isAuthorized"]
     assert "policyDocument" not in answer
+
+
+def test_when_a_header_says_the_route_key_then_the_answer_is_still_for_every_route() -> None:
+    """The cache key is a setting: `x-tenant: GET /v1/records` must not open `PUT` to a reader."""
+    simple = authorizer(HTTP_API_SIMPLE_RESPONSES="true")
+    answer = authorize(simple, http_v2_event(GOOD, "GET /v1/records"), "")
+
+    assert {"isAuthorized": False} == answer
+
+
+@pytest.mark.parametrize("changes", [{}, {"routeKey": None}, {"routeKey": ""}, {"routeKey": 5}])
+def test_when_the_gateway_does_not_cache_by_route_after_all_then_nothing_is_decided(
+    changes: dict[str, object],
+) -> None:
+    """A yes for one route would be reused for every other."""
+    simple = authorizer(HTTP_API_SIMPLE_RESPONSES="true", HTTP_API_CACHES_BY_ROUTE="true")
+    with pytest.raises(Undecided) as caught:
+        authorize(simple, http_v2_event(GOOD) | changes, "")
+
+    assert Reason.IDENTITY_SOURCE == caught.value.reason
+
+
+def test_when_the_gateway_caches_nothing_then_each_route_is_decided_by_itself() -> None:
+    """Without identity sources there is no cache that could mix routes up."""
+    simple = authorizer(HTTP_API_SIMPLE_RESPONSES="true", HTTP_API_CACHES_BY_ROUTE="true")
+    event = http_v2_event(GOOD) | {"identitySource": None}
+
+    assert authorize(simple, event, "")["isAuthorized"] is True
+    written = event | {"routeKey": "PUT /v1/records/{id}"}
+    assert {"isAuthorized": False} == authorize(simple, written, "")
 
 
 def test_when_simple_responses_are_on_then_other_apis_still_get_policies() -> None:
@@ -283,8 +314,8 @@ EVENT_MEMBERS = st.fixed_dictionaries(
         "authorizationToken": st.just(GOOD) | JSON,
         "headers": st.just({"authorization": GOOD}) | JSON,
         "multiValueHeaders": st.just({"Authorization": [GOOD]}) | JSON,
-        "identitySource": st.just([GOOD]) | JSON,
-        "routeKey": JSON,
+        "identitySource": st.sampled_from([[GOOD], GOOD, f"x,{GOOD}"]) | JSON,
+        "routeKey": st.just("GET /v1/records") | JSON,
         "requestContext": JSON,
     },
 )
@@ -292,10 +323,14 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
 def decide(event: object, tested: Authorizer) -> None:
-    """Have the event decided; only the outcomes that API Gateway knows may come out."""
+    """Have the event decided; only outcomes that API Gateway knows may come out."""
     try:
         answer = authorize(tested, event, "request")
-    except (Unauthorized, Undecided):
+    except Unauthorized:
+        return
+    except Undecided as undecided:
+        if undecided.reason is Reason.INTERNAL_ERROR:
+            raise  # a fault of ours is no outcome
         return
     octets = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
     assert len(octets) < 8_192
@@ -305,8 +340,9 @@ def decide(event: object, tested: Authorizer) -> None:
 @settings(max_examples=300, suppress_health_check=QUIET)
 @given(EVENT_MEMBERS | JSON)
 def test_when_an_event_is_arbitrary_then_the_outcome_is_one_of_three(event: object) -> None:
-    """No event makes the handler raise anything else."""
+    """No event makes the handler raise anything else, however HTTP APIs are set up."""
     decide(event, authorizer())
+    decide(event, authorizer(HTTP_API_SIMPLE_RESPONSES="true", HTTP_API_CACHES_BY_ROUTE="true"))
 
 
 @settings(max_examples=300, suppress_health_check=QUIET)
@@ -321,6 +357,8 @@ def test_when_a_signed_token_is_arbitrary_then_the_outcome_is_one_of_three(
     token = signed_octets(to_json(header() | members), to_json(valid_claims() | claims))
 
     decide(rest_token_event(f"Bearer {token}"), authorizer())
+    scopes = "access=Records.Read"
+    decide(rest_token_event(f"Bearer {token}"), authorizer(DELEGATED_SCOPES=scopes))
 
 
 @settings(max_examples=300, suppress_health_check=QUIET)

@@ -31,7 +31,9 @@ def test_when_only_the_required_settings_are_given_then_defaults_are_the_safe_on
     assert frozenset({CLIENT_ID}) == settings.allowed_client_ids
     assert frozenset() == settings.additional_tenant_ids
     assert frozenset() == settings.additional_audiences
-    assert frozenset() == settings.delegated_scopes
+    assert {} == settings.delegated_scopes
+    assert settings.caches_by_route is False
+    assert settings.key_set_policy.max_stale == settings.key_set_file_max_age_seconds
     assert settings.has_simple_responses is False
     assert 60.0 == settings.leeway_seconds
     assert 3600.0 == settings.key_set_policy.max_age
@@ -69,8 +71,11 @@ def test_when_settings_are_declared_then_each_is_read() -> None:
         ("ADDITIONAL_TENANT_IDS", OTHER_ID, "additional_tenant_ids", frozenset({OTHER_ID})),
         ("ADDITIONAL_AUDIENCES", f"api://b,{OTHER_ID}", "additional_audiences",
          frozenset({"api://b", OTHER_ID})),
-        ("DELEGATED_SCOPES", "access, other.scope", "delegated_scopes",
-         frozenset({"access", "other.scope"})),
+        ("DELEGATED_SCOPES", "view=Records.Read, edit = Records.Read+Records.Write",
+         "delegated_scopes",
+         {"view": {"Records.Read"}, "edit": {"Records.Read", "Records.Write"}}),
+        ("HTTP_API_CACHES_BY_ROUTE", "true", "caches_by_route", True),
+        ("KEY_SET_MAX_STALE_SECONDS", "7200", "key_set_file_max_age_seconds", 7200.0),
         ("HTTP_API_SIMPLE_RESPONSES", "true", "has_simple_responses", True),
         ("CLOCK_LEEWAY_SECONDS", "0", "leeway_seconds", 0.0),
         ("CLOCK_LEEWAY_SECONDS", "300", "leeway_seconds", 300.0),
@@ -96,7 +101,16 @@ def test_when_a_setting_is_given_then_it_is_parsed(
         ("ADDITIONAL_TENANT_IDS", "common"),
         ("ADDITIONAL_AUDIENCES", "*"),
         ("ADDITIONAL_AUDIENCES", "orders"),
-        ("DELEGATED_SCOPES", "a b"),
+        ("DELEGATED_SCOPES", "view"),
+        ("DELEGATED_SCOPES", "view="),
+        ("DELEGATED_SCOPES", "=Records.Read"),
+        ("DELEGATED_SCOPES", "a b=Records.Read"),
+        ("DELEGATED_SCOPES", "view=Records.Delete"),
+        ("DELEGATED_SCOPES", "view=*"),
+        ("DELEGATED_SCOPES", "view=Records.Read+"),
+        ("DELEGATED_SCOPES", "view=Records.Read,view=Records.Write"),
+        ("HTTP_API_CACHES_BY_ROUTE", "$context.routeKey"),
+        ("KEY_SET_FILE_MAX_AGE_SECONDS", "7776001"),
         ("HTTP_API_SIMPLE_RESPONSES", "yes"),
         ("HTTP_API_SIMPLE_RESPONSES", "1"),
         ("CLOCK_LEEWAY_SECONDS", "301"),
