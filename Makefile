@@ -132,11 +132,14 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-client
+.PHONY: bench bench-authorizer bench-client bench-hostile
 bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
 	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(AUTHORIZER_ARGS)
+
+bench-hostile: $(VENV)/.installed ## search for the request that makes the authorizer work hardest
+	@$(BIN)/python -m benchmarks.authorizer.hostile $(HOSTILE_ARGS)
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(CLIENT_ARGS)

@@ -17,7 +17,7 @@ MAX_MODULUS_BITS: Final = 8_192
 MIN_EXPONENT: Final = 65_537
 MAX_EXPONENT: Final = 2**32 - 1
 MAX_KEYS: Final = 100
-KEY_SET_BOUNDS: Final = JsonBounds(brackets=512, commas=2_048)
+KEY_SET_BOUNDS: Final = JsonBounds(brackets=512, colons=2_048, commas=2_048)
 """An entry takes ten members and two arrays; an object that says more is not a key set."""
 _MAX_UNSIGNED_CHARACTERS: Final = 2_048
 

@@ -17,7 +17,7 @@ MAX_TOKEN_CHARACTERS: Final = 10_240
 """API Gateway's limit for all headers together, so no token can be longer."""
 MAX_HEADER_CHARACTERS: Final = 2_048
 MAX_KEY_ID_CHARACTERS: Final = 256
-HEADER_BOUNDS: Final = JsonBounds(brackets=16, commas=32)
+HEADER_BOUNDS: Final = JsonBounds(brackets=16, colons=32, commas=32)
 """Entra ID writes four members into a header."""
 
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})

@@ -55,12 +55,13 @@ class SigningPair(NamedTuple):
         return str(self.jwk["kid"])
 
 
-def _base64url(octets: bytes) -> str:
+def base64url(octets: bytes) -> str:
+    """Return the octets in base64url without padding."""
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def _unsigned(number: int) -> str:
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8))
+    return base64url(number.to_bytes((number.bit_length() + 7) // 8))
 
 
 def _self_signed(key: rsa.RSAPrivateKey, now: datetime) -> bytes:
@@ -87,7 +88,7 @@ def make_signing_pair(now: int) -> SigningPair:
     certificate = _self_signed(key, datetime.fromtimestamp(now, UTC))
     thumbprint = hashes.Hash(hashes.SHA1())  # noqa: S303 - what `x5t` is defined as (RFC 7517)
     thumbprint.update(certificate)
-    key_id = _base64url(thumbprint.finalize())
+    key_id = base64url(thumbprint.finalize())
     return SigningPair(
         key,
         {
@@ -103,7 +104,8 @@ def make_signing_pair(now: int) -> SigningPair:
     )
 
 
-def _claims(number: int, now: int, padding_characters: int) -> dict[str, object]:
+def claims(number: int, now: int, padding_characters: int) -> dict[str, object]:
+    """Return the claims of one token, as Entra ID writes them."""
     return {
         "aud": API_CLIENT_ID,
         "iss": ISSUER,
@@ -127,30 +129,31 @@ def _claims(number: int, now: int, padding_characters: int) -> dict[str, object]
 
 
 def _to_segment(members: dict[str, object]) -> str:
-    return _base64url(json.dumps(members, separators=(",", ":")).encode())
+    return base64url(json.dumps(members, separators=(",", ":")).encode())
 
 
 def _padding_characters(key_id: str, now: int) -> int:
     """How long the padding claim must be for a token of the wanted length."""
     signature_characters = 342
-    header = _to_segment(_header(key_id))
-    wanted = TOKEN_CHARACTERS - len(header) - signature_characters - 2
-    return next(n for n in range(1_000) if len(_to_segment(_claims(0, now, n))) >= wanted)
+    head = _to_segment(header(key_id))
+    wanted = TOKEN_CHARACTERS - len(head) - signature_characters - 2
+    return next(n for n in range(1_000) if len(_to_segment(claims(0, now, n))) >= wanted)
 
 
-def _header(key_id: str) -> dict[str, object]:
+def header(key_id: str) -> dict[str, object]:
+    """Return the header of a token that the key signs."""
     return {"typ": "JWT", "alg": "RS256", "kid": key_id}
 
 
 def _sign_tokens(pem: bytes, key_id: str, now: int, numbers: Iterable[int]) -> bytes:
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
-    header, padding_characters = _to_segment(_header(key_id)), _padding_characters(key_id, now)
+    head, padding_characters = _to_segment(header(key_id)), _padding_characters(key_id, now)
     lines = []
     for number in numbers:
-        signing_input = f"{header}.{_to_segment(_claims(number, now, padding_characters))}"
+        signing_input = f"{head}.{_to_segment(claims(number, now, padding_characters))}"
         signature = key.sign(signing_input.encode(), padding.PKCS1v15(), hashes.SHA256())
-        lines.append(f"{signing_input}.{_base64url(signature)}\n")
+        lines.append(f"{signing_input}.{base64url(signature)}\n")
     return "".join(lines).encode()
 
 

@@ -22,7 +22,7 @@ from tests.support.tokens import header, to_json, valid_claims
 from tests.support.work import Repetition, assert_linear, repetitions
 
 REFUSED = (TokenRejected, Undecided, KeySetMalformed, ValueError)
-UNBOUNDED = JsonBounds(brackets=10**9, commas=10**9)
+UNBOUNDED = JsonBounds(brackets=10**9, colons=10**9, commas=10**9)
 """So that the reader itself is measured, not the bounds in front of it."""
 
 JSON_FAMILIES = {
