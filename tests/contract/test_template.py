@@ -14,6 +14,8 @@ import botocore.session
 import pytest
 import yaml
 from botocore.model import StringShape
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from aws_authorizer import settings as authorizer_settings
 from aws_backend import settings as backend_settings
@@ -42,7 +44,13 @@ SETTINGS: dict[str, tuple[Setting[object], ...]] = {
     "HealthFunction": (),
 }
 
+NIL_GUID = "00000000-0000-0000-0000-000000000000"
 JWS = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+
+
+def parameter_of(setting: Setting[object]) -> str:
+    """The parameter that a setting comes from: its name in camel case."""
+    return setting.name.title().replace("_", "")
 
 
 def resources_of(kind: str) -> dict[str, dict[str, Any]]:
@@ -168,20 +176,19 @@ def test_when_a_setting_is_given_then_its_parameter_has_its_name(function: str) 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_when_a_parameter_is_left_out_then_the_setting_is_too(function: str) -> None:
-    """A parameter's default is the setting's; one without a default is of a setting without."""
+    """Its default is the setting's, or nothing, which the code reads as the setting's."""
     for setting in SETTINGS[function]:
-        parameter = TEMPLATE["Parameters"].get(setting.name.title().replace("_", ""))
+        parameter = TEMPLATE["Parameters"].get(parameter_of(setting))
         if parameter is not None:
-            assert setting.default == (
-                str(parameter["Default"]) if "Default" in parameter else None
-            )
+            assert ("Default" in parameter) == (setting.default is not None)
+            assert str(parameter.get("Default", "")) in {"", setting.default}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_when_a_parameter_has_bounds_then_the_setting_reaches_to_them(function: str) -> None:
     """The least and the most that the template takes pass the code's own reading of them."""
     for setting in SETTINGS[function]:
-        parameter = TEMPLATE["Parameters"].get(setting.name.title().replace("_", ""), {})
+        parameter = TEMPLATE["Parameters"].get(parameter_of(setting), {})
         assert ("Number" == parameter.get("Type")) == ("MinValue" in parameter)
         for bound in {"MinValue", "MaxValue"} & parameter.keys():
             setting.parse(str(parameter[bound]))
@@ -226,6 +233,10 @@ def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is
             "access_as_user=Records.Read,Records.Write",
         ),
         ("KeySetFileMaxAgeSeconds", "", "a week"),
+        ("KeySetFileMaxAgeSeconds", "6999999", "7000000"),
+        ("VerifiedTokenCacheSize", "100000", "100001"),
+        ("VerifiedTokenCacheSize", "0", "0.5"),
+        ("ApiAppIdUri", "https://api.example/a.default", "api://a/.default"),
         ("ApiAppIdUri", "", "11111111-1111-4111-8111-111111111111"),
         ("AlarmTopicArn", "", "arn:aws:sns:eu-west-1:123456789012:alarms.fifo"),
         ("AlarmTopicArn", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms", "alarms"),
@@ -242,6 +253,33 @@ def test_when_a_parameter_is_given_then_its_pattern_tells_right_from_wrong(
 
     assert re.fullmatch(pattern, accepted)
     assert not re.fullmatch(pattern, refused)
+
+
+@given(st.data())
+@pytest.mark.parametrize(
+    ("function", "setting"),
+    [
+        pytest.param(function, setting, id=f"{function}-{setting.name}")
+        for function, settings in SETTINGS.items()
+        for setting in settings
+        if "AllowedPattern" in TEMPLATE["Parameters"].get(parameter_of(setting), {})
+        # Its roles are the route table's, which no pattern knows.
+        and setting.name != "DELEGATED_SCOPES"
+    ],
+)
+def test_when_a_pattern_allows_a_value_then_the_function_starts_with_it(
+    function: str, setting: Setting[object], data: st.DataObject
+) -> None:
+    """What the template lets pass and the code refuses would take the whole API down."""
+    pattern = TEMPLATE["Parameters"][parameter_of(setting)]["AllowedPattern"]
+    value = data.draw(st.from_regex(pattern, fullmatch=True))
+
+    assert setting.name in variables(function)
+    if value:
+        assume(NIL_GUID not in value)  # no pattern can say so in a readable way
+        setting.parse(value)
+    else:
+        assert setting.default is not None
 
 
 def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() -> None:
