@@ -190,7 +190,11 @@ def preflight(
         bool, typer.Option("--json", help="Print one JSON object instead of sentences.")
     ] = False,
     region: Annotated[
-        str, typer.Option(help="The AWS region to look at, unless your AWS configuration says it.")
+        str,
+        typer.Option(
+            envvar="AWS_REGION",
+            help="The AWS region to look at, unless your AWS configuration says it.",
+        ),
     ] = "",
     profile: Annotated[
         str, typer.Option(help="The profile of your AWS configuration to sign in with.")

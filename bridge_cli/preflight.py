@@ -95,7 +95,8 @@ def inspect_account(*, region: str | None, profile: str | None) -> Preflight:
         ) from error
     except ClientError as error:
         raise PreflightError(_explain(error)) from error
-    except BotoCoreError as error:
+    # botocore raises the latter for an address that is none.
+    except (BotoCoreError, ValueError) as error:
         raise PreflightError(f"AWS could not be asked: {error}") from error
 
 

@@ -8,8 +8,10 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
+from typer.testing import CliRunner
 
 from bridge_cli import preflight
+from bridge_cli.main import app
 from bridge_cli.preflight import LogRole, PreflightError, inspect_account
 
 ACCOUNT = "123456789012"
@@ -188,3 +190,47 @@ def test_when_aws_cannot_be_reached_then_the_error_says_where(
 
     with pytest.raises(PreflightError, match=r"sts\.eu-west-1"):
         inspect()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "https://"])
+def test_when_an_endpoint_is_no_address_then_the_error_names_it(
+    nobody: pytest.MonkeyPatch, address: str
+) -> None:
+    """A misspelled setting of boto3's own is no crash."""
+    nobody.setenv("AWS_ENDPOINT_URL", address)
+    nobody.setenv("AWS_ACCESS_KEY_ID", "x")
+    nobody.setenv("AWS_SECRET_ACCESS_KEY", "x")
+
+    with pytest.raises(PreflightError, match=address):
+        inspect_account(region="eu-west-1", profile=None)
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [({}, "No AWS region"), ({"AWS_REGION": "eu-west-1"}, "Nobody is signed in")],
+)
+@pytest.mark.usefixtures("nobody")
+def test_when_the_command_cannot_tell_then_it_fails_with_one_sentence(
+    environment: dict[str, str], message: str
+) -> None:
+    """Programs see the exit code, people what to do. AWS_REGION names a region here too."""
+    result = CliRunner().invoke(app, ["preflight", "--json"], env=environment)
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert message in result.stderr
+
+
+def test_when_the_command_can_tell_then_its_last_line_can_be_run(session: Scripted) -> None:
+    """The parameters stand in it."""
+    session.answers["sts"].add_response("get_caller_identity", IDENTITY)
+    session.answers["apigateway"].add_response("get_account", {})
+    result = CliRunner().invoke(app, ["preflight"])
+
+    assert 0 == result.exit_code
+    assert (
+        "Deploy with: sam deploy --guided --parameter-overrides ManageGatewayLogRole=true"
+        == result.stdout.splitlines()[-1]
+    )
