@@ -5,6 +5,8 @@ denied       an explicit Deny               403
 undecided    raises anything else           500, which API Gateway does not cache
 """
 
+from collections.abc import Mapping
+
 from aws_authorizer.authorizer_event import (
     AuthorizerRequest,
     parse_authorizer_event,
@@ -14,7 +16,7 @@ from aws_authorizer.bootstrap import Authorizer, get_authorizer, write_to_stdout
 from aws_authorizer.decision_log import write_settings_problem
 from aws_authorizer.errors import AccessDenied, Reason, TokenRejected, Unauthorized, Undecided
 from aws_authorizer.policy_document import Answer
-from shared.principal import Principal
+from shared.principal import DECISION_ID, Principal
 from shared.settings_reader import SettingsError
 
 _MAX_REQUEST_ID_CHARACTERS = 64
@@ -53,7 +55,7 @@ def authorize(authorizer: Authorizer, event: object, request_id: str) -> Answer:
         except AccessDenied as denied:
             answer = _build_deny(authorizer, request, denied.principal)
             log.write_decision("denied", denied.reason, request_id, principal=denied.principal)
-            return answer
+            return _with_decision_id(answer, request_id)
         answer = _build_allow(authorizer, request, principal)
     except TokenRejected as rejected:
         log.write_decision("rejected", rejected.reason, request_id)
@@ -67,7 +69,7 @@ def authorize(authorizer: Authorizer, event: object, request_id: str) -> Answer:
         log.write_decision("undecided", Reason.INTERNAL_ERROR, request_id, detail=detail)
         raise Undecided(Reason.INTERNAL_ERROR, detail) from None
     log.write_decision("allowed", Reason.ALLOWED, request_id, principal=principal)
-    return answer
+    return _with_decision_id(answer, request_id)
 
 
 def _build_allow(
@@ -93,6 +95,14 @@ def _build_deny(authorizer: Authorizer, request: AuthorizerRequest, principal: P
     if authorizer.has_simple_responses and request.is_payload_v2:
         return authorizer.policies.build_simple_deny()
     return authorizer.policies.build_deny(principal, request.method_arn.stage_arn)
+
+
+def _with_decision_id(answer: Answer, request_id: str) -> Answer:
+    context = answer.get("context")
+    # A plain no carries none.
+    if not isinstance(context, Mapping):
+        return answer
+    return {**answer, "context": {**context, DECISION_ID: request_id}}
 
 
 def _read_request_id(context: object) -> str:

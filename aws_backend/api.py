@@ -16,7 +16,7 @@ from aws_backend.errors import (
 from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response, parse_proxy_event
 from shared.clock import Clock
 from shared.log import JsonLines, log_event
-from shared.principal import Principal, PrincipalMissingError, parse_context
+from shared.principal import DECISION_ID, Principal, PrincipalMissingError, parse_context
 from shared.routes import ROUTES, Route
 
 type Operation = Callable[[ApiRequest], ApiResponse]
@@ -89,6 +89,7 @@ def _answer(
     if route is None:
         raise RouteUnknown("There is no such route.")
     if route.role is not None:
+        fields |= {DECISION_ID: (request.authorizer or {}).get(DECISION_ID, "")}
         principal = _parse_principal(request)
         fields |= {"client_id": principal.client_id, "object_id": principal.object_id}
         if not route.admits(principal.roles):

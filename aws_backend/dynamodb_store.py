@@ -1,5 +1,6 @@
 """The record store on DynamoDB. Why it is built like this: docs/adr/0002-change-feed.md."""
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,14 +33,19 @@ from aws_backend.table_layout import (
     record_to_item,
 )
 from shared.clock import Clock
+from shared.log import log_event
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ConditionCheckTypeDef, PutTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemsOutputTypeDef as Written
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef as Action
 
 MAX_ATTEMPTS: Final = 12
 """How often a write is tried while other writers win."""
+
+SIZE_LOGGED_FROM_GIGABYTES: Final = 5.0
+"""From where on a write logs how large the records are: half of what may share a key."""
 
 _BACK_OFF_SECONDS: Final = 0.01
 _LONGEST_BACK_OFF_SECONDS: Final = 0.32
@@ -57,6 +63,9 @@ _TRANSIENT_CODES: Final = frozenset(
 )
 _LOST_RACE: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 _THROTTLED: Final = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError"})
+
+
+_logger = logging.getLogger(__name__)
 
 
 def format_time(seconds: float) -> str:
@@ -179,10 +188,13 @@ class DynamoDbRecordStore:
             actions.append({"ConditionCheck": self._check_previous(counter)})
         try:
             with _storage_errors():
-                self.client.transact_write_items(TransactItems=actions)
+                answer = self.client.transact_write_items(
+                    TransactItems=actions, ReturnItemCollectionMetrics="SIZE"
+                )
         except self.client.exceptions.TransactionCanceledException as error:
             _check_lost_race(error)
             return False
+        _log_size(answer)
         return True
 
     def _put_record(self, current: Record | None, written: Record) -> "PutTypeDef":
@@ -245,6 +257,23 @@ def _expired() -> CursorExpired:
     return CursorExpired(
         "The feed that this cursor belongs to is gone; start again without a cursor."
     )
+
+
+def _log_size(written: "Written") -> None:
+    """Log DynamoDB's estimate of all records together, once it is worth a look.
+
+    A table with a local index takes 10 GB a key, and all records share one. No metric of
+    CloudWatch's shows it; docs/troubleshooting.md has the alarm on this line.
+    """
+    estimates = [
+        gigabytes
+        for collections in written.get("ItemCollectionMetrics", {}).values()
+        for collection in collections
+        for gigabytes in collection.get("SizeEstimateRangeGB", ())
+    ]
+    largest = max(estimates, default=0.0)
+    if largest >= SIZE_LOGGED_FROM_GIGABYTES:
+        log_event(_logger, logging.WARNING, "item_collection_size", gigabytes=largest)
 
 
 def _check_lost_race(error: ClientError) -> None:

@@ -16,6 +16,7 @@ from bridge_cli import settings_table
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.local_client import LocalCallError
+from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.up_page import print_up_page
@@ -51,7 +52,8 @@ _EXPECTED_ERRORS: Final = (
 _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
-    help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address.",
+    help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address,"
+    " except what `preflight` asks AWS.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -179,6 +181,37 @@ def up(
         return 0
 
     _run(run, folder)
+
+
+@app.command()
+def preflight(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of sentences.")
+    ] = False,
+    region: Annotated[
+        str,
+        typer.Option(
+            envvar="AWS_REGION",
+            help="The AWS region to look at, unless your AWS configuration says it.",
+        ),
+    ] = "",
+    profile: Annotated[
+        str, typer.Option(help="The profile of your AWS configuration to sign in with.")
+    ] = "",
+) -> None:
+    """Look at your AWS account before the first deployment, and say which parameters it needs.
+
+    It signs in as the AWS command line does, reads three settings and changes nothing.
+
+    Exits with 0 if it could tell, and with 1 otherwise.
+    """
+    try:
+        found = inspect_account(region=region or None, profile=profile or None)
+    except PreflightError as error:
+        _complain(str(error))
+        sys.exit(_FAILED)
+    print(found.to_json() if as_json else found.to_text())  # noqa: T201 - its output
 
 
 @app.command()

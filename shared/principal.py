@@ -5,7 +5,13 @@ API Gateway hands the context on as strings, so the roles travel joined by space
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+DECISION_ID: Final = "decision_id"
+"""The context's member that names the authorizer's call which decided.
+
+Gateway and backend log it. A decision that API Gateway has kept still names the call that made it.
+"""
 
 
 class PrincipalMissingError(ValueError):

@@ -109,7 +109,7 @@ def deploy(  # noqa: PLR0913 - each is a thing of the caller's that it must hand
         api_url=f"{endpoint_url}/_aws/execute-api/{api_id}/{stage_name}",
         api_id=api_id,
         stage=stage_name,
-        table_name=outputs["RecordsTableName"],
+        table_name=outputs["RecordsTable"],
         functions={
             logical_id: _physical_id(client, stack_name, logical_id)
             for logical_id, _properties in functions_in(template)

@@ -6,18 +6,25 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import yaml
+from botocore.model import StringShape
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from aws_authorizer import settings as authorizer_settings
 from aws_backend import settings as backend_settings
 from aws_backend import table_layout
+from azure_function_app import settings as function_app_settings
 from emulator.aws.bundles import AWS_PLATFORM, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
+from shared.contract import CONTRACT_SETTINGS
 from shared.entra import CLOUDS
 from shared.routes import PROTECTED_ROUTES, ROUTES
 from shared.settings_reader import Setting
@@ -37,7 +44,13 @@ SETTINGS: dict[str, tuple[Setting[object], ...]] = {
     "HealthFunction": (),
 }
 
+NIL_GUID = "00000000-0000-0000-0000-000000000000"
 JWS = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+
+
+def parameter_of(setting: Setting[object]) -> str:
+    """The parameter that a setting comes from: its name in camel case."""
+    return setting.name.title().replace("_", "")
 
 
 def resources_of(kind: str) -> dict[str, dict[str, Any]]:
@@ -146,14 +159,39 @@ def test_when_a_handler_is_named_then_its_bundle_has_it(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_when_a_function_reads_a_setting_then_the_template_gives_it(function: str) -> None:
-    """Every required setting is there, none that the function would not read, no local one."""
+    """Every setting is there but the local one, and none that the function would not read."""
     known = {setting.name for setting in SETTINGS[function]}
-    required = {setting.name for setting in SETTINGS[function] if setting.default is None}
-    given = set(variables(function))
 
-    assert required <= given
-    assert given <= known
-    assert "ENTRA_AUTHORITY" not in given
+    assert known - {"ENTRA_AUTHORITY"} == set(variables(function))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_setting_is_given_then_its_parameter_has_its_name(function: str) -> None:
+    """KEY_SET_FILE is KeySetFile; only what the stack makes itself is no parameter."""
+    for name, value in variables(function).items():
+        camel_case = name.title().replace("_", "")
+        assert {"Ref": camel_case} == value
+        assert camel_case in TEMPLATE["Parameters"] or name == "RECORDS_TABLE"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_parameter_is_left_out_then_the_setting_is_too(function: str) -> None:
+    """Its default is the setting's, or nothing, which the code reads as the setting's."""
+    for setting in SETTINGS[function]:
+        parameter = TEMPLATE["Parameters"].get(parameter_of(setting))
+        if parameter is not None:
+            assert ("Default" in parameter) == (setting.default is not None)
+            assert str(parameter.get("Default", "")) in {"", setting.default}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_when_a_parameter_has_bounds_then_the_setting_reaches_to_them(function: str) -> None:
+    """The least and the most that the template takes pass the code's own reading of them."""
+    for setting in SETTINGS[function]:
+        parameter = TEMPLATE["Parameters"].get(parameter_of(setting), {})
+        assert ("Number" == parameter.get("Type")) == ("MinValue" in parameter)
+        for bound in {"MinValue", "MaxValue"} & parameter.keys():
+            setting.parse(str(parameter[bound]))
 
 
 def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is_valid() -> None:
@@ -182,6 +220,26 @@ def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is
             "11111111-1111-4111-8111-111111111111, 22222222-2222-4222-8222-222222222222",
             "11111111-1111-4111-8111-111111111111,",
         ),
+        ("AdditionalTenantIds", "", "contoso.com"),
+        (
+            "AdditionalAudiences",
+            "11111111-1111-4111-8111-111111111111, https://api.example.com",
+            "api://a,",
+        ),
+        ("DelegatedScopes", "", "access_as_user"),
+        (
+            "DelegatedScopes",
+            "access_as_user=Records.Read+Records.Write, api.read=Records.Read",
+            "access_as_user=Records.Read,Records.Write",
+        ),
+        ("KeySetFileMaxAgeSeconds", "", "a week"),
+        ("KeySetFileMaxAgeSeconds", "6999999", "7000000"),
+        ("VerifiedTokenCacheSize", "100000", "100001"),
+        ("VerifiedTokenCacheSize", "0", "0.5"),
+        ("ApiAppIdUri", "https://api.example/a.default", "api://a/.default"),
+        ("ApiAppIdUri", "", "11111111-1111-4111-8111-111111111111"),
+        ("AlarmTopicArn", "", "arn:aws:sns:eu-west-1:123456789012:alarms.fifo"),
+        ("AlarmTopicArn", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms", "alarms"),
         ("PublicUrl", "https://api.example.com/prod", "https://api.example.com/prod/"),
         ("PublicUrl", "http://127.0.0.1:4566/_aws/execute-api/abc/prod", "http://example.com"),
         ("PublicUrl", "", "api.example.com"),
@@ -195,6 +253,33 @@ def test_when_a_parameter_is_given_then_its_pattern_tells_right_from_wrong(
 
     assert re.fullmatch(pattern, accepted)
     assert not re.fullmatch(pattern, refused)
+
+
+@given(st.data())
+@pytest.mark.parametrize(
+    ("function", "setting"),
+    [
+        pytest.param(function, setting, id=f"{function}-{setting.name}")
+        for function, settings in SETTINGS.items()
+        for setting in settings
+        if "AllowedPattern" in TEMPLATE["Parameters"].get(parameter_of(setting), {})
+        # Its roles are the route table's, which no pattern knows.
+        and setting.name != "DELEGATED_SCOPES"
+    ],
+)
+def test_when_a_pattern_allows_a_value_then_the_function_starts_with_it(
+    function: str, setting: Setting[object], data: st.DataObject
+) -> None:
+    """What the template lets pass and the code refuses would take the whole API down."""
+    pattern = TEMPLATE["Parameters"][parameter_of(setting)]["AllowedPattern"]
+    value = data.draw(st.from_regex(pattern, fullmatch=True))
+
+    assert setting.name in variables(function)
+    if value:
+        assume(NIL_GUID not in value)  # no pattern can say so in a readable way
+        setting.parse(value)
+    else:
+        assert setting.default is not None
 
 
 def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() -> None:
@@ -211,10 +296,10 @@ def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() ->
 
 
 def test_when_the_key_set_is_slow_then_the_authorizer_answers_before_its_timeout() -> None:
-    """The deadline of a fetch leaves the function time to refuse in order."""
+    """The longest deadline of a fetch leaves the function time to refuse in order."""
     timeout = TEMPLATE["Globals"]["Function"]["Timeout"]
 
-    assert float(authorizer_settings.KEY_SET_FETCH_SECONDS.default or "") * 2 <= timeout
+    assert TEMPLATE["Parameters"]["KeySetFetchSeconds"]["MaxValue"] * 2 <= timeout
 
 
 # --- the authorizer, hardened -------------------------------------------------------------------
@@ -226,7 +311,9 @@ def test_when_a_result_is_cached_then_the_token_is_its_whole_key() -> None:
     assert "TOKEN" == AUTHORIZER["FunctionPayloadType"]
     assert {"Header", "ValidationExpression", "ReauthorizeEvery"} == set(AUTHORIZER["Identity"])
     assert "Authorization" == AUTHORIZER["Identity"]["Header"]
-    assert {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]} == AUTHORIZER["FunctionArn"]
+    # What follows the function goes along for the new deployment that SAM is to make.
+    index, (function, _follows) = AUTHORIZER["FunctionArn"]["Fn::Select"]
+    assert (0, {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}) == (index, function)
 
 
 def test_when_a_result_is_cached_then_an_hour_is_the_most() -> None:
@@ -371,6 +458,9 @@ LOGGED = {
     "$context.integrationLatency",
     "$context.integrationStatus",
     "$context.error.responseType",
+    "$context.authorize.status",
+    "$context.authorizer.decision_id",
+    "$context.authorizer.principalId",
     "$context.authorizer.status",
     "$context.authorizer.latency",
     "$context.authorizer.requestId",
@@ -380,7 +470,10 @@ LOGGED = {
     "$context.authorizer.token_id",
     "$context.identity.sourceIp",
 }
-"""What an access log line may say: none of it can hold a token."""
+"""What an access log line may say: none of it can hold a token.
+
+An error's message could: API Gateway quotes an Authorization header that it cannot read.
+"""
 
 
 def test_when_a_request_is_logged_then_the_line_is_json_without_a_token() -> None:
@@ -407,20 +500,70 @@ def test_when_something_logs_then_its_log_group_forgets() -> None:
     used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
 
     assert len(used) == len(set(used))
-    assert set(groups) == {*used, API["AccessLogSetting"]["DestinationArn"]["Fn::GetAtt"][0]}
+    assert set(groups) == {*used, "AccessLogGroup"}
     assert all({"Ref": "LogRetentionInDays"} == each["RetentionInDays"] for each in groups.values())
 
 
-@pytest.mark.parametrize("kind", API["GatewayResponses"])
-def test_when_the_gateway_answers_itself_then_it_is_a_problem_document(kind: str) -> None:
-    """RFC 9457: the members agree with the status, and the code is one of ours."""
-    response = API["GatewayResponses"][kind]
-    document = json.loads(response["ResponseTemplates"]["application/json"])
+GATEWAY_RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
+DEFAULTS = {"DEFAULT_4XX", "DEFAULT_5XX"}
 
-    assert "'application/problem+json'" == response["ResponseParameters"]["Headers"]["Content-Type"]
-    assert response["StatusCode"] == document["status"]
+
+def document_of(kind: str) -> dict[str, Any]:
+    """The body of a gateway response."""
+    document: dict[str, Any] = json.loads(
+        GATEWAY_RESPONSES[kind]["ResponseTemplates"]["application/json"]
+    )
+    return document
+
+
+def test_when_the_gateway_can_answer_itself_then_the_template_says_what() -> None:
+    """Every answer that API Gateway lets us write; botocore carries its list of them."""
+    model = botocore.session.get_session().get_service_model("apigateway")
+    shape = model.shape_for("GatewayResponseType")
+    assert isinstance(shape, StringShape)
+    kinds = set(shape.enum)
+
+    # The developer guide, "Gateway response types": this one cannot be customized.
+    assert kinds - {"REQUEST_TOO_LARGE"} == set(GATEWAY_RESPONSES)
+
+
+@pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+def test_when_the_gateway_answers_itself_then_it_is_a_problem_document(kind: str) -> None:
+    """RFC 9457, with a code of ours and the request's ID."""
+    headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+    document = document_of(kind)
+
+    assert "'application/problem+json'" == headers["Content-Type"]
     assert re.fullmatch(r"[a-z_]+", document["code"])
     assert "$context.requestId" == document["request_id"]
+    assert "about:blank" == document["type"]
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES.keys() - DEFAULTS))
+def test_when_an_answer_has_a_status_then_its_body_has_the_same(kind: str) -> None:
+    """RFC 9457 section 3.1.2; with this type the title is the status's own (section 4.2.1)."""
+    status = GATEWAY_RESPONSES[kind]["StatusCode"]
+    document = document_of(kind)
+
+    assert (status, HTTPStatus(status).phrase) == (document["status"], document["title"])
+
+
+@pytest.mark.parametrize("kind", sorted(DEFAULTS))
+def test_when_an_answer_stands_for_many_then_it_names_no_status(kind: str) -> None:
+    """Each of them keeps its own, which a fixed one in the body would contradict."""
+    assert "StatusCode" not in GATEWAY_RESPONSES[kind]
+    assert {"type", "code", "detail", "request_id"} == set(document_of(kind))
+
+
+@pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+def test_when_an_answer_names_a_variable_then_it_quotes_nothing_of_the_request(kind: str) -> None:
+    """A message of API Gateway's may quote the Authorization header, and breaks the JSON."""
+    template = GATEWAY_RESPONSES[kind]["ResponseTemplates"]["application/json"]
+
+    assert set(re.findall(r"\$[A-Za-z.]*[A-Za-z]", template)) <= {
+        "$context.requestId",
+        "$context.error.responseType",
+    }
 
 
 def test_when_the_answer_is_401_or_403_then_it_carries_a_challenge() -> None:
@@ -459,3 +602,31 @@ def test_when_the_stack_is_deleted_then_the_records_stay() -> None:
     assert ("Retain", "Retain") == (table["DeletionPolicy"], table["UpdateReplacePolicy"])
     assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     assert "PAY_PER_REQUEST" == table["Properties"]["BillingMode"]
+
+
+# --- outputs ------------------------------------------------------------------------------------
+
+
+def test_when_an_output_feeds_a_setting_then_it_has_its_name() -> None:
+    """What the Function App is told of this stack can be copied name by name."""
+    feeds = {
+        name: output["Description"].partition(":")[0]
+        for name, output in TEMPLATE["Outputs"].items()
+        if re.match(r"[A-Z_]+: ", output["Description"])
+    }
+    known = {
+        setting.name for setting in (*function_app_settings.SETTINGS, *backend_settings.SETTINGS)
+    }
+
+    assert {name: name for name in feeds} == {
+        name: setting.title().replace("_", "") for name, setting in feeds.items()
+    }
+    assert set(feeds.values()) <= known
+
+
+def test_when_the_function_app_must_be_told_something_then_an_output_has_it() -> None:
+    """The API's address, and everything of the contract that this stack was deployed with."""
+    contract = {setting.name for setting in CONTRACT_SETTINGS} - {"ENTRA_AUTHORITY"}
+    told = {name.title().replace("_", "") for name in contract | {"AWS_API_BASE_URL"}}
+
+    assert told <= TEMPLATE["Outputs"].keys()

@@ -1,5 +1,6 @@
 """The local AWS as a process and as a deployment target: what users meet when things go wrong."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +22,7 @@ from emulator.aws.bundles import (
     find_uv,
 )
 from emulator.aws.deployment import DeploymentError, deploy
-from emulator.aws.ministack import Ministack, MinistackError, MinistackPrograms
+from emulator.aws.ministack import REGION, Ministack, MinistackError, MinistackPrograms
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 from shared.clock import SystemClock
@@ -215,6 +217,38 @@ def test_when_deployed_again_then_the_same_stack_is_brought_up_to_date(
 
     assert first == same
     assert first.table_name == changed.table_name
+
+
+def ask_preflight(ministack: Ministack) -> dict[str, Any]:
+    """What `bridge preflight` says of the local account."""
+    asked = subprocess.run(
+        [Path(sys.executable).with_name("bridge"), "preflight", "--json", "--region", REGION],
+        env={
+            "AWS_ENDPOINT_URL": ministack.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    said: dict[str, Any] = json.loads(asked.stdout)
+    return said
+
+
+def test_when_the_stack_has_set_the_log_role_then_the_preflight_sees_it(
+    ministack: Ministack, deploy_probes: DeployProbes
+) -> None:
+    """A fresh account needs the parameter once; from then on the setting stays as it is."""
+    before = ask_preflight(ministack)
+    deploy_probes("log-role", **before["parameters"])
+    after = ask_preflight(ministack)
+    deploy_probes("log-role", **after["parameters"])
+
+    assert {"ManageGatewayLogRole": "true"} == before["parameters"]
+    assert {"ManageGatewayLogRole": "false"} == after["parameters"]
+    assert after == ask_preflight(ministack)
 
 
 def test_when_deployed_then_the_functions_and_their_log_can_be_reached(

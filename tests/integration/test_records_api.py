@@ -1,5 +1,6 @@
 """The records API as callers meet it: through gateway, authorizer and Lambda, to DynamoDB."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -153,6 +154,26 @@ async def test_when_a_reader_writes_then_the_gateways_refusal_is_as_described(
         403
         == (await call(client, "PUT", "/v1/records/00AL", RECORD, token=token, body={})).status_code
     )
+
+
+async def test_when_a_call_is_looked_for_then_one_id_leads_to_its_decision(
+    client: LocalClient, stack: LocalStack
+) -> None:
+    """Also where the gateway had the decision already, and the authorizer was not asked."""
+    token = await client.token_for(stack.tenant.editor)
+    for record_id in ("00AL", "00AR"):
+        await call(client, "GET", f"/v1/records/{record_id}", RECORD, token=token)
+
+    lines = [
+        json.loads(line)
+        for line in (stack.log_folder / "lambda.log").read_text("utf-8").splitlines()
+        if line.startswith("{")
+    ]
+    served = [line for line in lines if line["event"] == "request" and "decision_id" in line][-2:]
+    decisions = [line["request_id"] for line in lines if line["event"] == "decision"]
+    assert served[0]["request_id"] != served[1]["request_id"]
+    assert served[0]["decision_id"] == served[1]["decision_id"]
+    assert 1 == decisions.count(served[0]["decision_id"])
 
 
 async def test_when_the_public_routes_are_called_then_they_need_no_token(

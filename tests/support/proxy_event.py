@@ -9,6 +9,7 @@ CALLER = {
     "client_id": "33333333-3333-4333-8333-333333333333",
     "roles": "Records.Read Records.Write",
     "token_id": "uti",
+    "decision_id": "5f2c1f6e-0d5c-4c3e-8f57-0d9b6a7c1e52",
     "principalId": "44444444-4444-4444-8444-444444444444",
     "integrationLatency": 0,
 }

@@ -239,6 +239,31 @@ def test_when_simple_responses_are_on_then_other_apis_still_get_policies() -> No
     assert ["Allow"] == effects(authorize(simple, rest_token_event(GOOD), ""))
 
 
+@pytest.mark.parametrize("build_event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("claims", [valid_claims(), valid_claims(roles=["Other"])])
+def test_when_a_caller_is_known_then_the_answer_names_the_call_that_decided(
+    build_event: Callable[[str], dict[str, object]], claims: dict[str, object]
+) -> None:
+    """The gateway keeps the answer and hands it on: allowed or denied, the log line is found."""
+    lines: list[str] = []
+    token = f"Bearer {signed_token(claims)}"
+    answer = authorize(authorizer(lines), build_event(token), "request-1")
+
+    context = answer["context"]
+    assert isinstance(context, dict)
+    assert decisions(lines)[0]["request_id"] == context["decision_id"]
+
+
+def test_when_two_calls_decide_alike_then_each_answer_names_its_own() -> None:
+    """What a process remembers of a token or a policy does not carry the first call's ID."""
+    same = authorizer()
+    contexts = [authorize(same, rest_token_event(GOOD), each)["context"] for each in ("1", "2")]
+
+    assert ["1", "2"] == [
+        context["decision_id"] for context in contexts if isinstance(context, dict)
+    ]
+
+
 # --- the Lambda entry ---------------------------------------------------------------------------
 
 

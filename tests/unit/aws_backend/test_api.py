@@ -197,6 +197,7 @@ def test_when_a_request_is_answered_then_there_is_one_line_about_it(
         "method": "GET",
         "resource": "/v1/records",
         "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "decision_id": CALLER["decision_id"],
         "client_id": CALLER["client_id"],
         "object_id": CALLER["object_id"],
     } == line

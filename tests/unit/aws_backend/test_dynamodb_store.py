@@ -1,18 +1,25 @@
 """How the store tells errors apart. What it promises is tested on a real DynamoDB API."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from aws_backend.cursor import Cursor
-from aws_backend.dynamodb_store import MAX_ATTEMPTS, DynamoDbRecordStore, format_time
+from aws_backend.dynamodb_store import (
+    MAX_ATTEMPTS,
+    SIZE_LOGGED_FROM_GIGABYTES,
+    DynamoDbRecordStore,
+    format_time,
+)
 from aws_backend.errors import ApiError, FeedContended, InternalError, StorageUnavailable
 from aws_backend.record_store import ChangePage
 from aws_backend.table_layout import Counter, counter_to_item, record_key
+from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
 
 NOTHING: dict[str, Any] = {}
@@ -50,6 +57,20 @@ class Scripted:
         self.answers.add_response("get_item", NOTHING)
         self.answers.add_response("get_item", NOTHING)
         self.answers.add_response("transact_write_items", NOTHING)
+
+    def succeed_with_size(self, *gigabytes: float) -> None:
+        """Let one attempt pass; DynamoDB puts the records' size between these two."""
+        self.answers.add_response("get_item", NOTHING)
+        self.answers.add_response("get_item", NOTHING)
+        collection = {
+            "ItemCollectionKey": {"collection": {"S": "records"}},
+            "SizeEstimateRangeGB": list(gigabytes),
+        }
+        self.answers.add_response(
+            "transact_write_items",
+            {"ItemCollectionMetrics": {"records": [collection]}},
+            {"TransactItems": ANY, "ReturnItemCollectionMetrics": "SIZE"},
+        )
 
     def put(self) -> int:
         """The version that a write ends with."""
@@ -190,3 +211,30 @@ def test_when_dynamodb_stops_at_an_item_that_it_does_not_show_then_the_page_is_t
 def test_when_a_time_is_written_then_it_has_milliseconds_and_utc(seconds: float, text: str) -> None:
     """RFC 3339, always of the same length, so that it sorts as text."""
     assert text == format_time(seconds)
+
+
+# --- how much one key holds ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("estimate", "expected"),
+    [
+        ((0.0, 1.0), []),
+        ((SIZE_LOGGED_FROM_GIGABYTES - 2, SIZE_LOGGED_FROM_GIGABYTES - 1), []),
+        ((SIZE_LOGGED_FROM_GIGABYTES - 1, SIZE_LOGGED_FROM_GIGABYTES), [5.0]),
+        ((9.0, 10.0), [10.0]),
+    ],
+)
+def test_when_the_records_grow_large_then_each_write_logs_the_estimate(
+    scripted: Scripted,
+    caplog: pytest.LogCaptureFixture,
+    estimate: tuple[float, float],
+    expected: list[float],
+) -> None:
+    """The upper end of what DynamoDB says, because nothing comes after 10."""
+    scripted.succeed_with_size(*estimate)
+
+    assert 1 == scripted.put()
+    lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
+    assert expected == [line["gigabytes"] for line in lines]
+    assert {"item_collection_size"} >= {line["event"] for line in lines}
