@@ -39,7 +39,8 @@ def to_http_response(answer: HttpAnswer) -> func.HttpResponse:
     response = func.HttpResponse(answer.body, status_code=int(answer.status), mimetype=media_type)
     for name, value in answer.headers:
         if name.lower() != "set-cookie":
-            response.headers.set(name, value)
+            # No name comes twice, and `set` would look through all of the others to make sure.
+            response.headers.add(name, value)
         elif (cookie := portable_cookie(value)) is None:
             log_event(_logger, logging.WARNING, "cookie_lost", name=value.partition("=")[0])
         else:
@@ -62,7 +63,7 @@ def portable_cookie(set_cookie: str) -> str | None:
         if name.strip().lower() == "expires":
             try:
                 moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
-            except ValueError:
+            except (ValueError, OverflowError):
                 # So does a browser with a date that is none (RFC 6265 section 5.2.1).
                 continue
             kept.append(f"Expires={format_datetime(moment, usegmt=True)}")

@@ -94,6 +94,8 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
+# More digits than any body needs, and fewer than Python refuses to read.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -358,7 +360,7 @@ def check_body(caller: CallerRequest) -> None:
         raise RequestRefused(
             f"A {caller.method} request takes no body.", code="request_body_unexpected"
         )
-    if length is not None and not (length.isdecimal() and int(length) == len(caller.body)):
+    if length is not None and not (_LENGTH.fullmatch(length) and int(length) == len(caller.body)):
         raise RequestRefused(
             "The body is not as long as its Content-Length.", code="request_body_incomplete"
         )
