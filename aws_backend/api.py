@@ -93,6 +93,8 @@ def _answer(
         principal = _parse_principal(request)
         fields |= {"client_id": principal.client_id, "object_id": principal.object_id}
         if not route.admits(principal.roles):
+            # The gateway's policy has let it through, so the two were deployed with other routes.
+            fields |= {"needed_role": route.role, "roles": sorted(principal.roles)}
             raise RoleMissing(f"This needs the app role {route.role}.")
     operation = build_operations().get((request.method, request.resource))
     if operation is None:

@@ -124,10 +124,10 @@ def _lists(
 
 
 def _lower(headers: Headers) -> Headers:
-    lower: dict[str, tuple[str, ...]] = {}
+    lower: dict[str, list[str]] = {}
     for name, values in headers.items():
-        lower[name.lower()] = lower.get(name.lower(), ()) + values
-    return lower
+        lower.setdefault(name.lower(), []).extend(values)
+    return {name: tuple(values) for name, values in lower.items()}
 
 
 def _parse_body(event: Mapping[str, object]) -> bytes:

@@ -6,7 +6,6 @@ breaker, the token, and the transport with its bulkhead. One deadline holds for 
 
 import asyncio
 import json
-import logging
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -43,18 +42,21 @@ from azure_function_app.retry import (
 from azure_function_app.retry_after import parse_retry_after
 from azure_function_app.retry_budget import RetryBudget
 from azure_function_app.settings import Settings
-from azure_function_app.token_diagnosis import report_token
+from azure_function_app.token_diagnosis import report_token, unverified_roles
 from azure_function_app.token_provider import TokenProvider
+from azure_function_app.token_refusal import REFUSALS, explain_refusal, log_refusal
 from azure_function_app.transport import CertificateError
 from shared.clock import Clock
-
-_logger = logging.getLogger(__name__)
+from shared.routes import ROUTES
 
 MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes; API Gateway lets no larger body through, in either direction."""
 _USER_AGENT: Final = "azure-aws-bridge"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _BROKEN: Final = frozenset({502, 503, 504})
+_CHANGES: Final = next(
+    route for route in ROUTES if (route.method, route.path) == ("GET", "/v1/records")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class ApiResponse:
     """Every field as it came, repeated ones included (`headers.multi_items()`)."""
     content: bytes
     """The body's bytes as they came, content coding included."""
+    token_roles: frozenset[str] | None = None
+    """The roles in the token that went out, unverified; read only where the answer is a refusal."""
 
 
 class AwsApi:
@@ -125,6 +129,7 @@ class AwsApi:
 
         Raises:
             BackendUnavailable: the API could not be reached, or is busy or broken.
+            TokenRefused: it turned our token away; the reason is in our log.
             BackendRejected: it does not serve the request; the code is the API's own.
             BackendContractError: its answer is no page of the feed.
             ClientError: any other kind, as `send` raises them.
@@ -133,7 +138,9 @@ class AwsApi:
         query = httpx.QueryParams(
             {"cursor": cursor, "limit": limit} if cursor else {"limit": limit}
         )
-        request = ApiRequest("GET", "/v1/records", str(query), (("accept", "application/json"),))
+        request = ApiRequest(
+            _CHANGES.method, _CHANGES.path, str(query), (("accept", "application/json"),)
+        )
         answer = await self._call(request, deadline, SYNC_POLICY, _read_decoded)
         self._raise_for_status(answer)
         page = parse_change_page(answer.content)
@@ -238,20 +245,21 @@ class AwsApi:
         status = answer.status_code
         if status == httpx.codes.OK:
             return
+        code = problem_code(answer)
+        if status in REFUSALS:
+            refusal = explain_refusal(answer, code, _CHANGES, code=code or f"backend_{status}")
+            log_refusal(refusal)
+            raise refusal
         told = answer.headers.get("Retry-After")
         retry_after = None if told is None else parse_retry_after(told, self._clock.now())
-        raise error_for_status(status, problem_code(answer), retry_after)
+        raise error_for_status(status, code, retry_after)
 
 
 def error_for_status(status: int, code: str | None, retry_after: float | None) -> BackendError:
-    """The error that a status other than 200 means to a caller who wanted the resource."""
-    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        # What the API says is for whoever owns the token, which is us: our log, our settings.
-        return BackendRejected(
-            f"The API refused our token ({status}): compare the claim contract of both sides.",
-            status=status,
-            code=code or f"backend_{status}",
-        )
+    """The error that a status other than 200 means to a caller who wanted the resource.
+
+    What 401 and 403 mean, `token_refusal` says.
+    """
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return BackendUnavailable(
             "The API is being called too often.", code="backend_throttled", retry_after=retry_after
@@ -330,7 +338,18 @@ async def _read(response: httpx.Response, pieces: AsyncIterator[bytes]) -> ApiRe
         raise BackendContractError("The API's answer is not coded as it says.") from error
     finally:
         await response.aclose()
-    return ApiResponse(response.status_code, response.headers, bytes(content))
+    return ApiResponse(
+        response.status_code, response.headers, bytes(content), _refused_roles(response)
+    )
+
+
+def _refused_roles(response: httpx.Response) -> frozenset[str] | None:
+    if response.status_code not in REFUSALS:
+        return None
+    # The one that was sent: the provider may have a newer one by now.
+    return unverified_roles(
+        response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    )
 
 
 def build_aws_api(settings: Settings, clock: Clock) -> AwsApi:

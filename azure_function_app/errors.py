@@ -6,6 +6,7 @@
     |   |-- BackendUnavailable      backend_*           yes
     |   |-- CircuitOpen             circuit_open        no: the breaker has its own pause
     |   |-- BackendRejected         backend_rejected    no
+    |   |   `-- TokenRefused        backend_refused_*   no: about our own token
     |   `-- BackendContractError    backend_contract    no
     |-- Overloaded                  overloaded          no: this process has too much to do
     |-- DeadlineExceeded            deadline_exceeded   no
@@ -17,6 +18,9 @@
 a caller; what only our log may hold travels in the fields and in `__cause__`. `retryable` is for
 whoever runs a whole piece of work again; which single attempts are repeated is `retry`'s to say.
 """
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class ClientError(Exception):
@@ -72,6 +76,24 @@ class BackendRejected(BackendError):
         """Take the HTTP status of the answer."""
         super().__init__(message, code=code)
         self.status = status
+
+
+class TokenRefused(BackendRejected):
+    """The API answered 401 or 403: it, or what stands before it, turned our own app away."""
+
+    code = "backend_refused_token"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        evidence: Mapping[str, object] = MappingProxyType({}),
+        code: str | None = None,
+    ) -> None:
+        """Take the HTTP status, and fields that only our log may hold."""
+        super().__init__(message, status=status, code=code)
+        self.evidence = evidence
 
 
 class BackendContractError(BackendError):

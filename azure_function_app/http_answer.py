@@ -1,6 +1,7 @@
 """An HTTP answer as a value, and the way it must be put so that the Functions worker keeps it."""
 
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
@@ -17,6 +18,12 @@ _CARRIED_ATTRIBUTES: Final = frozenset(
     {"domain", "expires", "httponly", "max-age", "path", "samesite", "secure"}
 )
 """What a cookie can have on its way from the worker to the host."""
+
+# RFC 6265 section 4.1.1, and commas, which many send. What is beside it, above all blanks and
+# backslashes, `http.cookies` drops or reads in more than linear time.
+_VALUE: Final = r"[!#-:<-\[\]-~]*+"
+_PAIR: Final = re.compile(rf"[!#$%&'*+.^_`|~0-9A-Za-z-]++=(?:{_VALUE}|\"[ !#-:<-\[\]-~]*+\")")
+_ATTRIBUTE: Final = re.compile(rf"[A-Za-z-]++(?:={_VALUE})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ def to_http_response(answer: HttpAnswer) -> func.HttpResponse:
     response = func.HttpResponse(answer.body, status_code=int(answer.status), mimetype=media_type)
     for name, value in answer.headers:
         if name.lower() != "set-cookie":
-            response.headers.set(name, value)
+            # No name comes twice, and `set` would look through all of the others to make sure.
+            response.headers.add(name, value)
         elif (cookie := portable_cookie(value)) is None:
             log_event(_logger, logging.WARNING, "cookie_lost", name=value.partition("=")[0])
         else:
@@ -54,6 +62,8 @@ def portable_cookie(set_cookie: str) -> str | None:
     that it does not know, and fails the whole answer for a date that is not an IMF-fixdate.
     """
     pair, *attributes = (part.strip() for part in set_cookie.split(";"))
+    if not _PAIR.fullmatch(pair):
+        return None
     kept = [pair]
     for attribute in attributes:
         name, _, value = attribute.partition("=")
@@ -62,12 +72,14 @@ def portable_cookie(set_cookie: str) -> str | None:
         if name.strip().lower() == "expires":
             try:
                 moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
-            except ValueError:
+            except (ValueError, OverflowError):
                 # So does a browser with a date that is none (RFC 6265 section 5.2.1).
                 continue
             kept.append(f"Expires={format_datetime(moment, usegmt=True)}")
-        else:
+        elif _ATTRIBUTE.fullmatch(attribute):
             kept.append(attribute)
+        else:
+            return None
     cookie = "; ".join(kept)
     try:
         morsels = SimpleCookie(cookie)

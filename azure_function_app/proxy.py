@@ -15,12 +15,13 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 import httpx
 
-from azure_function_app.aws_api import MAX_BODY, ApiRequest, ApiResponse
+from azure_function_app.aws_api import MAX_BODY, ApiRequest, ApiResponse, problem_code
 from azure_function_app.deadline import Deadline
 from azure_function_app.destination import check_path
-from azure_function_app.errors import BackendRejected, ClientError, RequestRefused
+from azure_function_app.errors import ClientError, RequestRefused, TokenRefused
 from azure_function_app.http_answer import HttpAnswer
 from azure_function_app.problems import problem_of
+from azure_function_app.token_refusal import REFUSALS, explain_refusal
 from shared.clock import Clock
 from shared.log import log_event
 from shared.routes import Route
@@ -29,7 +30,6 @@ _logger = logging.getLogger(__name__)
 
 MAX_HEADER_BYTES: Final = 10_240
 """API Gateway's limit on a request's headers."""
-_MAX_REASON_BYTES: Final = 2_048
 
 FORWARDED_HEADERS: Final = frozenset(
     {
@@ -94,6 +94,8 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
+# More digits than any body needs, and fewer than Python refuses to read.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -196,7 +198,8 @@ class Proxy:
             return HttpAnswer(HTTPStatus.NO_CONTENT, allow, b"")
         # API Gateway has no HEAD where the API declares GET alone, so we ask for the whole answer.
         method = "GET" if caller.method == "HEAD" else caller.method
-        if method not in {route.method for route in destination.routes}:
+        route = next((route for route in destination.routes if route.method == method), None)
+        if route is None:
             raise _RefusedWithHeaders(
                 f"This path answers to {destination.allow} alone.",
                 ("Allow", destination.allow),
@@ -212,8 +215,9 @@ class Proxy:
         response = await self.backend.fetch(
             request, deadline=Deadline.after(self.call_seconds, self.clock)
         )
-        if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise _TokenRefused(response)
+        if response.status_code in REFUSALS:
+            # We have let the caller in, so this is about our token, not about the caller's.
+            raise explain_refusal(response, problem_code(response), route)
         return HttpAnswer(
             response.status_code,
             (*_returned_headers(response.headers), ("X-Request-Id", request_id)),
@@ -242,23 +246,6 @@ class _RefusedWithHeaders(RequestRefused):
         self.headers = headers
 
 
-class _TokenRefused(BackendRejected):
-    """The caller was let in by us, so a 401 or 403 is about our token, not about the caller's."""
-
-    code = "backend_refused_token"
-
-    def __init__(self, response: ApiResponse) -> None:
-        super().__init__(
-            "The API refused this Function App's own token; its log has the reason.",
-            status=response.status_code,
-        )
-        self.reason = {
-            "challenge": response.headers.get("www-authenticate"),
-            "error_type": response.headers.get("x-amzn-errortype"),
-            "answer": response.content[:_MAX_REASON_BYTES].decode(errors="replace"),
-        }
-
-
 def _log_cause(error: ClientError, request_id: str) -> None:
     log_event(
         _logger,
@@ -268,7 +255,7 @@ def _log_cause(error: ClientError, request_id: str) -> None:
         code=error.code,
         message=str(error),
         cause=repr(error.__cause__) if error.__cause__ else None,
-        **({"status": error.status} | error.reason if isinstance(error, _TokenRefused) else {}),
+        **({"status": error.status, **error.evidence} if isinstance(error, TokenRefused) else {}),
     )
 
 
@@ -373,7 +360,7 @@ def check_body(caller: CallerRequest) -> None:
         raise RequestRefused(
             f"A {caller.method} request takes no body.", code="request_body_unexpected"
         )
-    if length is not None and not (length.isdecimal() and int(length) == len(caller.body)):
+    if length is not None and not (_LENGTH.fullmatch(length) and int(length) == len(caller.body)):
         raise RequestRefused(
             "The body is not as long as its Content-Length.", code="request_body_incomplete"
         )

@@ -22,7 +22,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
         return None
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -48,6 +48,18 @@ def unverified_claims(token: str) -> Mapping[str, object] | None:
     return payload if isinstance(payload, dict) else None
 
 
+def unverified_roles(token: str) -> frozenset[str] | None:
+    """The `roles` of a JWT, without any check of its signature; None if they cannot be read."""
+    unverified = unverified_claims(token)
+    if unverified is None:
+        return None
+    # Entra ID leaves the claim out where no role is assigned.
+    roles = unverified.get(claims.ROLES, [])
+    if not isinstance(roles, list):
+        return None
+    return frozenset(role for role in roles if isinstance(role, str))
+
+
 def diagnose(token: str, identity: ApiIdentity) -> tuple[Finding, ...]:
     """Everything in which the token differs from what the API expects, each with its fix."""
     unverified = unverified_claims(token)

@@ -24,25 +24,25 @@ class AuthorizerLog:
         """The reason code of the next decision; empty if none is logged within two seconds."""
         for _ in range(int(_WAIT_SECONDS / _POLL_SECONDS)):
             for line in self._new_lines():
-                if reason := _reason_in(line):
+                if reason := reason_in(line):
                     return reason
             await asyncio.sleep(_POLL_SECONDS)
         return ""
 
     def _new_lines(self) -> list[str]:
-        with self._path.open(encoding="utf-8", errors="replace") as log:
+        with self._path.open("rb") as log:
             log.seek(self._position)
-            lines = []
-            while (line := log.readline()).endswith("\n"):
-                lines.append(line)
-                self._position = log.tell()
-        return lines
+            # What stands behind the last line break is a line that is still being written.
+            complete, line_break, _ = log.read().rpartition(b"\n")
+        self._position += len(complete) + len(line_break)
+        return complete.decode(errors="replace").split("\n")
 
 
-def _reason_in(line: str) -> str | None:
+def reason_in(line: str) -> str | None:
+    """The reason code in a line of the log, if the line is a decision."""
     try:
         members = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     reason = members.get("reason") if isinstance(members, dict) else None
     return reason if isinstance(reason, str) else None

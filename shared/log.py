@@ -7,14 +7,20 @@ from typing import Final
 
 _REDACTED: Final = "[redacted]"
 # A compact JWS or JWE begins with the base64url of `{"`; a bearer credential follows its scheme.
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}")
-_BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+# What follows may be none of it: then no later `eyJ` of the same run begins one either, so the run
+# is matched all the same and left as it is. To look again from each of them would be quadratic.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}+(?P<rest>(?:\.[A-Za-z0-9_-]*+){1,4}+)?")
+_BEARER = re.compile(r"(?i)\b(bearer\s++)[A-Za-z0-9._~+/=-]{8,}+")
 _FIELDS: Final = "bridge_fields"
 
 
 def redacted(text: str) -> str:
     """The text with every JWT and every bearer credential in it replaced."""
-    return _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_REDACTED, text))
+    return _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_without_jwt, text))
+
+
+def _without_jwt(match: re.Match[str]) -> str:
+    return match[0] if match["rest"] is None else _REDACTED
 
 
 def log_event(logger: logging.Logger, level: int, event: str, **fields: object) -> None:

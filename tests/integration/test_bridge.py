@@ -1,8 +1,10 @@
 """The whole bridge: Function App, Entra ID, gateway, authorizer, backend, each a real process."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,7 +13,8 @@ from azure_function_app.checkpoint_store import SyncStatus
 from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES, RefusalCase
 from bridge_cli.sink_view import SinkView
-from bridge_cli.sync_run import opened_store, sync_to_end
+from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
+from emulator.entra.directory import Application
 from emulator.stack import LocalStack
 from emulator.tenant import Credential
 from shared.clock import SystemClock
@@ -73,6 +76,106 @@ async def test_when_a_reader_writes_then_it_is_denied(stack: LocalStack) -> None
         writing = await client.call_api("PUT", KNOWN, token=token, json={})
 
     assert (200, 403) == (reading.status_code, writing.status_code)
+
+
+async def test_when_our_token_may_only_read_then_the_proxy_says_what_a_write_needs(
+    stack: LocalStack,
+) -> None:
+    """Also where the gateway's cache decides, so that the authorizer hears nothing of it."""
+    async with LocalClient.to(stack) as client:
+        reading = await client.call_function("GET", f"/aws{KNOWN}")
+        decided = _decisions(stack)
+        answers = [
+            await client.call_function("DELETE", f"/aws{KNOWN}"),
+            await client.call_function("PUT", f"/aws{KNOWN}", content=b"{}"),
+        ]
+
+    assert 200 == reading.status_code
+    assert 0 < decided == _decisions(stack)
+    for method, answer in zip(("DELETE", "PUT"), answers, strict=True):
+        line = _refused(stack, "function-app", answer.json()["request_id"])
+        assert (502, "backend_refused_token") == (answer.status_code, answer.json()["code"])
+        assert (
+            f"for {method} /v1/records/{{id}}, which needs the app role Records.Write;"
+            in answer.json()["detail"]
+        )
+        assert ("policy", "Records.Write", False, ["Records.Read"]) == (
+            line["refused_by"],
+            line["needed_role"],
+            line["token_has_role"],
+            line["token_roles"],
+        )
+        assert line["aws_request_id"]
+
+
+async def test_when_our_app_has_no_role_then_proxy_and_sync_name_the_one_that_reading_needs(
+    stack: LocalStack,
+) -> None:
+    """The authorizer denies everything then; what each route needs is known on our side."""
+    caller = stack.tenant.without_role
+    async with (
+        stack.another_function_app("without-role", _secret_settings(caller)) as app,
+        LocalClient.to(stack, app.url) as client,
+        opened_store(stack.folder / "without-role.sqlite3") as store,
+    ):
+        answer = await client.call_function("HEAD", f"/aws{KNOWN}")
+        body = await client.call_function("GET", f"/aws{KNOWN}")
+        with pytest.raises(SyncFailedError, match="access_denied"):
+            await sync_to_end(client, store, SystemClock(), lambda: None)
+
+    line = _logged(stack, "without-role", "token_refused")[-1]
+    assert 502 == answer.status_code
+    assert "needs the app role Records.Read;" in body.json()["detail"]
+    assert ("policy", "GET /v1/records", "Records.Read", False) == (
+        line["refused_by"],
+        line["route"],
+        line["needed_role"],
+        line["token_has_role"],
+    )
+
+
+async def test_when_our_app_has_the_role_but_is_not_listed_then_no_role_is_asked_for(
+    stack: LocalStack,
+) -> None:
+    """To assign the role would change nothing; the log names the list."""
+    caller = stack.tenant.unknown_client
+    async with (
+        stack.another_function_app("unlisted", _secret_settings(caller)) as app,
+        LocalClient.to(stack, app.url) as client,
+    ):
+        answer = await client.call_function("GET", f"/aws{KNOWN}")
+
+    line = _refused(stack, "unlisted", answer.json()["request_id"])
+    assert 502 == answer.status_code
+    assert "assign" not in answer.json()["detail"]
+    assert ("policy", True) == (line["refused_by"], line["token_has_role"])
+    assert "ALLOWED_CLIENT_IDS" in line["advice"]
+
+
+def _secret_settings(caller: Application) -> dict[str, str]:
+    return {
+        "CREDENTIAL": Credential.CLIENT_SECRET.value,
+        "AZURE_CLIENT_ID": caller.client_id,
+        "AZURE_CLIENT_SECRET": caller.secrets[0],
+    }
+
+
+def _decisions(stack: LocalStack) -> int:
+    return (stack.log_folder / "lambda.log").read_text().count('"reason"')
+
+
+def _logged(stack: LocalStack, name: str, event: str) -> list[dict[str, Any]]:
+    log = (stack.log_folder / f"{name}.log").read_text()
+    # The host may write something of its own in front of a line.
+    lines = [line[line.find("{") :] for line in log.splitlines() if f'"{event}"' in line]
+    return [json.loads(line) for line in lines]
+
+
+def _refused(stack: LocalStack, name: str, request_id: str) -> dict[str, Any]:
+    (line,) = (
+        line for line in _logged(stack, name, "proxy_failed") if line["request_id"] == request_id
+    )
+    return line
 
 
 async def test_when_the_signing_key_is_rotated_then_the_next_call_succeeds(

@@ -79,7 +79,12 @@ def code_of(given: HttpAnswer) -> str | None:
         (send_garbage, 502, "backend_protocol"),
         (answer(200, bytes(MAX_BODY + 1)), 502, "backend_too_large"),
         (answer(401, b"{}"), 502, "backend_refused_token"),
-        (answer(403, b"{}"), 502, "backend_refused_token"),
+        (answer(403, b"{}"), 502, "backend_forbidden"),
+        (
+            answer(403, b"{}", ("x-amzn-errortype", "AccessDeniedException")),
+            502,
+            "backend_refused_token",
+        ),
         (answer(500, b"{}"), 500, None),
         (answer(404, b"{}"), 404, None),
     ],

@@ -22,6 +22,8 @@ _SAMPLE_SECONDS: Final = 0.002
 """As long as one sample lasts at least: far above what the clock and an interrupt cost."""
 _FEWEST_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 24
+_MOST_SECONDS: Final = 2.0
+"""Spent on one measurement that stays bad; three rounds are made whatever they take."""
 
 
 class Growth(NamedTuple):
@@ -74,6 +76,7 @@ def growth_of[T](
     repeats_larger = max(1, repeats // _GROWTH)
     collects = gc.isenabled()
     gc.disable()
+    begun = time.thread_time()
     try:
         growth = Growth(float("inf"), float("inf"))
         for done in range(1, _MOST_ROUNDS + 1):
@@ -81,7 +84,8 @@ def growth_of[T](
                 min(growth.once, _seconds(read, smaller, refusals, repeats)),
                 min(growth.fourfold, _seconds(read, larger, refusals, repeats_larger)),
             )
-            if done >= _FEWEST_ROUNDS and growth.factor <= good_enough:
+            is_over = growth.factor <= good_enough or time.thread_time() - begun > _MOST_SECONDS
+            if done >= _FEWEST_ROUNDS and is_over:
                 break
     finally:
         if collects:

@@ -76,14 +76,23 @@ def test_when_no_authorizer_stood_in_front_then_no_protected_route_is_served(
 
 @pytest.mark.parametrize("route", PROTECTED_ROUTES, ids=lambda r: f"{r.method} {r.path}")
 @pytest.mark.parametrize("roles", ["", "Records", "records.read", "Records.Reader", "Records.*"])
-def test_when_the_caller_lacks_the_role_then_the_route_is_refused(route: Any, roles: str) -> None:
-    """Roles are checked again behind the gateway, exactly."""
+def test_when_the_caller_lacks_the_role_then_answer_and_log_name_it(
+    route: Any, roles: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Roles are checked again behind the gateway, exactly; the log has the caller's own beside."""
     event = proxy_event(route.method, route.path, authorizer=CALLER | {"roles": roles})
 
-    status, problem, _ = answer(event)
+    with caplog.at_level(logging.INFO, "aws_backend"):
+        status, problem, _ = answer(event)
 
     assert (403, "role_missing") == (status, problem["code"])
     assert str(route.role) in problem["detail"]
+    (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records]
+    assert ("role_missing", route.role, roles.split()) == (
+        line["code"],
+        line["needed_role"],
+        line["roles"],
+    )
 
 
 @pytest.mark.parametrize("route", PROTECTED_ROUTES, ids=lambda r: f"{r.method} {r.path}")

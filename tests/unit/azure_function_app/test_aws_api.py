@@ -1,7 +1,9 @@
 """The API as the rest of the Function App sees it, over answers made up here."""
 
+import base64
 import gzip
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,11 +28,12 @@ from azure_function_app.errors import (
     CircuitOpen,
     DeadlineExceeded,
     RequestRefused,
+    TokenRefused,
 )
 from azure_function_app.settings import load_settings
 from azure_function_app.transport import CertificateError
 from shared.clock import SystemClock
-from tests.support.calling import TOKEN, build_api
+from tests.support.calling import TOKEN, build_api, build_token_provider, token_source
 from tests.support.fake_clock import FakeClock
 
 GZIP = ("content-encoding", "gzip")
@@ -67,7 +70,7 @@ type Handler = Callable[[httpx.Request], httpx.Response]
 class Api:
     """The API client over a handler, on a clock that pauses move."""
 
-    def __init__(self, handle: Handler) -> None:
+    def __init__(self, handle: Handler, token: str = TOKEN) -> None:
         self.clock = FakeClock()
         self.requests: list[httpx.Request] = []
         self.handle = handle
@@ -75,6 +78,7 @@ class Api:
             "https://api.example/prod",
             httpx.AsyncClient(transport=httpx.MockTransport(self.receive)),
             clock=self.clock,
+            tokens=build_token_provider(token_source(self.clock, token), self.clock),
             sleep=self.sleep,
         )
 
@@ -187,6 +191,50 @@ async def test_when_the_status_is_not_200_then_the_error_tells_which_kind(
         await api.api.changes(None, limit=1, deadline=api.deadline())
 
     assert code == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("claims", "has_role", "held"),
+    [
+        ({"roles": ["Records.Write", "x"]}, False, ["Records.Write"]),
+        ({}, False, []),
+        ({"roles": "Records.Read"}, None, None),
+        (None, None, None),
+    ],
+)
+async def test_when_the_feed_is_closed_to_us_then_error_and_log_name_the_role(
+    claims: dict[str, object] | None,
+    has_role: bool | None,  # noqa: FBT001 - a row's own
+    held: list[str] | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The sync job has nobody to show a problem to, so it is all in its log; never the token."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    token = f"eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"
+    api = Api(Answer(403, b"{}", [("x-amzn-errortype", "AccessDeniedException")]), token)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(TokenRefused) as caught:
+        await api.api.changes(None, limit=1, deadline=api.deadline())
+
+    assert "GET /v1/records, which needs the app role Records.Read" in str(caught.value)
+    (line,) = caplog.records
+    fields = vars(line)["bridge_fields"]
+    assert "token_refused" == line.getMessage()
+    assert ("backend_403", has_role, held) == (
+        fields["code"],
+        fields["token_has_role"],
+        fields["token_roles"],
+    )
+    assert payload not in repr(fields)
+
+
+async def test_when_an_answer_is_no_refusal_then_our_token_is_not_read() -> None:
+    """Reading it is for diagnosis only."""
+    api = answering(404)
+
+    answer = await api.api.fetch(ApiRequest("GET", "/v1/records"), deadline=api.deadline())
+
+    assert answer.token_roles is None
 
 
 def test_when_the_api_is_busy_then_the_error_says_when_to_come_back() -> None:

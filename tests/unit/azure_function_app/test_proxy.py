@@ -20,7 +20,7 @@ from azure_function_app.errors import (
 )
 from azure_function_app.http_answer import HttpAnswer
 from azure_function_app.proxy import FORWARDED_HEADERS, MAX_HEADER_BYTES, CallerRequest, Proxy
-from shared.routes import ROUTES
+from shared.routes import PROTECTED_ROUTES, ROUTES, Route
 from tests.support.fake_backend import FakeBackend
 from tests.support.fake_clock import FakeClock
 
@@ -616,15 +616,51 @@ async def test_when_the_api_answers_for_itself_then_its_answer_passes_through(st
     )
 
 
-@pytest.mark.parametrize("status", [401, 403])
-async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_log_the_reason(
-    status: int, caplog: pytest.LogCaptureFixture
+PROTECTED_PATHS = [
+    (method, f"{HOST}/api/aws{route.path.replace('{id}', 'EDDF')}", route)
+    for route in PROTECTED_ROUTES
+    for method in ([route.method, "HEAD"] if route.method == "GET" else [route.method])
+]
+BY_POLICY = ("X-Amzn-ErrorType", "AccessDeniedException")
+
+
+@pytest.mark.parametrize(("method", "url", "route"), PROTECTED_PATHS)
+async def test_when_the_policy_closes_a_route_then_problem_and_log_name_its_role(
+    method: str, url: str, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway itself logs no reason then; HEAD is asked for as GET, so it needs that role."""
+    backend = FakeBackend(b"{}", status=403, headers=[BY_POLICY])
+    body = b"{}" if method == "PUT" else b""
+
+    with caplog.at_level(logging.WARNING):
+        answer = await answer_of(backend, caller(method, url, body=body))
+
+    detail = problem_of(answer)["detail"]
+    assert (502, "backend_refused_token") == (answer.status, problem_of(answer)["code"])
+    assert f"for {route.method} {route.path}, which needs the app role {route.role};" in detail
+    assert "EDDF" not in detail
+    (line,) = caplog.records
+    fields = vars(line)["bridge_fields"]
+    assert ("policy", route.role, f"{route.method} {route.path}", "invocation-1") == (
+        fields["refused_by"],
+        fields["needed_role"],
+        fields["route"],
+        fields["request_id"],
+    )
+
+
+async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_log_the_answer(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The caller was let in by us: that our own token was refused is nothing that it can mend."""
     backend = FakeBackend(
         b'{"message":"Unauthorized: private reason"}',
-        status=status,
-        headers=[("X-Amzn-ErrorType", "UnauthorizedException"), ("WWW-Authenticate", "Bearer x")],
+        status=401,
+        headers=[
+            ("X-Amzn-ErrorType", "UnauthorizedException"),
+            ("X-Amzn-RequestId", "aws-1"),
+            ("WWW-Authenticate", "Bearer x"),
+        ],
     )
 
     with caplog.at_level(logging.WARNING):
@@ -637,15 +673,43 @@ async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_l
         document["request_id"],
     )
     assert "private reason" not in answer.body.decode()
+    assert "app role" not in document["detail"]
     assert "www-authenticate" not in fields_of(answer)
     (line,) = caplog.records
     fields = vars(line)["bridge_fields"]
-    assert (status, "UnauthorizedException", "Bearer x") == (
+    assert (401, "authorizer", "UnauthorizedException", "Bearer x", "aws-1") == (
         fields["status"],
+        fields["refused_by"],
         fields["error_type"],
         fields["challenge"],
+        fields["aws_request_id"],
     )
     assert "private reason" in fields["answer"]
+
+
+async def test_when_something_else_answers_403_then_no_role_is_guessed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A firewall's refusal is none of the policy's, and its words stay in our log."""
+    backend = FakeBackend(
+        b"<html>private page</html>",
+        status=403,
+        headers=[("X-Amzn-ErrorType", "WafFilteredException")],
+    )
+
+    with caplog.at_level(logging.WARNING):
+        answer = await answer_of(backend, caller("DELETE", f"{RECORDS}/EDDF"))
+
+    assert (502, "backend_forbidden") == (answer.status, problem_of(answer)["code"])
+    assert "Records." not in answer.body.decode()
+    assert "private page" not in answer.body.decode()
+    (line,) = caplog.records
+    fields = vars(line)["bridge_fields"]
+    assert ("elsewhere", "a firewall refused the request") == (
+        fields["refused_by"],
+        fields["advice"],
+    )
+    assert "private page" in fields["answer"]
 
 
 @pytest.mark.parametrize(
