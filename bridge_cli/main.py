@@ -26,13 +26,10 @@ from emulator.azurite import AzuriteError
 from emulator.entra.errors import EntraStartError
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import HostKind
-from emulator.stack import (
-    FolderNotOursError,
-    PortTakenError,
-    RecordStore,
-    StackOptions,
-    start_stack,
-)
+from emulator.preconditions import StackNotReadyError, check_schedule
+from emulator.stack import start_stack
+from emulator.stack_folder import FolderError
+from emulator.stack_options import RecordStore, StackOptions
 from emulator.tenant import Credential
 from shared.clock import SystemClock
 
@@ -59,6 +56,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _read_schedule(expression: str) -> str:
+    try:
+        check_schedule(expression)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from None
+    return expression
+
+
 FunctionsPort = Annotated[
     int, typer.Option(min=0, max=65535, help="Port of the Function App; 0 takes a free one.")
 ]
@@ -77,7 +83,11 @@ HostOption = Annotated[
     ),
 ]
 FolderOption = Annotated[
-    Path, typer.Option(help="Where logs, records and keys go. Emptied at each start.")
+    Path,
+    typer.Option(
+        help="Where logs, records and keys go, for one stack at a time. Emptied at each start, if a"
+        " stack made it."
+    ),
 ]
 
 
@@ -144,7 +154,12 @@ def up(
         ),
     ] = "sqlite",
     schedule: Annotated[
-        str, typer.Option(help="When the sync timer fires: six NCRONTAB fields, in UTC.")
+        str,
+        typer.Option(
+            callback=_read_schedule,
+            help="When the sync timer fires: six NCRONTAB fields, in UTC (second minute hour day"
+            ' month day-of-week), such as "0 */5 * * * *".',
+        ),
     ] = _EVERY_MINUTE,
     folder: FolderOption = Path(".bridge/up"),
 ) -> None:
@@ -196,8 +211,12 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
     """Run to an exit code; an expected error is one sentence, and where to read more."""
     try:
         code = asyncio.run(run())
-    except (FolderNotOursError, PortTakenError) as error:
-        _complain(str(error))
+    except StackNotReadyError as error:
+        for problem in error.problems:
+            _complain(f"{problem.sentence} ({problem.code})")
+        code = _FAILED
+    except FolderError as error:
+        _complain(f"{error} ({error.code})")
         code = _FAILED
     except _EXPECTED_ERRORS as error:
         _complain(str(error))

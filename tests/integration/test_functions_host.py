@@ -361,7 +361,7 @@ def test_when_the_host_missed_a_run_then_the_timer_is_past_due(tmp_path: Path) -
     """The status beside the log outlives the process."""
     with running_host(tmp_path, TICK_SCHEDULE="0 0 0 * * *"):
         pass
-    status_file = tmp_path / "logs" / "timers" / "tick.json"
+    status_file = tmp_path / "logs" / "host.timers" / "tick.json"
     status = json.loads(status_file.read_text())
     # As if the host had last been up in early 2026.
     status |= {
