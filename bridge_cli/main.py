@@ -228,7 +228,10 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
 
 
 def _complain(sentence: str) -> None:
-    Console(stderr=True).print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=True)
+    console = Console(stderr=True)
+    # A log gets the sentence on one line; a terminal would break it within words and numbers.
+    is_log = not console.is_terminal
+    console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
 
 
 def main() -> None:

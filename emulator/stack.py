@@ -143,7 +143,7 @@ async def start_stack(
             )
         )
 
-        reporter.step("Starting AWS and deploying the SAM template")
+        reporter.step("Starting AWS, deploying the template")
         ministack = await asyncio.to_thread(
             Ministack.start,
             MinistackPrograms.under(options.checkout / ".tools"),
