@@ -16,7 +16,7 @@ class PortUser(NamedTuple):
 
     process_id: int
     command: str
-    """Its name only: arguments may hold secrets."""
+    """What it calls itself and what it runs; not its arguments, which may hold secrets."""
 
 
 def find_free_port() -> int:
@@ -101,6 +101,9 @@ def _has_socket(process: Path, inode: str) -> bool:
 
 def _command(process: Path) -> str:
     try:
-        return (process / "comm").read_text(errors="replace").strip()
+        name = (process / "comm").read_text(errors="replace").strip()
+        program = (process / "exe").readlink().name
     except OSError:
         return "ended since"
+    # A script's name says more than its interpreter's, and node calls itself MainThread.
+    return program if program.startswith(name) else f"{name}, {program}"

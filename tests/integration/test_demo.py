@@ -7,9 +7,15 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from emulator.loopback import find_free_port, is_port_free
+from tests.support.processes import becomes_true, descendants_of, is_alive
 
 BRIDGE = Path(sys.executable).with_name("bridge")
 CHECKOUT = Path(__file__).parents[2]
@@ -43,7 +49,8 @@ def test_when_the_demo_runs_then_everything_that_it_promises_holds(tmp_path: Pat
     assert 0 == report["changed_by_full_resync"]
     assert 200 == report["proxy_status"] == report["rotated_key_status"]
     assert REFUSALS == report["refusals"]
-    assert "bad_signature" == report["refusal_reasons"]["bad_signature"]
+    assert {name: name for name in REFUSALS} | {"no_token": "gateway"} == report["refusal_reasons"]
+    assert report["records_read_again"] == report["records_after_changes"] + report["tombstones"]
 
 
 @pytest.mark.parametrize("option", ["--entra-port", "--aws-port", "--functions-port"])
@@ -62,12 +69,30 @@ def test_when_a_port_is_taken_then_one_sentence_says_so(tmp_path: Path, option: 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.timeout(180)
-def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
-    """`bridge up` prints where everything is; after Ctrl-C nothing of it listens any more."""
-    ports = ("--functions-port", "0", "--aws-port", "0", "--entra-port", "0")
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """A running `bridge up`."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+    health_url: str
+    ports: tuple[int, ...]
+    parts: frozenset[int]
+    """Every process of the stack, its Lambdas among them."""
+
+    def is_gone(self) -> bool:
+        """Whether no process of it lives and no port of it is taken."""
+        return not any(map(is_alive, self.parts)) and all(map(is_port_free, self.ports))
+
+
+@contextmanager
+def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
+    """`bridge up` on free ports, up and with a Lambda started."""
+    ports = [str(find_free_port()) for _ in range(3)]
+    names = ("--functions-port", "--aws-port", "--entra-port")
+    places = [word for pair in zip(names, ports, strict=True) for word in pair]
     process = subprocess.Popen(
-        [BRIDGE, "up", "--functions-host", "emulated", "--folder", tmp_path / "up", *ports],
+        [BRIDGE, "up", "--functions-host", "emulated", "--folder", folder, *places, *options],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,21 +100,102 @@ def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> Non
         env=os.environ | {"PYTHONUNBUFFERED": "1"},  # noqa: TID251 - the child's, beside ours
     )
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "rotate-signing-key" in line:
-            break
-    (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
-    with urllib.request.urlopen(health, timeout=10) as answer:  # noqa: S310 - http on loopback
-        status = answer.status
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    assert process.stderr is not None
+    with process, process.stdout, process.stderr:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "rotate-signing-key" in line:
+                break
+        (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
+        (record,) = (line.split()[-1] for line in lines if line.endswith("/records/EGLL\n"))
+        for url in (health, record):
+            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
+                assert 200 == answer.status
+        parts = frozenset(descendants_of(process.pid))
+        try:
+            yield _Up(process, folder, health, tuple(map(int, ports)), parts)
+        finally:
+            process.kill()
 
+
+@pytest.mark.timeout(180)
+def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+    """`bridge up` prints where everything is; after Ctrl-C nothing of it listens any more."""
+    with _running_up(tmp_path / "up") as up:
+        up.process.send_signal(signal.SIGINT)
+        up.process.communicate(timeout=60)
+
+        assert 0 == up.process.returncode
+        assert up.is_gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.timeout(180)
+def test_when_the_terminal_is_closed_then_no_part_is_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """MiniStack with its Lambdas, the Functions host and Azurite end, and their ports are free."""
+    with _running_up(tmp_path / "up", "--record-store", "table") as up:
+        programs = {Path(f"/proc/{part}/exe").readlink().name for part in up.parts}
+        up.process.send_signal(number)
+        up.process.wait(60)
+
+        assert len(up.parts) >= 8
+        assert "node" in programs
+        assert becomes_true(up.is_gone, within_seconds=10)
+
+
+@pytest.mark.timeout(180)
+def test_when_a_stack_is_up_then_a_second_one_touches_nothing(tmp_path: Path) -> None:
+    """Folder and ports are said at once, with who has them; the first goes on."""
+    with _running_up(tmp_path / "up") as up:
+        before = {path: path.stat().st_ino for path in up.folder.rglob("*") if path.is_file()}
+        second = _bridge("up", "--folder", up.folder, "--aws-port", str(up.ports[1]))
+        after = {path: path.stat().st_ino for path in before if path.exists()}
+        with urllib.request.urlopen(up.health_url, timeout=10) as answer:  # noqa: S310 - http on loopback
+            status = answer.status
+
+    assert 1 == second.returncode
+    assert f"process {up.process.pid}: stop that one" in second.stderr
+    assert "(folder_in_use)" in second.stderr
+    assert f"Port {up.ports[1]}, for AWS, on 127.0.0.1 is taken by process" in second.stderr
+    assert "(port_unusable)" in second.stderr
+    assert "Building" not in second.stderr
+    assert before.keys() == after.keys()
     assert 200 == status
-    assert 0 == process.returncode
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(health, timeout=10)  # noqa: S310 - http on loopback
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("up", "--schedule", "every minute"), 2, "--schedule"),
+        (("up", "--schedule", "0 0 0 30 2 *"), 2, "never fires"),
+        (("up", "--record-store", "paper"), 2, "--record-store"),
+        (("demo", "--credential", "password"), 2, "--credential"),
+        (("demo", "--functions-host", "docker"), 2, "--functions-host"),
+        (("demo", "--aws-port", "65536"), 2, "--aws-port"),
+        (("demo", "--aws-port", "-1"), 2, "--aws-port"),
+        (("demo", "--aws-port", "many"), 2, "--aws-port"),
+        (("demo", "--no-such-option"), 2, "--no-such-option"),
+        (("demo", "extra"), 2, "extra"),
+        (("no-such-command",), 2, "no-such-command"),
+        (("demo", "--folder", "/"), 1, "folder_not_ours"),
+        (("demo", "--folder", "."), 1, "folder_not_ours"),
+        (("demo", "--folder", "/dev/null"), 1, "folder_not_ours"),
+        (("demo", "--folder", "/proc/bridge"), 1, "folder_unusable"),
+    ],
+)
+def test_when_the_command_is_wrong_then_it_ends_at_once_and_says_why(
+    arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """Nothing is started; the option is named, without a traceback."""
+    result = _bridge(*arguments)
+
+    assert code == result.returncode
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Building" not in result.stderr
 
 
 def test_when_help_is_asked_for_then_every_command_is_explained() -> None:

@@ -57,7 +57,7 @@ def test_when_another_process_listens_then_its_id_and_name_are_said(
     ) as listener:
         assert listener.stdout is not None
         port = int(listener.stdout.readline())
-        command = Path(f"/proc/{listener.pid}/comm").read_text().strip()
+        command = Path(sys.executable).resolve().name
         reason = why_port_is_unusable(port)
         listener.communicate()
 
