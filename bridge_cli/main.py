@@ -108,7 +108,7 @@ def demo(
 
     Some 28,000 real records travel from DynamoDB through API Gateway, token, authorizer and retries
     into SQLite; three changes follow them; a full repeat changes nothing; a proxied call is
-    answered; the signing key is rotated; and seven bad calls are refused.
+    answered; the signing key is rotated; and seven bad calls are refused, each for its own reason.
 
     Exits with 0 if all of that held, and with 1 otherwise.
     """
