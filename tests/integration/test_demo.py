@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.loopback import find_free_port, is_port_free
+from emulator.loopback import is_port_free
 from emulator.stack_folder import claim_folder
 from tests.support.processes import becomes_true, descendants_of, is_alive
 
@@ -77,7 +78,8 @@ class _Up:
     process: "subprocess.Popen[str]"
     folder: Path
     health_url: str
-    ports: tuple[int, ...]
+    aws_port: int
+    ports: set[int]
     parts: frozenset[int]
     """Every process of the stack, its Lambdas among them."""
 
@@ -89,11 +91,9 @@ class _Up:
 @contextmanager
 def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
     """`bridge up` on free ports, up and with a Lambda started."""
-    ports = [str(find_free_port()) for _ in range(3)]
-    names = ("--functions-port", "--aws-port", "--entra-port")
-    places = [word for pair in zip(names, ports, strict=True) for word in pair]
+    ports = ("--functions-port", "0", "--aws-port", "0", "--entra-port", "0")
     process = subprocess.Popen(
-        [BRIDGE, "up", "--functions-host", "emulated", "--folder", folder, *places, *options],
+        [BRIDGE, "up", "--functions-host", "emulated", "--folder", folder, *ports, *options],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -113,9 +113,15 @@ def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
         for url in (health, record):
             with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
                 assert 200 == answer.status
+        text = "".join(lines)
+        aws_port, *other_ports = (
+            int(port)
+            for pattern in (r"curl -si http://127.0.0.1:(\d+)/_aws", r"/127.0.0.1:(\d+)/")
+            for port in re.findall(pattern, text)
+        )
         parts = frozenset(descendants_of(process.pid))
         try:
-            yield _Up(process, folder, health, tuple(map(int, ports)), parts)
+            yield _Up(process, folder, health, aws_port, {aws_port, *other_ports}, parts)
         finally:
             process.kill()
 
@@ -128,6 +134,7 @@ def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> Non
         up.process.communicate(timeout=60)
 
         assert 0 == up.process.returncode
+        assert 3 <= len(up.ports)
         assert up.is_gone()
 
 
@@ -155,7 +162,7 @@ def test_when_a_stack_is_up_then_a_second_one_touches_nothing(tmp_path: Path) ->
     """Folder and ports are said at once, with who has them; the first goes on."""
     with _running_up(tmp_path / "up") as up:
         before = {path: path.stat().st_ino for path in up.folder.rglob("*") if path.is_file()}
-        second = _bridge("up", "--folder", up.folder, "--aws-port", str(up.ports[1]))
+        second = _bridge("up", "--folder", up.folder, "--aws-port", str(up.aws_port))
         after = {path: path.stat().st_ino for path in before if path.exists()}
         with urllib.request.urlopen(up.health_url, timeout=10) as answer:  # noqa: S310 - http on loopback
             status = answer.status
@@ -163,7 +170,7 @@ def test_when_a_stack_is_up_then_a_second_one_touches_nothing(tmp_path: Path) ->
     assert 1 == second.returncode
     assert f"process {up.process.pid}: stop that one" in second.stderr
     assert "(folder_in_use)" in second.stderr
-    assert f"Port {up.ports[1]}, for AWS, on 127.0.0.1 is taken by process" in second.stderr
+    assert f"Port {up.aws_port}, for AWS, on 127.0.0.1 is taken by process" in second.stderr
     assert "(port_unusable)" in second.stderr
     assert "Building" not in second.stderr
     assert before.keys() == after.keys()

@@ -274,6 +274,21 @@ def test_when_the_mark_is_deleted_under_a_waiting_stack_then_the_new_file_is_loc
             pass
 
 
+def test_when_something_cannot_be_deleted_then_one_sentence_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not left for a part to stumble over."""
+    _claim(tmp_path / "stack")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+
+    with pytest.raises(FolderError, match=r"cannot be emptied \(Permission denied: .*logs\)"):
+        _claim(tmp_path / "stack")
+
+
 @pytest.mark.parametrize("folder", ["/proc/bridge", "/dev/null/bridge"])
 def test_when_the_folder_cannot_be_made_then_one_sentence_says_so(folder: str) -> None:
     """Not even by the administrator."""
