@@ -66,20 +66,33 @@ def _read_schedule(expression: str) -> str:
 
 
 FunctionsPort = Annotated[
-    int, typer.Option(min=0, max=65535, help="Port of the Function App; 0 takes a free one.")
+    int,
+    typer.Option(
+        min=0, max=65535, metavar="PORT", help="Port of the Function App; 0 takes a free one."
+    ),
 ]
-AwsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of AWS; 0 takes a free one.")]
+AwsPort = Annotated[
+    int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of AWS; 0 takes a free one.")
+]
 EntraPort = Annotated[
-    int, typer.Option(min=0, max=65535, help="Port of Entra ID; 0 takes a free one.")
+    int,
+    typer.Option(min=0, max=65535, metavar="PORT", help="Port of Entra ID; 0 takes a free one."),
 ]
 CredentialOption = Annotated[
-    Credential, typer.Option(help="How the Function App proves to Entra ID who it is.")
+    Credential,
+    typer.Option(
+        metavar="KIND",
+        help="How the Function App proves to Entra ID who it is: "
+        + ", ".join(credential.value for credential in Credential)
+        + ".",
+    ),
 ]
 HostOption = Annotated[
     HostKind,
     typer.Option(
-        help="What runs the Function App: Core Tools (`func start`), our own host around"
-        " Microsoft's worker library, or the first where it is installed."
+        metavar="KIND",
+        help="What runs the Function App: core-tools (`func start`), emulated (our own host around"
+        " Microsoft's worker library), or auto (the first where it is installed).",
     ),
 ]
 FolderOption = Annotated[
