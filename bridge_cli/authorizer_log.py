@@ -20,14 +20,22 @@ class AuthorizerLog:
         """Forget what has been logged so far."""
         self._position = self._path.stat().st_size
 
-    async def next_reason(self) -> str:
-        """The reason code of the next decision; empty if none is logged within two seconds."""
+    async def reasons_before(self, last: str) -> list[str] | None:
+        """Return the reason codes of the decisions before the next one whose reason is `last`.
+
+        None if that one is not logged within two seconds: what is not in the log then proves
+        nothing.
+        """
+        reasons: list[str] = []
         for _ in range(int(_WAIT_SECONDS / _POLL_SECONDS)):
             for line in self._new_lines():
-                if reason := reason_in(line):
-                    return reason
+                reason = reason_in(line)
+                if reason == last:
+                    return reasons
+                if reason is not None:
+                    reasons.append(reason)
             await asyncio.sleep(_POLL_SECONDS)
-        return ""
+        return None
 
     def _new_lines(self) -> list[str]:
         with self._path.open("rb") as log:
@@ -44,5 +52,7 @@ def reason_in(line: str) -> str | None:
         members = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    reason = members.get("reason") if isinstance(members, dict) else None
-    return reason if isinstance(reason, str) else None
+    if not isinstance(members, dict) or members.get("event") != "decision":
+        return None
+    # A decision without a reason is one all the same.
+    return str(members.get("reason"))

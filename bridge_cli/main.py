@@ -27,13 +27,10 @@ from emulator.azurite import AzuriteError
 from emulator.entra.errors import EntraStartError
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import HostKind
-from emulator.stack import (
-    FolderNotOursError,
-    PortTakenError,
-    RecordStore,
-    StackOptions,
-    start_stack,
-)
+from emulator.preconditions import StackNotReadyError, check_schedule
+from emulator.stack import start_stack
+from emulator.stack_folder import FolderError
+from emulator.stack_options import RecordStore, StackOptions
 from emulator.tenant import Credential
 from shared.clock import SystemClock
 
@@ -61,25 +58,51 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _read_schedule(expression: str) -> str:
+    try:
+        check_schedule(expression)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from None
+    return expression
+
+
 FunctionsPort = Annotated[
-    int, typer.Option(min=0, max=65535, help="Port of the Function App; 0 takes a free one.")
+    int,
+    typer.Option(
+        min=0, max=65535, metavar="PORT", help="Port of the Function App; 0 takes a free one."
+    ),
 ]
-AwsPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of AWS; 0 takes a free one.")]
+AwsPort = Annotated[
+    int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of AWS; 0 takes a free one.")
+]
 EntraPort = Annotated[
-    int, typer.Option(min=0, max=65535, help="Port of Entra ID; 0 takes a free one.")
+    int,
+    typer.Option(min=0, max=65535, metavar="PORT", help="Port of Entra ID; 0 takes a free one."),
 ]
 CredentialOption = Annotated[
-    Credential, typer.Option(help="How the Function App proves to Entra ID who it is.")
+    Credential,
+    typer.Option(
+        metavar="KIND",
+        help="How the Function App proves to Entra ID who it is: "
+        + ", ".join(credential.value for credential in Credential)
+        + ".",
+    ),
 ]
 HostOption = Annotated[
     HostKind,
     typer.Option(
-        help="What runs the Function App: Core Tools (`func start`), our own host around"
-        " Microsoft's worker library, or the first where it is installed."
+        metavar="KIND",
+        help="What runs the Function App: core-tools (`func start`), emulated (our own host around"
+        " Microsoft's worker library), or auto (the first where it is installed).",
     ),
 ]
 FolderOption = Annotated[
-    Path, typer.Option(help="Where logs, records and keys go. Emptied at each start.")
+    Path,
+    typer.Option(
+        help="Where logs, records and keys go, for one stack at a time. Emptied at each start, if a"
+        " stack made it."
+    ),
 ]
 
 
@@ -100,7 +123,7 @@ def demo(
 
     Some 28,000 real records travel from DynamoDB through API Gateway, token, authorizer and retries
     into SQLite; three changes follow them; a full repeat changes nothing; a proxied call is
-    answered; the signing key is rotated; and seven bad calls are refused.
+    answered; the signing key is rotated; and seven bad calls are refused, each for its own reason.
 
     Exits with 0 if all of that held, and with 1 otherwise.
     """
@@ -146,7 +169,12 @@ def up(
         ),
     ] = "sqlite",
     schedule: Annotated[
-        str, typer.Option(help="When the sync timer fires: six NCRONTAB fields, in UTC.")
+        str,
+        typer.Option(
+            callback=_read_schedule,
+            help="When the sync timer fires: six NCRONTAB fields, in UTC (second minute hour day"
+            ' month day-of-week), such as "0 */5 * * * *".',
+        ),
     ] = _EVERY_MINUTE,
     folder: FolderOption = Path(".bridge/up"),
 ) -> None:
@@ -229,8 +257,12 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
     """Run to an exit code; an expected error is one sentence, and where to read more."""
     try:
         code = asyncio.run(run())
-    except (FolderNotOursError, PortTakenError) as error:
-        _complain(str(error))
+    except StackNotReadyError as error:
+        for problem in error.problems:
+            _complain(f"{problem.sentence} ({problem.code})")
+        code = _FAILED
+    except FolderError as error:
+        _complain(f"{error} ({error.code})")
         code = _FAILED
     except _EXPECTED_ERRORS as error:
         _complain(str(error))
@@ -242,7 +274,10 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
 
 
 def _complain(sentence: str) -> None:
-    Console(stderr=True).print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=True)
+    console = Console(stderr=True)
+    # A log gets the sentence on one line; a terminal would break it within words and numbers.
+    is_log = not console.is_terminal
+    console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
 
 
 def main() -> None:

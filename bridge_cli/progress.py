@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from emulator.stack import Reporter
@@ -71,12 +72,13 @@ def progress_on(console: Console) -> Iterator[Reporter]:
     if not console.is_terminal:
         yield _LineReporter(console)
         return
+    # Where the line is too long, the words are wrapped, and never a count or a time.
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        _CountColumn(),
-        TimeElapsedColumn(),
+        TextColumn("{task.description}", table_column=Column(overflow="fold")),
+        BarColumn(bar_width=10, table_column=Column(no_wrap=True)),
+        _CountColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
     )
     with Progress(*columns, console=console) as progress:
         reporter = _LiveReporter(progress)

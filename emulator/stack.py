@@ -4,13 +4,12 @@ Everything that it writes stays in one folder; everything that it starts ends wi
 """
 
 import asyncio
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from aws_backend.record_import import import_records
 from emulator.airports import load_airports
@@ -24,30 +23,13 @@ from emulator.functions_host.process import (
     HostKind,
     start_functions_host,
 )
-from emulator.loopback import LOOPBACK, find_free_port, is_port_free
-from emulator.tenant import Credential, LocalTenant, build_local_tenant
+from emulator.loopback import LOOPBACK, find_free_port
+from emulator.preconditions import claim_ready_folder
+from emulator.stack_options import StackOptions, function_app_python
+from emulator.tenant import LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
 _STAGE: Final = "local"
-_MARK: Final = ".bridge-stack"
-"""The file by which a folder is known to be a stack's own."""
-_NEVER: Final = "0 0 0 1 1 *"
-"""A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
-
-
-RecordStore = Literal["sqlite", "table"]
-
-
-class PortTakenError(Exception):
-    """Something else listens on a port that was asked for; the message says which."""
-
-    code = "port_taken"
-
-
-class FolderNotOursError(Exception):
-    """The folder holds what no stack has put there; the message says which folder."""
-
-    code = "folder_not_ours"
 
 
 class Reporter(Protocol):
@@ -60,40 +42,14 @@ class Reporter(Protocol):
         """The present step has done so many of its parts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackOptions:
-    """What can be chosen about a local stack. A port of 0 takes a free one."""
-
-    checkout: Path
-    folder: Path
-    """Where logs, the records and the keys go; emptied at the start."""
-    functions_port: int = 0
-    aws_port: int = 0
-    entra_port: int = 0
-    functions_host: HostKind = "auto"
-    credential: Credential = Credential.MANAGED_IDENTITY
-    record_store: RecordStore = "sqlite"
-    schedule: str = _NEVER
-    authorizer_cache_seconds: int = 300
-    token_version: Literal[1, 2] = 2
-    record_limit: int | None = None
-    """How many records the source gets; all of them by default."""
-    further_settings: Mapping[str, str] | None = None
-    """Settings of the Function App that replace the stack's own."""
-
-    @property
-    def needs_azurite(self) -> bool:
-        """Whether something asks for Azure Storage: the records, or the timers of Core Tools."""
-        uses_core_tools = self.functions_host != "emulated" and shutil.which("func") is not None
-        return self.record_store == "table" or uses_core_tools
-
-
 @dataclass(frozen=True, slots=True)
 class LocalStack:
     """The running stack, and everything that its user may want to reach."""
 
     checkout: Path
     folder: Path
+    lock: int
+    """The descriptor whose lock keeps the folder; what writes there must hold it open."""
     tenant: LocalTenant
     entra: LocalEntra
     aws_endpoint_url: str
@@ -139,7 +95,11 @@ class LocalStack:
         """
         own = {"SQLITE_PATH": str(self.folder / f"{name}.sqlite3")}
         functions = await _start_function_app(
-            self.checkout, {**self.function_settings, **own, **settings}, self.log_folder, name
+            self.checkout,
+            {**self.function_settings, **own, **settings},
+            self.log_folder,
+            name,
+            held_open=(self.lock,),
         )
         try:
             yield functions
@@ -154,27 +114,20 @@ async def start_stack(
     """The whole stack, ready to be called, until the block ends.
 
     Raises:
-        AzuriteError, BundleError, DeploymentError, EntraStartError, FolderNotOursError,
-            FunctionsHostError, MinistackError, PortTakenError: a part did not start; the message
-            says what to change.
+        StackNotReadyError: something that it needs is not there; nothing was started or touched.
+        AzuriteError, BundleError, DeploymentError, EntraStartError, FolderError,
+            FunctionsHostError, MinistackError: a part did not start; the message says what to
+            change.
 
     """
     clock = clock or SystemClock()
-    # Found out now, rather than when the part comes up after half a minute.
-    for name, port in (
-        ("the Function App", options.functions_port),
-        ("AWS", options.aws_port),
-        ("Entra ID", options.entra_port),
-    ):
-        if not is_port_free(port):
-            raise PortTakenError(
-                f"Port {port}, for {name}, is taken on {LOOPBACK}:"
-                " stop what uses it, or choose another port."
-            )
-    folder = options.folder.absolute()
-    logs = prepare_folder(folder)
-
     async with AsyncExitStack() as running:
+        claimed = running.enter_context(claim_ready_folder(options))
+        claimed.empty()
+        folder, logs = claimed.path, claimed.logs
+        # Held by every part too, so that a killed stack has its folder until the last has ended.
+        held_open = (claimed.lock,)
+
         reporter.step("Building the Lambda bundles")
         bundles = await asyncio.to_thread(build_local_bundles, options.checkout)
 
@@ -190,7 +143,7 @@ async def start_stack(
             )
         )
 
-        reporter.step("Starting AWS and deploying the SAM template")
+        reporter.step("Starting AWS, deploying the template")
         ministack = await asyncio.to_thread(
             Ministack.start,
             MinistackPrograms.under(options.checkout / ".tools"),
@@ -198,6 +151,7 @@ async def start_stack(
             clock=clock,
             sleep=time.sleep,
             port=options.aws_port or None,
+            held_open=held_open,
         )
         running.push_async_callback(asyncio.to_thread, ministack.stop)
         deployment = await asyncio.to_thread(
@@ -229,6 +183,7 @@ async def start_stack(
                 logs,
                 clock=clock,
                 sleep=time.sleep,
+                held_open=held_open,
             )
             running.push_async_callback(asyncio.to_thread, azurite.stop)
             settings |= {
@@ -245,11 +200,13 @@ async def start_stack(
             "function-app",
             port=options.functions_port,
             kind=options.functions_host,
+            held_open=held_open,
         )
         running.push_async_callback(asyncio.to_thread, functions.stop)
         yield LocalStack(
             checkout=options.checkout,
             folder=folder,
+            lock=claimed.lock,
             tenant=tenant,
             entra=entra,
             aws_endpoint_url=ministack.endpoint_url,
@@ -260,48 +217,24 @@ async def start_stack(
         )
 
 
-def prepare_folder(folder: Path) -> Path:
-    """The stack's log folder, in a folder that holds nothing else of an earlier run.
-
-    What is emptied was made by a stack: it carries our mark.
-
-    Raises:
-        FolderNotOursError: the folder has content and no mark; nothing was touched.
-
-    """
-    mark = folder / _MARK
-    is_ours = (
-        mark.is_file() or not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    )
-    if not is_ours:
-        raise FolderNotOursError(
-            f"{folder} holds files that the bridge did not make, and would be emptied:"
-            " choose another --folder."
-        )
-    # The last run's logs and records would be taken for this one's.
-    shutil.rmtree(folder, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
-    mark.touch()
-    return logs
-
-
-async def _start_function_app(
+async def _start_function_app(  # noqa: PLR0913 - each a separate fact about the app to start
     checkout: Path,
     settings: Mapping[str, str],
     logs: Path,
     name: str,
     *,
+    held_open: Sequence[int],
     port: int = 0,
     kind: HostKind = "emulated",
 ) -> FunctionsHostProcess:
     return await start_functions_host(
         checkout,
-        python=checkout / ".tools" / "function-app" / "bin" / "python",
+        python=function_app_python(checkout),
         port=port,
         environment=settings,
         log_file=logs / f"{name}.log",
         kind=kind,
+        held_open=held_open,
     )
 
 

@@ -1,39 +1,60 @@
-"""Processes that end with ours, however ours ends: they watch a pipe that only we hold."""
+"""Processes that end with ours, however ours ends, and take their children along."""
 
 import contextlib
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 
 
 def start_tied_process(
-    command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str], log: BinaryIO
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: BinaryIO,
+    held_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """The running process, with everything that it writes going to `log`.
+    """Start a program under a supervisor, and return the supervisor's process.
 
-    Its standard input is the pipe: the program itself must end when that closes.
+    Everything that the two write goes to `log`. The supervisor passes SIGTERM and SIGINT on, ends
+    with the program's exit code, and ends the program with its children when this process is gone.
+
+    Args:
+        command: the program and its arguments; its standard input is empty.
+        cwd: where the program runs.
+        environment: all of its environment.
+        log: a file open for writing.
+        held_open: file descriptors that the supervisor, but not the program, keeps open until the
+            last of the program has ended. A lock held so outlives this process as its parts do.
+
     """
     return subprocess.Popen(  # noqa: S603 - the callers start the checkout's own programs
-        command,
+        [sys.executable, "-I", "-S", _SUPERVISOR, *command],
         cwd=cwd,
         env=environment,
+        # Only we hold the other end, so however we die, the supervisor sees it close.
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
         # Ctrl-C is for whoever started us; it then stops this in order.
         start_new_session=True,
+        pass_fds=held_open,
     )
 
 
-def stop_tied_process(process: subprocess.Popen[bytes], within_seconds: float) -> None:
-    """End the process, by force if it takes longer than that. Stopping twice is harmless."""
+def stop_tied_process(process: subprocess.Popen[bytes], within_seconds: float) -> int:
+    """End the program and return its exit code; by force if it takes longer than that.
+
+    Stopping twice is harmless.
+    """
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within_seconds)
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
-    process.terminate()
-    try:
-        process.wait(within_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    return process.wait()

@@ -1,4 +1,4 @@
-"""Starts MiniStack without its idle waits, and ends it when whoever started it is gone.
+"""Starts MiniStack without its idle waits.
 
 Runs as a script under MiniStack's own Python, which has MiniStack and nothing of ours:
 `python -I launcher.py`. What it changes in MiniStack has no public setting, so each change looks
@@ -7,11 +7,8 @@ what that means.
 """
 
 import atexit
-import os
-import signal
 import socketserver
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,15 +67,6 @@ _CHANGES = {
 }
 
 
-def _end_with_the_parent() -> None:
-    # The parent holds the other end of this pipe, so however it dies, the read returns.
-    def wait_for_the_parent() -> None:
-        sys.stdin.buffer.read()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait_for_the_parent, name="parent-watch", daemon=True).start()
-
-
 def main() -> None:
     """Run MiniStack in this process until it is told to stop."""
     from ministack.app import main as run_ministack  # noqa: PLC0415 - only MiniStack's Python has it
@@ -89,7 +77,6 @@ def main() -> None:
             change()
         except (ImportError, AttributeError) as error:
             sys.stderr.write(f"MiniStack has changed ({error}): {without_it}.\n")
-    _end_with_the_parent()
     run_ministack()
 
 

@@ -3,7 +3,7 @@
 import http.client
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -74,11 +74,13 @@ class Ministack:
         clock: Clock,
         sleep: Callable[[float], None],
         port: int | None = None,
+        held_open: Sequence[int] = (),
     ) -> Self:
         """A MiniStack that answers, with nothing deployed.
 
         Everything that it writes stays in `folder`: `ministack.log`, `lambda.log` and its
-        temporary files. Neither it nor the functions see this process's environment.
+        temporary files. Neither it nor the functions see this process's environment. The file
+        descriptors `held_open` stay open until the last of them has ended.
 
         Raises:
             MinistackError: the port is taken, or MiniStack did not come up within 30 seconds.
@@ -115,6 +117,7 @@ class Ministack:
                 cwd=scratch,
                 environment=environment,
                 log=log,
+                held_open=held_open,
             )
         ministack = cls(endpoint_url, chosen_port, log_file, lambda_log_file, process)
         try:

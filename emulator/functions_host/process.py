@@ -7,19 +7,23 @@ import asyncio
 import json
 import os
 import shutil
-import signal
-import subprocess
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import inherited_environment
 from emulator.loopback import find_free_port
+from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock, SystemClock
 
+if TYPE_CHECKING:
+    import subprocess
+
+FUNC: Final = "func"
+"""The program of Azure Functions Core Tools."""
 HostKind = Literal["auto", "emulated", "core-tools"]
 _Chosen = Literal["emulated", "core-tools"]
 Sleep = Callable[[float], Awaitable[object]]
@@ -42,7 +46,7 @@ class FunctionsHostProcess:
 
     @property
     def pid(self) -> int:
-        """The process's ID, which is its group's as well."""
+        """The ID of the process that passes signals on to the host."""
         return self._process.pid
 
     async def wait_ready(self, seconds: float = 60.0) -> None:
@@ -72,13 +76,7 @@ class FunctionsHostProcess:
             grace: seconds that it gets to let running invocations finish, before it is killed.
 
         """
-        if self._process.poll() is None:
-            self._signal(signal.SIGTERM)
-            try:
-                self._process.wait(grace)
-            except subprocess.TimeoutExpired:
-                self._signal(signal.SIGKILL)
-        return self._process.wait()
+        return stop_tied_process(self._process, grace)
 
     def _is_running(self) -> bool:
         try:
@@ -86,13 +84,6 @@ class FunctionsHostProcess:
                 return bool(json.load(answer).get("state") == "Running")
         except (OSError, ValueError):
             return False
-
-    def _signal(self, signal_number: signal.Signals) -> None:
-        # Core Tools start a worker of their own, and may themselves run under a wrapper.
-        try:
-            os.killpg(self._process.pid, signal_number)
-        except ProcessLookupError:
-            return
 
     def _log_tail(self) -> str:
         lines = self.log_file.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
@@ -107,6 +98,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     log_file: Path,
     *,
     kind: HostKind = "auto",
+    held_open: Sequence[int] = (),
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> FunctionsHostProcess:
@@ -122,6 +114,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
         log_file: gets everything that the host and the app write; beside it the emulated host
             keeps the timers' status.
         kind: `auto` takes Core Tools where `func` is on the PATH.
+        held_open: file descriptors that stay open until the last of the host has ended.
         clock: measures the time-outs.
         sleep: waits between two looks.
 
@@ -131,7 +124,9 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
 
     """
     port = port or find_free_port()
-    chosen, process = _launch(app_root, python, port, environment, log_file, kind)
+    chosen, process = _launch(
+        app_root, python, port, environment, log_file, kind, held_open=held_open
+    )
     host = FunctionsHostProcess(
         chosen, f"http://127.0.0.1:{port}", log_file, process, clock or SystemClock(), sleep
     )
@@ -143,13 +138,15 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     return host
 
 
-def _launch(
+def _launch(  # noqa: PLR0913 - as above
     app_root: Path,
     python: Path,
     port: int,
     environment: Mapping[str, str],
     log_file: Path,
     kind: HostKind,
+    *,
+    held_open: Sequence[int],
 ) -> tuple[_Chosen, "subprocess.Popen[bytes]"]:
     settings = inherited_environment() | dict(environment)
     settings.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
@@ -160,16 +157,10 @@ def _launch(
         )
     log_file.parent.mkdir(parents=True, exist_ok=True)
     if chosen == "emulated":
-        arguments += ["--app", str(app_root), "--state", str(log_file.parent / "timers")]
+        arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
     with log_file.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - the project's own program, or the user's func
-            arguments,
-            cwd=app_root,
-            env=settings,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        process = start_tied_process(
+            arguments, cwd=app_root, environment=settings, log=log, held_open=held_open
         )
     return chosen, process
 
@@ -177,7 +168,7 @@ def _launch(
 def _choose(
     kind: HostKind, settings: dict[str, str], python: Path, port: int
 ) -> tuple[_Chosen, list[str]]:
-    func = shutil.which("func", path=settings.get("PATH"))
+    func = shutil.which(FUNC, path=settings.get("PATH"))
     if kind == "core-tools" and func is None:
         raise FunctionsHostError("Azure Functions Core Tools are not there: no `func` on the PATH.")
     if func is not None and kind != "emulated":

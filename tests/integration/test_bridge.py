@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from azure_function_app.checkpoint_store import SyncStatus
+from bridge_cli.authorizer_log import AuthorizerLog
 from bridge_cli.local_client import LocalClient
-from bridge_cli.refusals import REFUSAL_CASES, RefusalCase
+from bridge_cli.refusals import GATEWAY, NOT_READABLE, REFUSAL_CASES, RefusalCase, try_to_get_in
 from bridge_cli.sink_view import SinkView
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
 from emulator.entra.directory import Application
@@ -30,6 +31,10 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
     """One stack for all tests of this module."""
     async with running_stack(tmp_path_factory.mktemp("bridge")) as stack:
         yield stack
+
+
+def _authorizer_log(stack: LocalStack) -> AuthorizerLog:
+    return AuthorizerLog(stack.log_folder / "lambda.log")
 
 
 def _settings_for(stack: LocalStack, credential: Credential) -> dict[str, str]:
@@ -60,12 +65,44 @@ async def test_when_a_credential_is_named_then_it_carries_a_call_and_a_sync_to_t
 async def test_when_one_thing_is_wrong_then_the_gateway_refuses(
     stack: LocalStack, case: RefusalCase
 ) -> None:
-    """Each bad call gets its own right status."""
+    """Each bad call gets its own right status, for its own right reason."""
     async with LocalClient.to(stack) as client:
-        token = await case.token(stack, client)
-        answer = await client.call_api("GET", "/v1/records", token=token)
+        refusal = await try_to_get_in(case, stack, client, _authorizer_log(stack))
 
-    assert case.expected_status == answer.status_code
+    assert [] == refusal.problems
+    assert case.expected_reason == refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "seen"),
+    [
+        ("no_token", "no_token", GATEWAY),
+        ("bad_signature", GATEWAY, "bad_signature"),
+        ("expired", "wrong_audience", "expired"),
+    ],
+)
+async def test_when_a_case_is_refused_for_another_reason_then_the_demo_sees_it(
+    stack: LocalStack, name: str, expected: str, seen: str
+) -> None:
+    """Who was not asked has no reason, and who was asked cannot pass for the gateway."""
+    (case,) = (case for case in REFUSAL_CASES if case.name == name)
+    lying = replace(case, expected_reason=expected)
+    async with LocalClient.to(stack) as client:
+        refusal = await try_to_get_in(lying, stack, client, _authorizer_log(stack))
+
+    assert [f"{name} has the reason {seen} instead of {expected}"] == refusal.problems
+
+
+async def test_when_the_log_says_nothing_then_no_reason_is_proved(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    """A silent log does not show that the authorizer was not asked."""
+    (tmp_path / "lambda.log").touch()
+    async with LocalClient.to(stack) as client:
+        silent = AuthorizerLog(tmp_path / "lambda.log")
+        refusal = await try_to_get_in(REFUSAL_CASES[0], stack, client, silent)
+
+    assert [f"no_token has the reason {NOT_READABLE} instead of {GATEWAY}"] == refusal.problems
 
 
 async def test_when_a_reader_writes_then_it_is_denied(stack: LocalStack) -> None:

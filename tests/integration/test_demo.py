@@ -2,14 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from emulator.loopback import is_port_free
+from emulator.stack_folder import claim_folder
+from tests.support.processes import becomes_true, descendants_of, is_alive
 
 BRIDGE = Path(sys.executable).with_name("bridge")
 CHECKOUT = Path(__file__).parents[2]
@@ -43,7 +51,8 @@ def test_when_the_demo_runs_then_everything_that_it_promises_holds(tmp_path: Pat
     assert 0 == report["changed_by_full_resync"]
     assert 200 == report["proxy_status"] == report["rotated_key_status"]
     assert REFUSALS == report["refusals"]
-    assert "bad_signature" == report["refusal_reasons"]["bad_signature"]
+    assert {name: name for name in REFUSALS} | {"no_token": "gateway"} == report["refusal_reasons"]
+    assert report["records_read_again"] == report["records_after_changes"] + report["tombstones"]
 
 
 @pytest.mark.parametrize("option", ["--entra-port", "--aws-port", "--functions-port"])
@@ -62,12 +71,29 @@ def test_when_a_port_is_taken_then_one_sentence_says_so(tmp_path: Path, option: 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.timeout(180)
-def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
-    """`bridge up` prints where everything is; after Ctrl-C nothing of it listens any more."""
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """A running `bridge up`."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+    health_url: str
+    aws_port: int
+    ports: set[int]
+    parts: frozenset[int]
+    """Every process of the stack, its Lambdas among them."""
+
+    def is_gone(self) -> bool:
+        """Whether no process of it lives and no port of it is taken."""
+        return not any(map(is_alive, self.parts)) and all(map(is_port_free, self.ports))
+
+
+@contextmanager
+def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
+    """`bridge up` on free ports, up and with a Lambda started."""
     ports = ("--functions-port", "0", "--aws-port", "0", "--entra-port", "0")
     process = subprocess.Popen(
-        [BRIDGE, "up", "--functions-host", "emulated", "--folder", tmp_path / "up", *ports],
+        [BRIDGE, "up", "--functions-host", "emulated", "--folder", folder, *ports, *options],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,21 +101,100 @@ def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> Non
         env=os.environ | {"PYTHONUNBUFFERED": "1"},  # noqa: TID251 - the child's, beside ours
     )
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "rotate-signing-key" in line:
-            break
-    (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
-    with urllib.request.urlopen(health, timeout=10) as answer:  # noqa: S310 - http on loopback
-        status = answer.status
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    assert process.stderr is not None
+    with process, process.stdout, process.stderr:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "rotate-signing-key" in line:
+                break
+        (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
+        (record,) = (line.split()[-1] for line in lines if line.endswith("/records/EGLL\n"))
+        for url in (health, record):
+            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
+                assert 200 == answer.status
+        text = "".join(lines)
+        aws_port, *other_ports = (
+            int(port)
+            for pattern in (r"curl -si http://127.0.0.1:(\d+)/_aws", r"/127.0.0.1:(\d+)/")
+            for port in re.findall(pattern, text)
+        )
+        parts = frozenset(descendants_of(process.pid))
+        try:
+            yield _Up(process, folder, health, aws_port, {aws_port, *other_ports}, parts)
+        finally:
+            process.kill()
 
+
+@pytest.mark.timeout(180)
+def test_when_the_bridge_is_up_then_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+    """`bridge up` prints where everything is; after Ctrl-C nothing of it listens any more."""
+    with _running_up(tmp_path / "up") as up:
+        up.process.send_signal(signal.SIGINT)
+        up.process.communicate(timeout=60)
+
+        assert 0 == up.process.returncode
+        assert 3 <= len(up.ports)
+        assert up.is_gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.timeout(180)
+def test_when_the_terminal_is_closed_then_no_part_is_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """MiniStack with its Lambdas, the Functions host and Azurite end, and their ports are free."""
+    with _running_up(tmp_path / "up", "--record-store", "table") as up:
+        commands = " ".join(Path(f"/proc/{part}/cmdline").read_text() for part in up.parts)
+        up.process.send_signal(number)
+        up.process.wait(60)
+        # Its parts may still write, so its folder is had only when the last of them has ended.
+        with claim_folder(up.folder, CHECKOUT):
+            is_gone = becomes_true(up.is_gone, within_seconds=1)
+
+        assert is_gone
+    for part in ("awslambdaric", "launcher.py", "functions_host", "azurite.js"):
+        assert part in commands
+
+
+@pytest.mark.timeout(180)
+def test_when_a_stack_is_up_then_a_second_one_touches_nothing(tmp_path: Path) -> None:
+    """Folder and ports are said at once, with who has them; the first goes on."""
+    with _running_up(tmp_path / "up") as up:
+        before = {path: path.stat().st_ino for path in up.folder.rglob("*") if path.is_file()}
+        second = _bridge("up", "--folder", up.folder, "--aws-port", str(up.aws_port))
+        after = {path: path.stat().st_ino for path in before if path.exists()}
+        with urllib.request.urlopen(up.health_url, timeout=10) as answer:  # noqa: S310 - http on loopback
+            status = answer.status
+
+    assert 1 == second.returncode
+    assert f"process {up.process.pid}: stop that one" in second.stderr
+    assert "(folder_in_use)" in second.stderr
+    assert f"Port {up.aws_port}, for AWS, on 127.0.0.1 is taken by process" in second.stderr
+    assert "(port_unusable)" in second.stderr
+    assert "Building" not in second.stderr
+    assert before.keys() == after.keys()
     assert 200 == status
-    assert 0 == process.returncode
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(health, timeout=10)  # noqa: S310 - http on loopback
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("up", "--schedule", "0 0 0 30 2 *"), 2, "never fires"),
+        (("demo", "--folder", "/"), 1, "folder_not_ours"),
+        (("demo", "--folder", "/proc/bridge"), 1, "folder_unusable"),
+    ],
+)
+def test_when_the_command_is_wrong_then_it_ends_at_once_and_says_why(
+    arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """Nothing is started, and there is no traceback."""
+    result = _bridge(*arguments)
+
+    assert code == result.returncode
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Building" not in result.stderr
 
 
 def test_when_help_is_asked_for_then_every_command_is_explained() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import FunctionsHostProcess, HostKind, start_functions_host
+from tests.support.processes import descendants_of, is_alive
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_APP = REPO_ROOT / "tests" / "support" / "sample_function_app"
@@ -361,7 +362,7 @@ def test_when_the_host_missed_a_run_then_the_timer_is_past_due(tmp_path: Path) -
     """The status beside the log outlives the process."""
     with running_host(tmp_path, TICK_SCHEDULE="0 0 0 * * *"):
         pass
-    status_file = tmp_path / "logs" / "timers" / "tick.json"
+    status_file = tmp_path / "logs" / "host.timers" / "tick.json"
     status = json.loads(status_file.read_text())
     # As if the host had last been up in early 2026.
     status |= {
@@ -573,7 +574,8 @@ def test_when_the_interpreter_is_missing_then_the_message_says_what_to_run(tmp_p
 
 
 FAKE_FUNC = """#!{python}
-import http.server, json, os, sys
+import http.server, json, os, subprocess, sys
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 record = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
 json.dump(record, open(os.environ["RECORD"], "w"))
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -622,12 +624,12 @@ def test_when_core_tools_are_on_the_path_then_they_serve_the_app(
 def test_when_core_tools_are_stopped_then_nothing_of_them_is_left(
     tmp_path: Path, func_on_path: str
 ) -> None:
-    """The whole process group ends."""
+    """The worker that they started ends too."""
     with running_host(tmp_path, kind="core-tools", PATH=func_on_path, RECORD=os.devnull) as host:
-        pid = host.pid
+        processes = descendants_of(host.pid)
 
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pid, 0)
+    assert 2 == len(processes)
+    assert not any(map(is_alive, processes))
 
 
 def test_when_the_emulated_host_is_asked_for_then_core_tools_are_left_alone(

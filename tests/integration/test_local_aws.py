@@ -34,6 +34,7 @@ from tests.support.local_aws import (
     ProbedStack,
     build_probe_bundles,
 )
+from tests.support.processes import descendants_of
 
 pytestmark = pytest.mark.stack
 
@@ -151,7 +152,8 @@ def test_when_it_runs_then_it_listens_on_loopback_alone(probed_stack: ProbedStac
     """No other machine can reach the gateway, the functions' runtime API or a helper service."""
     probed_stack.call("/health")
 
-    addresses = listening_addresses(probed_stack.ministack._process.pid)
+    processes = descendants_of(probed_stack.ministack._process.pid)
+    addresses = set().union(*map(listening_addresses, processes))
 
     assert f"0100007F:{probed_stack.ministack.port:04X}" in addresses
     assert {"0100007F"} == {address.partition(":")[0] for address in addresses}

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from emulator.stack import LocalStack, StackOptions, start_stack
+from emulator.stack import LocalStack, start_stack
+from emulator.stack_options import StackOptions
 
 CHECKOUT: Final = Path(__file__).parents[2]
 RECORD_COUNT: Final = 600

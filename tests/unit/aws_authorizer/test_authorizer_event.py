@@ -228,6 +228,16 @@ def test_when_identity_sources_are_no_text_then_nothing_is_decided(
     )
 
 
+def test_when_there_are_two_tokens_then_identity_sources_do_not_matter() -> None:
+    """Neither of the two is used, so neither is looked for: 401, not 500."""
+    event = http_v1_event("Bearer abc") | {
+        "multiValueHeaders": {"Authorization": ["Bearer abc", "Bearer def"]},
+        "identitySource": "x",
+    }
+
+    assert Reason.SEVERAL_TOKENS == rejection(event)
+
+
 @pytest.mark.parametrize("build_event", [http_v1_event, http_v2_event])
 def test_when_there_is_no_token_then_identity_sources_do_not_matter(
     build_event: Callable[[str], dict[str, object]],

@@ -1,5 +1,7 @@
 """The bundled key set."""
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,10 +51,10 @@ def test_when_the_command_is_run_then_it_writes_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One argument, the file; the tenant comes from the environment."""
-    fetched: list[str] = []
+    fetched: list[tuple[str, float]] = []
 
-    def fetch(url: str, _seconds: float) -> FetchedKeySet:
-        fetched.append(url)
+    def fetch(url: str, seconds: float) -> FetchedKeySet:
+        fetched.append((url, seconds))
         return FetchedKeySet(key_set(), None)
 
     monkeypatch.setenv("ENTRA_TENANT_ID", TENANT_ID)
@@ -61,7 +63,8 @@ def test_when_the_command_is_run_then_it_writes_the_file(
 
     assert 0 == main([str(file)])
     assert {KEY_ID} == load_bundled_key_set(str(file)).key_set.keys.keys()
-    assert [f"https://login.microsoftonline.com/{TENANT_ID}/discovery/v2.0/keys"] == fetched
+    url = f"https://login.microsoftonline.com/{TENANT_ID}/discovery/v2.0/keys"
+    assert [(url, 10.0)] == fetched
 
 
 def test_when_the_command_fails_then_it_says_why_and_writes_nothing(
@@ -84,4 +87,23 @@ def test_when_the_command_fails_then_it_says_why_and_writes_nothing(
     assert "no key set: unreachable\n" == capsys.readouterr().err
 
     assert 2 == main([])
+    assert 2 == main([str(file), str(file)])
     assert not file.exists()
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 2), (["key_set.json"], 1)])
+def test_when_the_module_is_run_then_it_is_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+) -> None:
+    """`python -m aws_authorizer.bundled_key_set FILE`, whose exit status a build looks at."""
+    monkeypatch.delenv("ENTRA_TENANT_ID", raising=False)
+    monkeypatch.setattr(sys, "argv", ["bundled_key_set", *arguments])
+    monkeypatch.delitem(sys.modules, "aws_authorizer.bundled_key_set")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("aws_authorizer.bundled_key_set", run_name="__main__")
+
+    assert status == ended.value.code
+    assert ("usage" if status == 2 else "ENTRA_TENANT_ID") in capsys.readouterr().err

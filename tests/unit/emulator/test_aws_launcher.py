@@ -41,7 +41,6 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     # The real process changes these for good; a test gives them back.
     monkeypatch.setattr(socketserver.StreamRequestHandler, "disable_nagle_algorithm", False)
     monkeypatch.setattr(atexit, "register", lambda _function: calls.append("registered"))
-    monkeypatch.setattr(launcher, "_end_with_the_parent", lambda: calls.append("watching"))
     return SimpleNamespace(worker=Worker, runtime=runtime, gateway=gateway, calls=calls, put=put)
 
 
@@ -53,7 +52,7 @@ def test_when_ministack_is_as_known_then_every_change_is_made(
 
     assert "drained" == ministack.worker()._drain_stderr_bounded(first_line_wait=0.1)
     assert socketserver.StreamRequestHandler.disable_nagle_algorithm is True
-    assert ["registered", "watching", "main"] == ministack.calls
+    assert ["registered", "main"] == ministack.calls
     assert "" == capsys.readouterr().err
 
 

@@ -1,0 +1,48 @@
+"""What can be chosen about a local stack."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from emulator.functions_host.process import FUNC, HostKind
+from emulator.tenant import Credential
+
+_NEVER: Final = "0 0 0 1 1 *"
+"""A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
+
+RecordStore = Literal["sqlite", "table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What can be chosen about a local stack. A port of 0 takes a free one."""
+
+    checkout: Path
+    folder: Path
+    """Where logs, the records and the keys go; emptied at the start."""
+    functions_port: int = 0
+    aws_port: int = 0
+    entra_port: int = 0
+    functions_host: HostKind = "auto"
+    credential: Credential = Credential.MANAGED_IDENTITY
+    record_store: RecordStore = "sqlite"
+    schedule: str = _NEVER
+    authorizer_cache_seconds: int = 300
+    token_version: Literal[1, 2] = 2
+    record_limit: int | None = None
+    """How many records the source gets; all of them by default."""
+    further_settings: Mapping[str, str] | None = None
+    """Settings of the Function App that replace the stack's own."""
+
+    @property
+    def needs_azurite(self) -> bool:
+        """Whether something asks for Azure Storage: the records, or the timers of Core Tools."""
+        uses_core_tools = self.functions_host != "emulated" and shutil.which(FUNC) is not None
+        return self.record_store == "table" or uses_core_tools
+
+
+def function_app_python(checkout: Path) -> Path:
+    """The interpreter of the environment that the Function App ships with."""
+    return checkout / ".tools" / "function-app" / "bin" / "python"
