@@ -365,7 +365,9 @@ def test_when_the_log_is_long_then_its_decisions_are_read_in_linear_time(
     def hostile(size: int) -> Path:
         path = tmp_path / f"{size}.log"
         path.write_bytes(
-            Repetition("", line, '{"reason":"expired"}\n')(size).encode(errors="surrogateescape")
+            Repetition("", line, '{"event":"decision","reason":"expired"}\n')(size).encode(
+                errors="surrogateescape"
+            )
         )
         return path
 
