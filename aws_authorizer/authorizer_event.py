@@ -13,8 +13,9 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-aut
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from aws_authorizer.errors import Reason, TokenRejected, Undecided
+from aws_authorizer.errors import TokenRejected, Undecided
 from aws_authorizer.method_arn import MethodArn, parse_method_arn
+from shared.reasons import Reason
 
 _HEADER: Final = "authorization"
 _SCHEME: Final = "bearer "
@@ -45,7 +46,7 @@ class AuthorizerRequest(NamedTuple):
 
 
 def _read_values(event: Mapping[str, object]) -> list[object]:
-    """Every value of the Authorization header, whatever the spelling of its name."""
+    """Return every value of the Authorization header, whatever the spelling of its name."""
     found: list[object] = []
     # The multi-value map shows what the other one hides: it keeps the last of several alone.
     for name in ("multiValueHeaders", "headers"):
@@ -123,7 +124,7 @@ def parse_authorizer_event(event: object) -> AuthorizerRequest:
 
 
 def parse_bearer_token(request: AuthorizerRequest) -> str:
-    """What follows `Bearer` in the header (RFC 6750 section 2.1, RFC 9110 section 11.4).
+    """Return what follows `Bearer` in the header (RFC 6750 section 2.1, RFC 9110 section 11.4).
 
     Whether it is a token of any kind is not checked.
 

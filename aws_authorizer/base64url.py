@@ -3,11 +3,11 @@
 from binascii import a2b_base64
 from typing import Final
 
-# `+`, `/` and `=` are no base64url: they become an octet that the strict decoder refuses.
+# `+`, `/` and `=` are no base64url: they become an byte that the strict decoder refuses.
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/\xff\xff\xff")
 _PADDING: Final = (b"", b"", b"==", b"=")
 # Which last characters leave the unused bits zero. With any others, several spellings would decode
-# to the same octets, and a token could be changed without its signature noticing.
+# to the same bytes, and a token could be changed without its signature noticing.
 _CANONICAL_LAST: Final = (
     frozenset(range(256)),
     frozenset[int](),
@@ -17,7 +17,7 @@ _CANONICAL_LAST: Final = (
 
 
 def decode_base64url(segment: bytes) -> bytes:
-    """The octets that `segment` spells.
+    """Return the bytes that `segment` spells.
 
     Raises:
         ValueError: it is empty, padded, not canonical, or holds a character outside the alphabet.

@@ -38,7 +38,7 @@ class Authorizer(NamedTuple):
 def build_accepted_tokens(
     api: ApiIdentity, tenant_ids: Collection[str], additional_audiences: Collection[str]
 ) -> list[AcceptedToken]:
-    """What each accepted version from each accepted tenant must say."""
+    """Return what each accepted version from each accepted tenant must say."""
     accepted = []
     for tenant_id in tenant_ids:
         for version in sorted(api.token_versions):
@@ -52,7 +52,6 @@ def build_accepted_tokens(
                     tenant_id=tenant_id,
                     audiences=tuple(sorted(api.audiences(version) | further)),
                     client_claim=claims.CLIENT_ID_V1 if is_v1 else claims.CLIENT_ID_V2,
-                    other_client_claim=claims.CLIENT_ID_V2 if is_v1 else claims.CLIENT_ID_V1,
                     key_issuer=api.cloud.issuer(tenant_id, TokenVersion.V2),
                 )
             )
@@ -101,7 +100,7 @@ def build_authorizer(
         fetch_key_set, url, seconds
     ),
 ) -> Authorizer:
-    """The authorizer that the settings describe. Nothing is fetched yet.
+    """Return the authorizer that the settings describe. Nothing is fetched yet.
 
     Raises:
         SettingsError: the bundled key set cannot be read.
@@ -143,7 +142,7 @@ def write_to_stdout(line: str) -> None:
 
 @cache
 def get_authorizer() -> Authorizer:
-    """The process's one authorizer, built by the first call that gets this far.
+    """Return the process's one authorizer, built by the first call that gets this far.
 
     Raises:
         SettingsError: the settings are unusable; the next call tries again.

@@ -30,7 +30,7 @@ class BundledKeySet(NamedTuple):
 
 
 def build_bundled_key_set(answer: FetchedKeySet, clock: Clock) -> bytes:
-    """The file's content for a key set that has just been fetched.
+    """Return the file's content for a key set that has just been fetched.
 
     Raises:
         KeySetMalformed: the answer holds no key that could be used.
@@ -41,15 +41,15 @@ def build_bundled_key_set(answer: FetchedKeySet, clock: Clock) -> bytes:
     return json.dumps(members | {"retrieved_at": int(clock.now())}).encode()
 
 
-def parse_bundled_key_set(octets: bytes) -> BundledKeySet:
-    """The file's content, read back.
+def parse_bundled_key_set(encoded: bytes) -> BundledKeySet:
+    """Return the file's content, read back.
 
     Raises:
         KeySetMalformed: it is no key set, or does not say when it was retrieved.
 
     """
-    key_set = parse_key_set(octets)
-    members = parse_json_object(octets.strip(_WHITESPACE), KEY_SET_BOUNDS)
+    key_set = parse_key_set(encoded)
+    members = parse_json_object(encoded.strip(_WHITESPACE), KEY_SET_BOUNDS)
     retrieved_at = members.get("retrieved_at")
     if not isinstance(retrieved_at, int) or isinstance(retrieved_at, bool):
         raise KeySetMalformed("not_dated")
@@ -57,7 +57,7 @@ def parse_bundled_key_set(octets: bytes) -> BundledKeySet:
 
 
 def load_bundled_key_set(path: str) -> BundledKeySet:
-    """The key set in the file.
+    """Return the key set in the file.
 
     Raises:
         OSError: the file cannot be read.

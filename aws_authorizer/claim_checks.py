@@ -7,15 +7,15 @@ their own says that.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from enum import Enum
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple, NewType
 
-from aws_authorizer.errors import AccessDenied, Reason, TokenRejected
+from aws_authorizer.errors import AccessDenied, TokenRejected
 from shared import claims
 from shared.entra import TokenVersion
+from shared.guid import is_guid
 from shared.principal import Principal
+from shared.reasons import Reason
 
 EARLIEST_TIME: Final = 1_000_000_000
 """The year 2001. No token is older, so an earlier time is no time."""
@@ -27,51 +27,14 @@ MAX_LIFETIME_SECONDS: Final = 172_800
 SignedClaims = NewType("SignedClaims", dict[str, object])
 """Claims whose signature has passed, by a key of the issuer that they name."""
 
-# The same few callers come again and again, so their IDs are matched once.
-_is_guid = lru_cache(maxsize=256)(
-    re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-)
-_is_token_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_OTHER_TENANT_ID_SPELLINGS: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
+type UnverifiedClaims = Mapping[str, object]
+
+_TOKEN_ID: Final = r"[A-Za-z0-9_-]{1,64}"  # noqa: S105 - a pattern
+_OTHER_TENANT_ID_SPELLINGS: Final = ("Tid", "tId", "tiD", "TId", "TiD", "tID", "TID")
 _CLAIM_NAMES: Final = "_claim_names"
 # A tuple, because a claim may be an array, which no set can look up. Entra ID writes a string.
 _NO_CLIENT_AUTHENTICATION: Final = (claims.NO_CLIENT_AUTHENTICATION, 0)
-_NO_ROLES: Final = frozenset[str]()
 _ABSENT: Final = object()
-_BOTH: Final = (TokenVersion.V1, TokenVersion.V2)
-
-
-class MustBe(Enum):
-    """What a row of the table asks of its claim."""
-
-    EXACT = "a string, and one of those that the contract names, character by character"
-    GUID = "a GUID, in lower case"
-    STRING = "a string, or absent"
-    STRINGS = "an array of strings, or absent"
-
-
-class Rule(NamedTuple):
-    """One row: unless the claim is what it must be, the token is rejected for the reason."""
-
-    claim: str
-    must_be: MustBe
-    reason: Reason
-    versions: tuple[TokenVersion, ...] = _BOTH
-
-
-RULES: Final = (
-    Rule(claims.VERSION, MustBe.EXACT, Reason.UNACCEPTED_VERSION),
-    Rule(claims.ISSUER, MustBe.EXACT, Reason.WRONG_ISSUER),
-    Rule(claims.TENANT_ID, MustBe.EXACT, Reason.WRONG_TENANT),
-    Rule(claims.AUDIENCE, MustBe.EXACT, Reason.WRONG_AUDIENCE),
-    Rule(claims.OBJECT_ID, MustBe.GUID, Reason.MISSING_SUBJECT),
-    Rule(claims.CLIENT_ID_V1, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V1,)),
-    Rule(claims.CLIENT_ID_V2, MustBe.GUID, Reason.MISSING_CLIENT, (TokenVersion.V2,)),
-    Rule(claims.SUBJECT, MustBe.STRING, Reason.MALFORMED_CLAIMS),
-    Rule(claims.TOKEN_UNIQUE_ID, MustBe.STRING, Reason.MALFORMED_CLAIMS),
-    Rule(claims.ROLES, MustBe.STRINGS, Reason.MALFORMED_ROLES),
-)
-"""Checked from the top. `ver` and `iss` choose the accepted token that the others compare with."""
 
 
 class AcceptedToken(NamedTuple):
@@ -83,53 +46,104 @@ class AcceptedToken(NamedTuple):
     audiences: tuple[str, ...]
     client_claim: str
     """The claim that names the calling application: `azp` in v2.0, `appid` in v1.0."""
-    other_client_claim: str
-    """The one that names it in tokens of the other version."""
     key_issuer: str
     """The issuer that a key must belong to. The v2.0 form for both versions: one key set serves
     both, and its keys name that form."""
 
-    @property
-    def expected(self) -> Mapping[str, tuple[str, ...]]:
-        """The values that the table's exact rows compare with, by claim."""
-        return {
-            claims.VERSION: (self.version.value,),
-            claims.ISSUER: (self.issuer,),
-            claims.TENANT_ID: (self.tenant_id,),
-            claims.AUDIENCE: self.audiences,
-        }
+
+# --- the checks: is the claim's value (`_ABSENT` if the token has none) as this token must have it
 
 
-class _Profile(NamedTuple):
-    """The table's rows for one accepted token, sorted by what they ask, ready to run."""
-
-    token: AcceptedToken
-    exact: tuple[tuple[str, tuple[str, ...], Reason], ...]
-    guids: tuple[tuple[str, Reason], ...]
-    text: tuple[tuple[str, Reason], ...]
-    strings: tuple[tuple[str, Reason], ...]
+def _is_version(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return value == token.version.value
 
 
-def _compile_rules(token: AcceptedToken) -> _Profile:
-    rules = [rule for rule in RULES if token.version in rule.versions]
-    return _Profile(
-        token,
-        tuple(
-            (rule.claim, token.expected[rule.claim], rule.reason)
-            for rule in rules
-            if rule.must_be is MustBe.EXACT
-        ),
-        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.GUID),
-        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.STRING),
-        tuple((rule.claim, rule.reason) for rule in rules if rule.must_be is MustBe.STRINGS),
+def _is_issuer(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return value == token.issuer
+
+
+def _is_only_tenant(value: object, token: AcceptedToken, unverified: UnverifiedClaims) -> bool:
+    # A reader that ignores case could take the tenant from another spelling.
+    return value == token.tenant_id and not any(
+        name in unverified for name in _OTHER_TENANT_ID_SPELLINGS
     )
+
+
+def _is_audience(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    # RFC 7519 allows an array of audiences. Entra ID never writes one, and a token for several APIs
+    # at once could be replayed by any of them, so an array is not equal to anything here.
+    return value in token.audiences
+
+
+def _is_guid(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return isinstance(value, str) and is_guid(value)
+
+
+def _is_absent_or_same_client(
+    value: object, token: AcceptedToken, unverified: UnverifiedClaims
+) -> bool:
+    # Entra ID writes one of the two. Were the other one there and different, who calls would depend
+    # on who reads.
+    return value is _ABSENT or value == unverified[token.client_claim]
+
+
+def _is_proved_by_client(
+    value: object, _token: AcceptedToken, unverified: UnverifiedClaims
+) -> bool:
+    # An application without a credential has proved nothing: whoever knows its ID is it. With
+    # scopes, a user stands behind the token, and has signed in.
+    return value not in _NO_CLIENT_AUTHENTICATION or claims.SCOPES in unverified
+
+
+def _is_absent_or_string(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return value is _ABSENT or isinstance(value, str)
+
+
+def _is_absent_or_strings(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return value is _ABSENT or (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    )
+
+
+class Rule(NamedTuple):
+    """One row: a token whose claim does not pass the check is rejected for the reason."""
+
+    claim: str
+    check: Callable[[object, AcceptedToken, UnverifiedClaims], bool]
+    reason: Reason
+    versions: tuple[TokenVersion, ...] = (TokenVersion.V1, TokenVersion.V2)
+    """The token versions that the row is about."""
+
+
+_V1: Final = (TokenVersion.V1,)
+_V2: Final = (TokenVersion.V2,)
+
+RULES: Final = (
+    Rule(claims.VERSION, _is_version, Reason.UNACCEPTED_VERSION),
+    Rule(claims.ISSUER, _is_issuer, Reason.WRONG_ISSUER),
+    Rule(claims.TENANT_ID, _is_only_tenant, Reason.WRONG_TENANT),
+    Rule(claims.AUDIENCE, _is_audience, Reason.WRONG_AUDIENCE),
+    Rule(claims.OBJECT_ID, _is_guid, Reason.MISSING_SUBJECT),
+    Rule(claims.CLIENT_ID_V1, _is_guid, Reason.MISSING_CLIENT, _V1),
+    Rule(claims.CLIENT_ID_V2, _is_guid, Reason.MISSING_CLIENT, _V2),
+    Rule(claims.CLIENT_ID_V2, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V1),
+    Rule(claims.CLIENT_ID_V1, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V2),
+    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
+    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
+    Rule(claims.SUBJECT, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
+    Rule(claims.TOKEN_UNIQUE_ID, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
+    Rule(claims.ROLES, _is_absent_or_strings, Reason.MALFORMED_ROLES),
+)
+"""Checked from the top against each accepted token. The token that gets furthest gives the reason:
+with v1.0 and v2.0 accepted, a v2.0 token with a wrong audience has a wrong audience, and not a
+version that v1.0 would not have."""
 
 
 class ClaimContract(NamedTuple):
     """Everything that a caller's claims must satisfy; `build_claim_contract` makes one."""
 
-    profiles: Mapping[tuple[object, object], _Profile]
-    """By `ver` and `iss`."""
+    accepted: tuple[tuple[AcceptedToken, tuple[Rule, ...]], ...]
+    """Each kind of token that is accepted, with the rows that are about it."""
     client_ids: frozenset[str]
     """The applications that may call, and no others."""
     roles: frozenset[str]
@@ -142,8 +156,8 @@ class ClaimContract(NamedTuple):
 
     @property
     def tenant_ids(self) -> frozenset[str]:
-        """The tenants whose tokens are accepted."""
-        return frozenset(profile.token.tenant_id for profile in self.profiles.values())
+        """Return the tenants whose tokens are accepted."""
+        return frozenset(token.tenant_id for token, _ in self.accepted)
 
 
 def build_claim_contract(
@@ -169,7 +183,10 @@ def build_claim_contract(
     if not all(lent.issubset(roles) for lent in scopes.values()):
         raise ValueError("a scope lends an unknown role")
     return ClaimContract(
-        {(token.version.value, token.issuer): _compile_rules(token) for token in tokens},
+        tuple(
+            (token, tuple(rule for rule in RULES if token.version in rule.versions))
+            for token in tokens
+        ),
         frozenset(client_ids),
         frozenset(roles),
         scopes,
@@ -177,102 +194,68 @@ def build_claim_contract(
     )
 
 
-def _explain_no_profile(
-    unverified_claims: Mapping[str, object], contract: ClaimContract
-) -> TokenRejected:
-    version = unverified_claims.get(claims.VERSION)
-    is_version_accepted = any(version == accepted for accepted, _ in contract.profiles)
-    return TokenRejected(Reason.WRONG_ISSUER if is_version_accepted else Reason.UNACCEPTED_VERSION)
+def _find_broken_rule(
+    unverified_claims: UnverifiedClaims, token: AcceptedToken, rules: tuple[Rule, ...]
+) -> Rule | None:
+    """Return the first row that the claims break, or None."""
+    get = unverified_claims.get
+    for rule in rules:
+        if not rule.check(get(rule.claim, _ABSENT), token, unverified_claims):
+            return rule
+    return None
 
 
-def _are_strings(value: object) -> bool:
-    try:
-        # The quickest way to look at each one: `join` takes nothing but strings.
-        return value.__class__ is list and "".join(value) is not None
-    except TypeError:
-        return False
-
-
-def check_identity(
-    unverified_claims: Mapping[str, object], contract: ClaimContract
-) -> AcceptedToken:
-    """What the token claims to be, if that is something that the contract accepts.
+def check_identity(unverified_claims: UnverifiedClaims, contract: ClaimContract) -> AcceptedToken:
+    """Return what the token claims to be, if that is something that the contract accepts.
 
     Raises:
         TokenRejected: it is not.
 
     """
-    get = unverified_claims.get
-    try:
-        profile = contract.profiles[get(claims.VERSION), get(claims.ISSUER)]
-    except (KeyError, TypeError):  # arrays and objects are no keys of anything
-        raise _explain_no_profile(unverified_claims, contract) from None
-    # RFC 7519 allows an array of audiences. Entra ID never writes one, and a token for several APIs
-    # at once could be replayed by any of them, so an array is not equal to anything here.
-    for claim, accepted, reason in profile.exact:
-        if get(claim) not in accepted:
-            raise TokenRejected(reason)
-    # A reader that ignores case could take the tenant from another spelling.
-    if not _OTHER_TENANT_ID_SPELLINGS.isdisjoint(unverified_claims):
-        raise TokenRejected(Reason.WRONG_TENANT)
-    _check_types(unverified_claims, profile)
-    # Entra ID writes one of the two. Were the other one there as well, who calls would depend on
-    # who reads.
-    token = profile.token
-    client = unverified_claims[token.client_claim]
-    if get(token.other_client_claim, client) != client:
-        raise TokenRejected(Reason.CONFLICTING_CLIENT)
-    return token
-
-
-def _check_types(unverified_claims: Mapping[str, object], profile: _Profile) -> None:
-    get = unverified_claims.get
-    for claim, reason in profile.guids:
-        value = get(claim)
-        if value.__class__ is not str or not _is_guid(value):
-            raise TokenRejected(reason)
-    for claim, reason in profile.text:
-        if get(claim, "").__class__ is not str:
-            raise TokenRejected(reason)
-    for claim, reason in profile.strings:
-        if claim in unverified_claims and not _are_strings(unverified_claims[claim]):
-            raise TokenRejected(reason)
+    broken = []
+    for token, rules in contract.accepted:
+        rule = _find_broken_rule(unverified_claims, token, rules)
+        if rule is None:
+            return token
+        broken.append(rule)
+    raise TokenRejected(max(broken, key=RULES.index).reason)
 
 
 def _parse_time(value: object) -> float:
-    # Not isinstance: a bool is an int to Python, and a NumericDate is a JSON number (RFC 7519
-    # section 2), so neither true nor "1700000000" is one.
-    if (value.__class__ is int or value.__class__ is float) and (
-        EARLIEST_TIME <= value < LATEST_TIME
-    ):
-        return value
-    raise TokenRejected(Reason.MALFORMED_TIMES)
+    # A NumericDate is a JSON number (RFC 7519 section 2). "1700000000" is none; true is none,
+    # though it is an int to Python.
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TokenRejected(Reason.MALFORMED_TIMES)
+    if not EARLIEST_TIME <= value < LATEST_TIME:
+        raise TokenRejected(Reason.MALFORMED_TIMES)
+    return value
 
 
-def parse_validity(unverified_claims: Mapping[str, object], leeway: float) -> tuple[float, float]:
-    """When the token begins to be good, and when it ends, leeway included, in seconds since 1970.
+def parse_validity(unverified_claims: UnverifiedClaims, leeway: float) -> tuple[float, float]:
+    """Return when the token begins to be good, and when it ends, leeway included.
 
-    `exp` is required, and one of `nbf` and `iat`; each that is there counts (RFC 7519 section 4.1).
-    Whether now lies between is not checked.
+    In seconds since 1970. `exp` is required, and one of `nbf` and `iat`; each that is there counts
+    (RFC 7519 section 4.1). Whether now lies between is not checked.
 
     Raises:
         TokenRejected: they are missing, no sane times, or too far apart.
 
     """
     expires_at = _parse_time(unverified_claims.get(claims.EXPIRES_AT))
-    not_before = unverified_claims.get(claims.NOT_BEFORE, _ABSENT)
-    issued_at = unverified_claims.get(claims.ISSUED_AT, not_before)
-    earliest = _parse_time(issued_at)
-    latest = earliest if not_before is _ABSENT else _parse_time(not_before)
-    if latest < earliest:
-        earliest, latest = latest, earliest
-    if expires_at - earliest > MAX_LIFETIME_SECONDS:
+    beginnings = [
+        _parse_time(unverified_claims[claim])
+        for claim in (claims.NOT_BEFORE, claims.ISSUED_AT)
+        if claim in unverified_claims
+    ]
+    if not beginnings:
+        raise TokenRejected(Reason.MALFORMED_TIMES)
+    if expires_at - min(beginnings) > MAX_LIFETIME_SECONDS:
         raise TokenRejected(Reason.LIFETIME_TOO_LONG)
-    return latest - leeway, expires_at + leeway
+    return max(beginnings) - leeway, expires_at + leeway
 
 
 def check_validity(begins: float, ends: float, now: float) -> None:
-    """Nothing, if `now` lies inside (RFC 7519 sections 4.1.4 and 4.1.5).
+    """Raise unless `now` lies between (RFC 7519 sections 4.1.4 and 4.1.5).
 
     Raises:
         TokenRejected: it does not.
@@ -301,7 +284,7 @@ def check_order(unverified_claims: Mapping[str, Any]) -> None:
 
 
 def check_key_issuer(key_issuer: str | None, token: AcceptedToken) -> None:
-    """Nothing, if a key that names this issuer may sign such a token.
+    """Raise unless a key that names this issuer may sign such a token.
 
     A key shared by all tenants has `{tenantid}` in place of the tenant.
 
@@ -317,7 +300,7 @@ def check_key_issuer(key_issuer: str | None, token: AcceptedToken) -> None:
 
 
 def _is_app_only(signed_claims: SignedClaims) -> bool:
-    """Whether no user stands behind the token.
+    """Return whether no user stands behind the token.
 
     Raises:
         TokenRejected: it says two things, or nothing that would tell.
@@ -327,7 +310,7 @@ def _is_app_only(signed_claims: SignedClaims) -> bool:
     has_scopes = claims.SCOPES in signed_claims
     if identity_type == claims.APP_ONLY and not has_scopes:
         return True
-    if has_scopes and (identity_type is _ABSENT or identity_type == "user"):
+    if has_scopes and (identity_type is _ABSENT or identity_type == claims.USER):
         return False
     # Entra ID writes `idtyp` only where the API asks for it; without it, a token whose subject is
     # the service principal itself is the application's own.
@@ -340,7 +323,7 @@ def _is_app_only(signed_claims: SignedClaims) -> bool:
 def check_access(
     signed_claims: SignedClaims, token: AcceptedToken, contract: ClaimContract
 ) -> Principal:
-    """The caller that the claims prove. `check_identity` has let them pass before.
+    """Return the caller that the claims prove. `check_identity` has let them pass before.
 
     Which routes the caller's roles open is not decided here, only that they open some.
 
@@ -351,24 +334,18 @@ def check_access(
     """
     get = signed_claims.get
     is_app_only = _is_app_only(signed_claims)
-    # An application without a credential of its own has proved nothing: whoever knows its ID is it.
-    if is_app_only and any(
-        get(claim) in _NO_CLIENT_AUTHENTICATION
-        for claim in (claims.CLIENT_AUTHENTICATION_V1, claims.CLIENT_AUTHENTICATION_V2)
-    ):
-        raise TokenRejected(Reason.UNAUTHENTICATED_CLIENT)
     elsewhere = get(_CLAIM_NAMES)
     if elsewhere is not None and (not isinstance(elsewhere, dict) or claims.ROLES in elsewhere):
         # Too many to fit in: they are unknown then, not none. Groups that are elsewhere do not
         # matter, because nothing here is granted by group.
         raise TokenRejected(Reason.ROLES_ELSEWHERE)
-    roles, token_id = get(claims.ROLES), get(claims.TOKEN_ID)
+    roles, token_id = get(claims.ROLES, ()), get(claims.TOKEN_ID)
     principal = Principal(
         signed_claims[claims.OBJECT_ID],  # type: ignore[arg-type]  # a GUID, by the table
         token.tenant_id,
         signed_claims[token.client_claim],  # type: ignore[arg-type]  # the same
-        contract.roles.intersection(roles) if roles else _NO_ROLES,  # type: ignore[arg-type]  # strings, by the table
-        token_id if isinstance(token_id, str) and _is_token_id(token_id) else "",
+        contract.roles.intersection(roles),  # type: ignore[arg-type]  # strings, by the table
+        token_id if isinstance(token_id, str) and re.fullmatch(_TOKEN_ID, token_id) else "",
     )
     if principal.client_id not in contract.client_ids:
         raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)
@@ -383,10 +360,11 @@ def _lend_roles(
     scopes: object, lent_by: Mapping[str, frozenset[str]], principal: Principal
 ) -> Principal:
     """Return the caller with those of the user's roles that the token's scopes lend."""
+    without_roles = principal._replace(roles=frozenset())
     if not lent_by:
-        raise AccessDenied(Reason.DELEGATED_TOKEN, principal._replace(roles=_NO_ROLES))
+        raise AccessDenied(Reason.DELEGATED_TOKEN, without_roles)
     named = lent_by.keys() & scopes.split(" ") if isinstance(scopes, str) else ()
     if not named:
-        raise AccessDenied(Reason.MISSING_SCOPE, principal._replace(roles=_NO_ROLES))
+        raise AccessDenied(Reason.MISSING_SCOPE, without_roles)
     lent = frozenset[str]().union(*(lent_by[scope] for scope in named))
     return principal._replace(roles=principal.roles & lent)

@@ -7,19 +7,14 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from typing import Final
 
-from aws_authorizer.errors import WHAT_TO_CHANGE, Reason
 from aws_authorizer.key_set import FetchResult
 from shared.clock import Clock
 from shared.principal import Principal
+from shared.reasons import Reason
 
 NAMESPACE: Final = "AzureAwsBridge/Authorizer"
-
-# For strings this goes to the C function at once. `dumps` on a whole line would take as long as
-# everything else that the handler does around the verification.
-_quote: Final = json.JSONEncoder().encode
 
 type Write = Callable[[str], object]
 """Takes one line, with its line feed."""
@@ -35,29 +30,13 @@ def _describe_metrics(dimensions: list[str], metrics: Mapping[str, str]) -> list
     ]
 
 
-_DECISION: Final = json.dumps(
-    _describe_metrics(["outcome", "reason"], {"Decisions": "Count", "KeySetAgeSeconds": "Seconds"})
+_DECISION: Final = _describe_metrics(
+    ["outcome", "reason"], {"Decisions": "Count", "KeySetAgeSeconds": "Seconds"}
 )
-_DECISION_WITHOUT_KEYS: Final = json.dumps(
-    _describe_metrics(["outcome", "reason"], {"Decisions": "Count"})
-)
+_DECISION_WITHOUT_KEYS: Final = _describe_metrics(["outcome", "reason"], {"Decisions": "Count"})
 _FETCH: Final = _describe_metrics(
     ["result"], {"KeySetFetches": "Count", "KeySetFetchSeconds": "Seconds"}
 )
-
-
-@cache
-def _describe_decision(outcome: str, reason: Reason, metrics: str) -> str:
-    """The members that all decisions of one kind have in common: as many as there are reasons."""
-    fields: dict[str, object] = {
-        "event": "decision",
-        "outcome": outcome,
-        "reason": reason.value,
-        "Decisions": 1,
-    }
-    if reason is not Reason.ALLOWED:
-        fields["what_to_change"] = WHAT_TO_CHANGE[reason]
-    return f'"CloudWatchMetrics": {metrics}}}, {json.dumps(fields)[1:-1]}'
 
 
 def _describe_contradicted(key_ids: Collection[str]) -> dict[str, object]:
@@ -77,7 +56,7 @@ class DecisionLog:
     ) -> None:
         """Take where the lines go, and how to ask for the key set's age."""
         self._write = write
-        self._now = clock.now
+        self._clock = clock
         self._get_key_set_age = get_key_set_age
 
     def write_decision(
@@ -91,32 +70,35 @@ class DecisionLog:
     ) -> None:
         """Write a decision. `principal` is for callers whose token's signature has passed."""
         age = self._get_key_set_age()
-        metrics = _DECISION_WITHOUT_KEYS if age is None else _DECISION
-        members = [
-            f'{{"_aws": {{"Timestamp": {int(self._now() * 1_000)}',
-            _describe_decision(outcome, reason, metrics),
-            f'"request_id": {_quote(request_id)}',
-        ]
+        fields: dict[str, object] = {
+            "_aws": self._describe(_DECISION_WITHOUT_KEYS if age is None else _DECISION),
+            "event": "decision",
+            "outcome": outcome,
+            "reason": reason,
+            "Decisions": 1,
+            "request_id": request_id,
+        }
+        if reason.what_to_change:
+            fields["what_to_change"] = reason.what_to_change
         if age is not None:
-            members.append(f'"KeySetAgeSeconds": {round(age)}')
+            fields["KeySetAgeSeconds"] = round(age)
         if principal is not None:
-            for name, value in principal.to_context().items():
-                members.append(f'"{name}": {_quote(value)}')
+            fields |= principal.to_context()
         if detail:
-            members.append(f'"detail": {_quote(detail)}')
-        self._write(", ".join(members) + "}\n")
+            fields["detail"] = detail
+        self._write_line(fields)
 
     def write_fetch(self, result: FetchResult) -> None:
         """Write what came of one attempt to fetch a key set."""
         fields: dict[str, object] = {
-            "_aws": {"Timestamp": int(self._now() * 1_000), "CloudWatchMetrics": _FETCH},
+            "_aws": self._describe(_FETCH),
             "event": "key_set_fetch",
             "result": result.code,
             "KeySetFetches": 1,
             "KeySetFetchSeconds": round(result.seconds, 3),
         }
         fields |= _describe_contradicted(result.contradicted_key_ids)
-        self._write(json.dumps(fields) + "\n")
+        self._write_line(fields)
 
     def write_bundled_key_set(
         self, age_seconds: float, contradicted_key_ids: Collection[str], *, is_used: bool
@@ -128,6 +110,12 @@ class DecisionLog:
             "is_used": is_used,
         }
         fields |= _describe_contradicted(contradicted_key_ids)
+        self._write_line(fields)
+
+    def _describe(self, metrics: list[object]) -> dict[str, object]:
+        return {"Timestamp": int(self._clock.now() * 1_000), "CloudWatchMetrics": metrics}
+
+    def _write_line(self, fields: Mapping[str, object]) -> None:
         self._write(json.dumps(fields) + "\n")
 
 
@@ -136,7 +124,7 @@ def write_settings_problem(write: Write, problems: list[str]) -> None:
     fields = {
         "event": "settings_invalid",
         "reason": Reason.SETTINGS_INVALID.value,
-        "what_to_change": WHAT_TO_CHANGE[Reason.SETTINGS_INVALID],
+        "what_to_change": Reason.SETTINGS_INVALID.what_to_change,
         "problems": problems,
     }
     write(json.dumps(fields) + "\n")

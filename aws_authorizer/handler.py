@@ -14,16 +14,17 @@ from aws_authorizer.authorizer_event import (
 )
 from aws_authorizer.bootstrap import Authorizer, get_authorizer, write_to_stdout
 from aws_authorizer.decision_log import write_settings_problem
-from aws_authorizer.errors import AccessDenied, Reason, TokenRejected, Unauthorized, Undecided
+from aws_authorizer.errors import AccessDenied, TokenRejected, Unauthorized, Undecided
 from aws_authorizer.policy_document import Answer
 from shared.principal import DECISION_ID, Principal
+from shared.reasons import Reason
 from shared.settings_reader import SettingsError
 
 _MAX_REQUEST_ID_CHARACTERS = 64
 
 
 def handler(event: object, context: object) -> Answer:
-    """The answer for API Gateway.
+    """Return the answer for API Gateway.
 
     Raises:
         Unauthorized: there is no token, or not a good one.
@@ -39,7 +40,7 @@ def handler(event: object, context: object) -> Answer:
 
 
 def authorize(authorizer: Authorizer, event: object, request_id: str) -> Answer:
-    """The answer of one authorizer to one event; each call writes one line to the log.
+    """Return the answer of one authorizer to one event; each call writes one line to the log.
 
     Raises:
         Unauthorized: there is no token, or not a good one.

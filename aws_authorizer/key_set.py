@@ -27,7 +27,7 @@ class KeySource(Protocol):
     """Says which key has an ID."""
 
     def get_signing_key(self, key_id: str) -> SigningKey | None:
-        """The key; None if the issuer publishes none with this ID.
+        """Return the key; None if the issuer publishes none with this ID.
 
         Raises:
             KeySetUnavailable: nobody can tell.
@@ -43,7 +43,7 @@ class StaticKeySet:
         self._keys = keys
 
     def get_signing_key(self, key_id: str) -> SigningKey | None:
-        """The key, or None."""
+        """Return the key, or None."""
         return self._keys.get(key_id)
 
 
@@ -87,21 +87,21 @@ class Moment(NamedTuple):
     monotonic: float
     wall: float
 
-    def seconds_until(self, clock: Clock) -> float:
-        """Seconds from this moment to now."""
+    def age(self, clock: Clock) -> float:
+        """Return how many seconds ago it was."""
         return max(clock.monotonic() - self.monotonic, clock.now() - self.wall)
 
     def plus(self, seconds: float) -> "Moment":
-        """The moment that much later."""
+        """Return the moment that much later."""
         return Moment(self.monotonic + seconds, self.wall + seconds)
 
     def has_come(self, clock: Clock) -> bool:
-        """Whether it is now, or past."""
+        """Return whether it is now, or past."""
         return clock.now() >= self.wall or clock.monotonic() >= self.monotonic
 
 
 def read_moment(clock: Clock) -> Moment:
-    """Now."""
+    """Return the present moment."""
     return Moment(clock.monotonic(), clock.now())
 
 
@@ -123,7 +123,7 @@ def hold_bundled_key_set(
     fresh_for: float,
     max_age: float,
 ) -> HeldKeySet | None:
-    """A key set from the deployment bundle, for the time until the first fetch.
+    """Return a key set from the deployment bundle, for the time until the first fetch.
 
     A process that has just started uses it without a network for `fresh_for` seconds, then tries to
     fetch. It expires `max_age` seconds after it was retrieved; None if it has already, or if it
@@ -166,28 +166,23 @@ class RemoteKeySet:
         self._failures_in_a_row = 0
 
     def get_signing_key(self, key_id: str) -> SigningKey | None:
-        """The key; None if the tenant publishes none with this ID.
+        """Return the key; None if the tenant publishes none with this ID.
 
         Raises:
             KeySetUnavailable: there is no usable set, or the key is not in the last known good one
                 and the latest attempt to get a newer one has failed.
 
         """
-        held, clock = self._held, self._clock
-        # `has_come` of the moment, spelled out: this stands in the way of every token.
-        if (
-            held is not None
-            and clock.now() < held.fresh_until.wall
-            and clock.monotonic() < held.fresh_until.monotonic
-        ):
+        held = self._held
+        if held is not None and not held.fresh_until.has_come(self._clock):
             key = held.keys.get(key_id)
             if key is not None:
                 return key
         return self._get_after_refresh(key_id)
 
     def get_age_seconds(self) -> float | None:
-        """How long ago the issuer answered with the set that is held; None without one."""
-        return None if self._held is None else self._held.since.seconds_until(self._clock)
+        """Return how long ago the issuer answered with the set that is held; None without one."""
+        return None if self._held is None else self._held.since.age(self._clock)
 
     def _get_after_refresh(self, key_id: str) -> SigningKey | None:
         held = self._get_usable()

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     import ssl
     from http.client import HTTPConnection, HTTPResponse
 
-MAX_BODY_OCTETS: Final = 262_144
+MAX_BODY_BYTES: Final = 262_144
 """Ten times what Entra ID's largest key set takes."""
 
 # The only plain http is the local emulator's, on an address that cannot leave the machine.
-_URL: Final = re.compile(
-    r"(?:https://(?P<host>[a-z0-9.-]+)|http://(?P<loopback>127(?:\.\d{1,3}){3}|\[::1\]))"
-    r"(?::(?P<port>\d{1,5}))?(?P<path>/[!-~]*)"
+_URL: Final = (
+    r"(?:https://(?P<host>[a-z0-9.-]+)|http://(?P<loopback>127(?:\.[0-9]{1,3}){3}|\[::1\]))"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)"
 )
-_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?(\d{1,10})\"?\s*(?:,|$)", re.IGNORECASE)
-_NOT_STORED: Final = re.compile(r"(?:^|,)\s*no-(?:store|cache)\s*(?:,|=|$)", re.IGNORECASE)
+_MAX_AGE: Final = r"(?i)(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,10})\"?\s*(?:,|$)"
+_NOT_STORED: Final = r"(?i)(?:^|,)\s*no-(?:store|cache)\s*(?:,|=|$)"
 _OK: Final = 200
 _BOTH_WAYS: Final = 2  # socket.SHUT_RDWR, without importing socket
 
@@ -48,9 +48,9 @@ type Fetch = Callable[[], FetchedKeySet]
 
 def parse_max_age(cache_control: str, age: str) -> float | None:
     """For how many more seconds an answer with these headers may be reused; None if unsaid."""
-    if _NOT_STORED.search(cache_control):
+    if re.search(_NOT_STORED, cache_control):
         return 0.0
-    match = _MAX_AGE.search(cache_control)
+    match = re.search(_MAX_AGE, cache_control)
     if match is None:
         return None
     spent = int(age) if age.isascii() and age.isdigit() and len(age) <= 10 else 0  # noqa: PLR2004
@@ -62,8 +62,8 @@ def _read_answer(response: "HTTPResponse") -> FetchedKeySet:
         raise FetchFailed(f"status_{response.status}")
     if response.getheader("Content-Encoding", "identity").lower() != "identity":
         raise FetchFailed("compressed")  # a small answer must not grow into a large one
-    body = response.read(MAX_BODY_OCTETS + 1)
-    if len(body) > MAX_BODY_OCTETS:
+    body = response.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
         raise FetchFailed("too_large")
     # http.client does not call a short body short when it is asked for a bounded one.
     if response.length:
@@ -75,10 +75,10 @@ def _read_answer(response: "HTTPResponse") -> FetchedKeySet:
 
 
 class _Attempt:
-    """One fetch in a thread of its own, so that whoever waits for it can stop waiting.
+    """One fetch in a thread of its own, so that the caller can stop waiting for it.
 
     A socket's timeout bounds each operation on it, not all of them together, and nothing bounds
-    a name lookup. A server that sends one octet a second would hold a decision for ever.
+    a name lookup. A server that sends one byte a second would hold a decision for ever.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class _Attempt:
         self._failure = "timed_out"
 
     def answer(self) -> FetchedKeySet:
-        """The answer, if there is one within the time."""
+        """Return the answer, if there is one within the time."""
         threading.Thread(target=self._run, name="key-set-fetch", daemon=True).start()
         if not self._done.wait(self._seconds):
             self._abandon()
@@ -157,7 +157,7 @@ class _Attempt:
 def fetch_key_set(
     url: str, seconds: float, build_tls_context: "BuildTlsContext | None" = None
 ) -> FetchedKeySet:
-    """The answer of `url`, had within `seconds` from the call, name lookup and handshake included.
+    """Return what `url` answers within `seconds`, name lookup and handshake included.
 
     Args:
         url: https; plain http on a loopback address alone.
@@ -168,7 +168,7 @@ def fetch_key_set(
         FetchFailed: anything else than a complete 200 answer of bounded size came, or nothing.
 
     """
-    match = _URL.fullmatch(url)
+    match = re.fullmatch(_URL, url)
     if match is None:
         raise FetchFailed("bad_url")
     return _Attempt(match, seconds, build_tls_context).answer()

@@ -33,17 +33,17 @@ class MethodArn(NamedTuple):
     """Method and path as requested, or a route key: the caller's words; never put in a policy."""
 
     def __str__(self) -> str:
-        """The ARN as it came."""
+        """Return the ARN as it came."""
         return f"{self.stage_arn}/{self.tail}"
 
     @property
     def is_websocket_connect(self) -> bool:
-        """Whether a WebSocket API asks, before it accepts a connection."""
+        """Return whether a WebSocket API asks, before it accepts a connection."""
         return self.tail == "$connect"
 
 
 def parse_method_arn(text: str) -> MethodArn:
-    """The ARN taken apart. Colons, slashes and any other character may occur in the path.
+    """Return the ARN taken apart. Colons, slashes and any other character may occur in the path.
 
     Raises:
         ValueError: it is no ARN of an API Gateway method.

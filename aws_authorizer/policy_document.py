@@ -14,8 +14,9 @@ from functools import cache, lru_cache
 from itertools import combinations_with_replacement
 from typing import Final, NamedTuple
 
-from aws_authorizer.errors import Reason, Undecided
+from aws_authorizer.errors import Undecided
 from shared.principal import Principal
+from shared.reasons import Reason
 from shared.routes import Route
 
 type Answer = dict[str, object]
@@ -42,7 +43,7 @@ def _pattern(route: Route) -> str:
 
 @cache
 def _reaches(pattern: str, route: Route) -> bool:
-    """Whether the policy pattern matches any request that the gateway serves by the route.
+    """Return whether the policy pattern matches any request that the gateway serves by the route.
 
     A parameter in the route stands for one segment or, as `{name+}`, for what is left of the path.
     """
@@ -82,7 +83,7 @@ def _reaches(pattern: str, route: Route) -> bool:
 
 
 def _takes_over(named: Route, served: Route) -> bool:
-    """Whether `named` serves every request of `served` that its pattern matches.
+    """Return whether `named` serves every request of `served` that its pattern matches.
 
     The gateway prefers a literal segment to a parameter, from the left. With as many segments on
     both sides, a wildcard has no slash left to cross.
@@ -94,7 +95,7 @@ def _takes_over(named: Route, served: Route) -> bool:
 
 
 def _hits(named: Route, served: Route) -> bool:
-    """Whether naming one route in a policy also covers requests that are served by the other."""
+    """Return whether naming one route in a policy covers requests that the other serves."""
     return (
         named.method == served.method
         and _reaches(_pattern(named), served)
@@ -275,7 +276,7 @@ class PolicyBuilder:
             self._build_patterns(frozenset({one, other}))
 
     def build_allow(self, principal: Principal, stage_arn: str, *, is_websocket: bool) -> Answer:
-        """A policy that opens what the caller's roles open, on the whole stage."""
+        """Return a policy that opens what the caller's roles open, on the whole stage."""
         statements = (
             self._build_connect_statements(stage_arn)
             if is_websocket
@@ -288,7 +289,7 @@ class PolicyBuilder:
         return _build_answer(principal, (_build_statement("Deny", stage_arn, ("*",)),))
 
     def build_simple_allow(self, principal: Principal, cached_route_key: str | None) -> Answer:
-        """A yes or no for an HTTP API with simple responses.
+        """Return a yes or no for an HTTP API with simple responses.
 
         The gateway reuses the answer for every route that shares the cache key. Unless that is one
         route alone, it is yes only for a caller who may use them all.
@@ -303,7 +304,7 @@ class PolicyBuilder:
         return {"isAuthorized": True, "context": principal.to_context()}
 
     def build_simple_deny(self) -> Answer:
-        """A no for an HTTP API with simple responses."""
+        """Return a no for an HTTP API with simple responses."""
         return {"isAuthorized": False}
 
     def _build_patterns_once(self, roles: frozenset[str]) -> RoutePatterns:

@@ -12,14 +12,14 @@ from shared.contract import (
     ENTRA_CLOUD,
     ENTRA_TENANT_ID,
     ApiIdentity,
-    parse_guid,
     read_api_identity,
 )
+from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
-_AUDIENCE: Final = re.compile(r"(?:api|https)://[!-~]+")
-_SCOPE: Final = re.compile(r"[!#-+\--<>-\[\]-~]+")  # RFC 6749 section 3.3, but for , and =
+_AUDIENCE: Final = r"(?:api|https)://[!-~]+"
+_SCOPE: Final = r"[!#-+\--<>-\[\]-~]+"  # RFC 6749 section 3.3, but for , and =
 _ROLES: Final = frozenset(route.role.value for route in PROTECTED_ROUTES if route.role is not None)
 _MAX_CACHE_SIZE: Final = 100_000
 BUNDLED_KEY_SET: Final = "key_set.json"
@@ -41,7 +41,7 @@ def _parse_client_ids(text: str) -> frozenset[str]:
 
 
 def _parse_audience(text: str) -> str:
-    if _AUDIENCE.fullmatch(text):
+    if re.fullmatch(_AUDIENCE, text):
         return text
     return parse_guid(text)
 
@@ -50,7 +50,7 @@ def _parse_delegated_scopes(text: str) -> Mapping[str, frozenset[str]]:
     scopes: dict[str, frozenset[str]] = {}
     for item in filter(None, map(str.strip, text.split(","))):
         scope, equals, roles = (part.strip() for part in item.partition("="))
-        if not equals or not _SCOPE.fullmatch(scope) or scope in scopes:
+        if not equals or not re.fullmatch(_SCOPE, scope) or scope in scopes:
             raise ValueError("no scope, or one twice")
         scopes[scope] = frozenset(role.strip() for role in roles.split("+"))
         if not scopes[scope] <= _ROLES:
@@ -237,7 +237,7 @@ def _find_key_set_file(configured: str) -> str:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings, from the process environment unless another one is given.
+    """Return the settings, from the process environment unless another one is given.
 
     Raises:
         SettingsError: it names every setting that is missing or not valid.
@@ -274,7 +274,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def load_key_set_url(environment: Mapping[str, str] | None = None) -> str:
-    """Where the tenant publishes its keys; all that a build needs to know.
+    """Return where the tenant publishes its keys; all that a build needs to know.
 
     Raises:
         SettingsError: it names every setting that is missing or not valid.

@@ -1,14 +1,16 @@
 """The keys that a tenant publishes (RFC 7517), each checked before it may vouch for anything."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from aws_authorizer.base64url import decode_base64url
-from aws_authorizer.pyjwt import load_key_class
 from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import ALGORITHM, MAX_KEY_ID_CHARACTERS
-
-PyJWK = load_key_class()
 
 MIN_MODULUS_BITS: Final = 2_048
 """RFC 7518 section 3.3."""
@@ -21,6 +23,8 @@ KEY_SET_BOUNDS: Final = JsonBounds(brackets=512, colons=2_048, commas=2_048)
 """An entry takes ten members and two arrays; an object that says more is not a key set."""
 _MAX_UNSIGNED_CHARACTERS: Final = 2_048
 
+_PADDING: Final = PKCS1v15()
+_HASH: Final = SHA256()
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 
@@ -31,44 +35,46 @@ class KeySetMalformed(Exception):
 class SigningKey:
     """One RSA public key, prepared, so that checking a signature does nothing but check it."""
 
-    __slots__ = ("_algorithm", "_key", "issuer", "key_id", "material", "signature_octets")
+    __slots__ = ("_key", "issuer", "key_id", "material", "signature_bytes")
 
-    def __init__(self, key_id: str, modulus: str, exponent: str, issuer: str | None) -> None:
-        """Take the members `n` and `e` as published; `parse_signing_key` has checked them.
+    def __init__(self, key_id: str, modulus: int, exponent: int, issuer: str | None) -> None:
+        """Take the numbers that `parse_signing_key` has checked.
 
         Raises:
             ValueError: no RSA key can be made of them.
 
         """
-        try:
-            # The algorithm is ours to say, and PyJWT sees only the members that we have checked.
-            jwk = PyJWK({"kty": "RSA", "n": modulus, "e": exponent}, algorithm=ALGORITHM)
-        except Exception as error:
-            raise ValueError("no RSA key") from error
+        self._key = RSAPublicNumbers(exponent, modulus).public_key()
         self.key_id = key_id
         self.issuer = issuer
         """The issuer that the key belongs to, perhaps with `{tenantid}` in it; None if unsaid."""
         self.material = (modulus, exponent, issuer)
         """What makes it this key: two that agree in it are the same."""
-        self.signature_octets = len(decode_base64url(modulus.encode()))
-        self._algorithm = jwk.Algorithm
-        self._key = jwk.key
+        self.signature_bytes = (modulus.bit_length() + 7) // 8
+        """How long its signatures are."""
 
-    def is_signed(self, signing_input: bytes, signature: bytes) -> bool:
-        """Whether `signature` is this key's RS256 signature over `signing_input`."""
+    def verifies(self, signing_input: bytes, signature: bytes) -> bool:
+        """Return whether `signature` is this key's RS256 signature over `signing_input`.
+
+        RS256 is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3), whatever a token says.
+        """
         # RFC 8017 section 8.2.2: exactly as long as the modulus.
-        return len(signature) == self.signature_octets and self._algorithm.verify(
-            signing_input, self._key, signature
-        )
+        if len(signature) != self.signature_bytes:
+            return False
+        try:
+            self._key.verify(signature, signing_input, _PADDING, _HASH)
+        except InvalidSignature:
+            return False
+        return True
 
 
 def _parse_unsigned(value: object) -> int:
     if not isinstance(value, str) or len(value) > _MAX_UNSIGNED_CHARACTERS:
         raise ValueError("no string, or too long")
-    octets = decode_base64url(value.encode("ascii"))
-    if octets[0] == 0:
+    encoded = decode_base64url(value.encode("ascii"))
+    if encoded[0] == 0:
         raise ValueError("not the shortest form")  # RFC 7518 section 2, Base64urlUInt
-    return int.from_bytes(octets)
+    return int.from_bytes(encoded)
 
 
 def _is_for_signatures(jwk: Mapping[str, object]) -> bool:
@@ -79,7 +85,7 @@ def _is_for_signatures(jwk: Mapping[str, object]) -> bool:
 
 
 def parse_signing_key(jwk: Mapping[str, object]) -> SigningKey | None:
-    """The key, or None for an entry to skip (RFC 7517 section 5): one that is no RS256 key for us.
+    """Return the key, or None for an entry that is no RS256 key for us (RFC 7517 section 5).
 
     Skipped are other key types and uses, keys without an ID, weak or oversized or malformed ones,
     and private keys: whoever publishes one has lost it.
@@ -99,7 +105,7 @@ def parse_signing_key(jwk: Mapping[str, object]) -> SigningKey | None:
             and modulus & exponent & 1
         ):
             return None
-        return SigningKey(key_id, cast("str", jwk["n"]), cast("str", jwk["e"]), issuer)
+        return SigningKey(key_id, modulus, exponent, issuer)
     except ValueError:
         return None
 
@@ -114,7 +120,7 @@ class KeySet(NamedTuple):
     one a token means."""
 
 
-def parse_key_set(octets: bytes) -> KeySet:
+def parse_key_set(encoded: bytes) -> KeySet:
     """Return the usable keys of a JWK Set. An entry that stands in it twice is one key.
 
     Raises:
@@ -122,7 +128,7 @@ def parse_key_set(octets: bytes) -> KeySet:
 
     """
     try:
-        entries = parse_json_object(octets.strip(b" \t\r\n"), KEY_SET_BOUNDS).get("keys")
+        entries = parse_json_object(encoded.strip(b" \t\r\n"), KEY_SET_BOUNDS).get("keys")
     except ValueError:
         raise KeySetMalformed("not_json") from None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:

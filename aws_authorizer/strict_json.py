@@ -98,15 +98,15 @@ def _has_lone_surrogate(text: str) -> bool:
     return re.fullmatch(_WITHOUT_LONE_SURROGATES, text, re.DOTALL) is None
 
 
-def parse_json_object(octets: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict[str, object]:
-    """Return the one JSON object that `octets` spell, from the first octet to the last.
+def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict[str, object]:
+    """Return the one JSON object that `encoded` spells, from the first byte to the last.
 
     Raises:
         JsonTooLarge: they hold more than `bounds` allow.
         ValueError: they spell anything else, or something that two readers could read differently.
 
     """
-    text = octets.decode("utf-8")
+    text = encoded.decode("utf-8")
     brackets = text.count("{") + text.count("[")
     if (
         brackets > bounds.brackets

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from aws_authorizer.base64url import decode_base64url
-from aws_authorizer.errors import Reason, TokenRejected
+from aws_authorizer.errors import TokenRejected
 from aws_authorizer.strict_json import JsonBounds, JsonTooLarge, parse_json_object
+from shared.reasons import Reason
 
 ALGORITHM: Final = "RS256"
 """The only algorithm: what Entra ID signs with. `none`, HMAC and all others are refused."""
@@ -31,7 +32,7 @@ class UnverifiedToken(NamedTuple):
     unverified_key_id: str
     unverified_claims: dict[str, object]
     signing_input: bytes
-    """The octets that the signature is over, exactly as received (RFC 7515 section 5.2)."""
+    """The bytes that the signature is over, exactly as received (RFC 7515 section 5.2)."""
     signature: bytes
 
 
@@ -65,27 +66,27 @@ def _parse_header(segment: bytes) -> str:
     return key_id
 
 
-def parse_token(octets: bytes) -> UnverifiedToken:
-    """The token taken apart. Neither its signature nor any claim is checked.
+def parse_token(encoded: bytes) -> UnverifiedToken:
+    """Return the token taken apart. Neither its signature nor any claim is checked.
 
     Raises:
         TokenRejected: it is no compact JWS signed with RS256 that can be read in one way only.
 
     """
-    if len(octets) > MAX_TOKEN_CHARACTERS:
+    if len(encoded) > MAX_TOKEN_CHARACTERS:
         raise TokenRejected(Reason.TOKEN_TOO_LONG)
     # Further dots would be in the claims' segment, and they are no base64url.
-    signing_input, _, signature_segment = octets.rpartition(b".")
+    signing_input, _, signature_segment = encoded.rpartition(b".")
     header_segment, _, claims_segment = signing_input.partition(b".")
     try:
         signature = decode_base64url(signature_segment)
-        claims_octets = decode_base64url(claims_segment)
+        claims_bytes = decode_base64url(claims_segment)
     except ValueError:
-        is_jwe = octets.count(b".") == _JWE_DOTS
+        is_jwe = encoded.count(b".") == _JWE_DOTS
         raise TokenRejected(Reason.ENCRYPTED_TOKEN if is_jwe else Reason.MALFORMED_TOKEN) from None
     key_id = _parse_header(header_segment)
     try:
-        claims = parse_json_object(claims_octets)
+        claims = parse_json_object(claims_bytes)
     except JsonTooLarge:
         raise TokenRejected(Reason.TOKEN_TOO_LONG) from None
     except ValueError:

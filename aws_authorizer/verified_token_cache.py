@@ -1,11 +1,11 @@
 """Remembers tokens whose signature has passed, so that it is computed once for each.
 
 An entry is good only while its token is, and only while the key that verified it is still the one
-that the issuer publishes: a removed key ends it at once. Tokens themselves are not kept, only their
-digests.
+that the issuer publishes: a removed key ends it at once. The token itself is what it is found by,
+and stays in this process's memory: a digest would need a hash at every call, and a library that
+takes longer to load than the rest of the authorizer (docs/adr/0006).
 """
 
-from hashlib import sha256
 from typing import NamedTuple
 
 from aws_authorizer.signing_key import SigningKey
@@ -23,25 +23,23 @@ class VerifiedToken(NamedTuple):
     tenant_id: str
 
 
-def token_digest(octets: bytes) -> bytes:
-    """What a token is remembered by."""
-    return sha256(octets).digest()
-
-
 class VerifiedTokenCache:
-    """At most `capacity` verified tokens by their digests; the oldest one makes room."""
+    """At most `capacity` verified tokens; the oldest one makes room."""
 
     def __init__(self, capacity: int) -> None:
         """Take the number of tokens; zero remembers none."""
         self._capacity = capacity
         self._entries: dict[bytes, VerifiedToken] = {}
-        self.get = self._entries.get
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self._entries)
 
-    def put(self, digest: bytes, token: VerifiedToken) -> None:
+    def get(self, token: bytes) -> VerifiedToken | None:
+        """Return what is remembered of a token, if anything is."""
+        return self._entries.get(token)
+
+    def put(self, token: bytes, verified: VerifiedToken) -> None:
         """Remember a token that has just been verified."""
         if self._capacity <= 0:
             return
@@ -49,8 +47,8 @@ class VerifiedTokenCache:
         while len(entries) >= self._capacity:
             # None when another thread was quicker.
             entries.pop(next(iter(entries), b""), None)
-        entries[digest] = token
+        entries[token] = verified
 
-    def drop(self, digest: bytes) -> None:
+    def drop(self, token: bytes) -> None:
         """Forget a token."""
-        self._entries.pop(digest, None)
+        self._entries.pop(token, None)

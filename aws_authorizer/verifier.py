@@ -16,12 +16,13 @@ from aws_authorizer.claim_checks import (
     check_validity,
     parse_validity,
 )
-from aws_authorizer.errors import Reason, TokenRejected
+from aws_authorizer.errors import TokenRejected
 from aws_authorizer.key_set import KeySource
 from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
-from aws_authorizer.verified_token_cache import VerifiedToken, VerifiedTokenCache, token_digest
+from aws_authorizer.verified_token_cache import VerifiedToken, VerifiedTokenCache
 from shared.clock import Clock
 from shared.principal import Principal
+from shared.reasons import Reason
 
 
 class Verifier:
@@ -45,11 +46,11 @@ class Verifier:
             raise ValueError("a tenant without keys")
         self._contract = contract
         self._key_sources = key_sources
-        self._now = clock.now
+        self._clock = clock
         self._cache = VerifiedTokenCache(cache_size)
 
     def verify(self, unverified_token: str) -> Principal:
-        """The caller that the token proves.
+        """Return the caller that the token proves.
 
         Not checked: whether the caller's roles open the route that was asked for, which the policy
         decides, and whether Entra ID has revoked the token since, which only Entra ID knows.
@@ -60,43 +61,41 @@ class Verifier:
             KeySetUnavailable: its signature cannot be checked.
 
         """
-        # Ahead of the digest, so that its cost is bounded too.
         if len(unverified_token) > MAX_TOKEN_CHARACTERS:
             raise TokenRejected(Reason.TOKEN_TOO_LONG)
         try:
-            octets = unverified_token.encode("ascii")
+            token = unverified_token.encode("ascii")
         except UnicodeEncodeError:
             raise TokenRejected(Reason.MALFORMED_TOKEN) from None
-        digest = token_digest(octets)
-        known = self._cache.get(digest)
+        known = self._cache.get(token)
         if known is not None:
             if self._is_still_good(known):
                 return known.principal
-            self._cache.drop(digest)
-        verified = self._verify_signature(octets)
-        self._cache.put(digest, verified)
+            self._cache.drop(token)
+        verified = self._verify_signature(token)
+        self._cache.put(token, verified)
         return verified.principal
 
     def _is_still_good(self, known: VerifiedToken) -> bool:
         _, begins, ends, key, tenant_id = known
         return (
-            begins <= self._now() < ends
+            begins <= self._clock.now() < ends
             and self._key_sources[tenant_id].get_signing_key(key.key_id) is key
         )
 
-    def _verify_signature(self, octets: bytes) -> VerifiedToken:
+    def _verify_signature(self, token: bytes) -> VerifiedToken:
         contract = self._contract
-        key_id, unverified_claims, signing_input, signature = parse_token(octets)
+        key_id, unverified_claims, signing_input, signature = parse_token(token)
         accepted = check_identity(unverified_claims, contract)
         begins, ends = parse_validity(unverified_claims, contract.leeway)
-        check_validity(begins, ends, self._now())
+        check_validity(begins, ends, self._clock.now())
         check_order(unverified_claims)
         tenant_id = accepted.tenant_id
         key = self._key_sources[tenant_id].get_signing_key(key_id)
         if key is None:
             raise TokenRejected(Reason.UNKNOWN_KEY)
         check_key_issuer(key.issuer, accepted)
-        if not key.is_signed(signing_input, signature):
+        if not key.verifies(signing_input, signature):
             raise TokenRejected(Reason.BAD_SIGNATURE)
         principal = check_access(SignedClaims(unverified_claims), accepted, contract)
         return VerifiedToken(principal, begins, ends, key, tenant_id)

@@ -17,9 +17,9 @@ from shared.contract import (
     CONTRACT_SETTINGS,
     ENTRA_AUTHORITY,
     ApiIdentity,
-    parse_guid,
     read_api_identity,
 )
+from shared.guid import parse_guid
 from shared.settings_reader import Setting, SettingsReader, reading_settings
 
 

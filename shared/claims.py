@@ -30,5 +30,7 @@ CLIENT_AUTHENTICATION_V2: Final = "azpacr"
 
 APP_ONLY: Final = "app"
 """The value of `idtyp` in a token that no user stands behind."""
+USER: Final = "user"
+"""The value of `idtyp` in a token that a user stands behind."""
 NO_CLIENT_AUTHENTICATION: Final = "0"
 """The value of `azpacr` or `appidacr` where the client proved nothing: a public client."""

@@ -8,31 +8,17 @@ import re
 from typing import Final, NamedTuple
 
 from shared.entra import CLOUDS, Cloud, TokenVersion, parse_local_authority
+from shared.guid import parse_guid
 from shared.settings_reader import Setting, SettingsReader
 
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 # Not urllib, whose import would be paid for at every cold start of the authorizer.
-_APP_ID_URI = re.compile(r"(?:api|https)://[^\s/?#]+(?:/[^\s?#]*)?")
-
-
-def parse_guid(text: str) -> str:
-    """The GUID in lower case, as Entra ID writes it into tokens.
-
-    Raises:
-        ValueError: it is no GUID in the 8-4-4-4-12 form, or the nil one.
-
-    """
-    guid = text.lower()
-    if not _GUID.fullmatch(guid) or guid == _NIL_GUID:
-        raise ValueError(f"{text!r} is not a GUID")
-    return guid
+_APP_ID_URI: Final = r"(?:api|https)://[^\s/?#]+(?:/[^\s?#]*)?"
 
 
 def _parse_app_id_uri(text: str) -> str:
     if not text:
         return text
-    if not _APP_ID_URI.fullmatch(text):
+    if not re.fullmatch(_APP_ID_URI, text):
         raise ValueError("no App ID URI")
     if text.endswith("/.default"):
         raise ValueError("a scope, not an App ID URI")
@@ -117,15 +103,15 @@ class ApiIdentity(NamedTuple):
 
     @property
     def scope(self) -> str:
-        """What a caller asks Entra ID for: everything that it has been granted on this API."""
+        """Return what a caller asks Entra ID for: all that it has been granted on this API."""
         return f"{self.app_id_uri}/.default"
 
     def issuer(self, version: TokenVersion) -> str:
-        """The exact `iss` of this API's tokens."""
+        """Return the exact `iss` of this API's tokens."""
         return self.cloud.issuer(self.tenant_id, version)
 
     def audiences(self, version: TokenVersion) -> frozenset[str]:
-        """The exact values of `aud` that mean this API.
+        """Return the exact values of `aud` that mean this API.
 
         A v2.0 token always names the client ID; a v1.0 token names what the caller asked for,
         which Entra ID lets be the App ID URI or the client ID.
@@ -136,12 +122,12 @@ class ApiIdentity(NamedTuple):
 
     @property
     def key_set_url(self) -> str:
-        """Where the tenant publishes its signing keys."""
+        """Return where the tenant publishes its signing keys."""
         return self.cloud.key_set_url(self.tenant_id)
 
 
 def read_api_identity(reader: SettingsReader) -> ApiIdentity:
-    """The API's identity from the settings that both sides share."""
+    """Return the API's identity from the settings that both sides share."""
     local = reader.read(ENTRA_AUTHORITY)
     cloud = reader.read(ENTRA_CLOUD)
     client_id = reader.read(API_CLIENT_ID)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.advisory.gate import outcome
 from tests.support.keys import base64url, jwk, key_set, private_key
-from tests.support.tokens import header, signed_octets, signed_token, to_json, valid_claims
+from tests.support.tokens import header, signed_bytes, signed_token, to_json, valid_claims
 
 ATTACKER = private_key("attacker")
 ATTACKER_JWK = jwk("attacker")
@@ -15,7 +15,7 @@ ATTACKER_JWK = jwk("attacker")
 
 def forged(**changes: object) -> str:
     """A token that the attacker has signed with a key of his own."""
-    return signed_octets(to_json(header(**changes)), to_json(valid_claims()), ATTACKER)
+    return signed_bytes(to_json(header(**changes)), to_json(valid_claims()), ATTACKER)
 
 
 @pytest.mark.parametrize("key_id", ["key-1", "attacker", None])
@@ -94,7 +94,7 @@ def test_embedded_key_beside_a_good_signature() -> None:
 def test_key_id_injection(key_id: object) -> None:
     """`kid` is the attacker's: it is looked up as it is, and nothing else is done with it."""
     assert "unauthorized" == outcome(
-        signed_octets(to_json(header() | {"kid": key_id}), to_json(valid_claims()))
+        signed_bytes(to_json(header() | {"kid": key_id}), to_json(valid_claims()))
     )
 
 
@@ -112,7 +112,7 @@ def test_critical_extensions(critical: object) -> None:
     """CVE-2026-32597, CVE-2025-59420: an extension that must be understood, and is not."""
     members = header() | {"crit": critical, "bork": 1, "cnf": {"jwk": ATTACKER_JWK}}
 
-    assert "unauthorized" == outcome(signed_octets(to_json(members), to_json(valid_claims())))
+    assert "unauthorized" == outcome(signed_bytes(to_json(members), to_json(valid_claims())))
 
 
 @pytest.mark.parametrize("critical", [["b64"], None])
@@ -120,8 +120,8 @@ def test_unencoded_payload(critical: object) -> None:
     """RFC 7797, CVE-2026-48525: the claims are not what the signature is over."""
     members = header(b64=False, crit=critical)
 
-    assert "unauthorized" == outcome(signed_octets(to_json(members), to_json(valid_claims())))
-    detached = signed_octets(to_json(members), to_json(valid_claims())).split(".")
+    assert "unauthorized" == outcome(signed_bytes(to_json(members), to_json(valid_claims())))
+    detached = signed_bytes(to_json(members), to_json(valid_claims())).split(".")
     assert "unauthorized" == outcome(f"{detached[0]}..{detached[2]}")
 
 
@@ -135,7 +135,7 @@ def test_members_twice_in_the_header() -> None:
     """Two readers, two algorithms."""
     good = to_json(header())
     for twice in (b'{"alg":"none",' + good[1:], good[:-1] + b',"kid":"attacker"}'):
-        assert "unauthorized" == outcome(signed_octets(twice, to_json(valid_claims())))
+        assert "unauthorized" == outcome(signed_bytes(twice, to_json(valid_claims())))
 
 
 def test_published_key_set_with_the_attackers_issuer() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.advisory.gate import outcome, outcome_of_header
 from tests.support.keys import base64url, sign
-from tests.support.tokens import header, signed_octets, signed_token, to_json, valid_claims
+from tests.support.tokens import header, signed_bytes, signed_token, to_json, valid_claims
 
 TOKEN = signed_token()
 HEADER, CLAIMS, SIGNATURE = TOKEN.split(".")
@@ -70,7 +70,7 @@ def test_encrypted_token(algorithm: str) -> None:
 
 def test_compressed_claims() -> None:
     """`zip` belongs to JWE; in a JWS it inflates nothing."""
-    token = signed_octets(to_json(header(zip="DEF")), zlib.compress(GOOD_CLAIMS))
+    token = signed_bytes(to_json(header(zip="DEF")), zlib.compress(GOOD_CLAIMS))
 
     assert "unauthorized" == outcome(token)
 
@@ -102,7 +102,7 @@ def test_standard_base64_alphabet() -> None:
 
 
 def test_loose_bits_at_the_end_of_a_segment() -> None:
-    """Sixteen or four spellings of the same octets; one of them is right."""
+    """Sixteen or four spellings of the same bytes; one of them is right."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for segment in (0, 1, 2):
         segments = TOKEN.split(".")
@@ -114,7 +114,7 @@ def test_loose_bits_at_the_end_of_a_segment() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "encoded",
     [
         GOOD_CLAIMS.decode().encode("utf-16"),
         GOOD_CLAIMS.decode().encode("utf-16-le"),
@@ -136,9 +136,9 @@ def test_loose_bits_at_the_end_of_a_segment() -> None:
         b"",
     ],
 )
-def test_claims_that_are_no_utf_8_json_object(octets: bytes) -> None:
+def test_claims_that_are_no_utf_8_json_object(encoded: bytes) -> None:
     """rfc8725bis section 3.7: one encoding, one object, nothing around it, though well signed."""
-    assert "unauthorized" == outcome(signed_octets(to_json(header()), octets))
+    assert "unauthorized" == outcome(signed_bytes(to_json(header()), encoded))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_claims_that_are_no_utf_8_json_object(octets: bytes) -> None:
 )
 def test_claims_that_two_readers_read_differently(member: bytes) -> None:
     """Members twice at any level, numbers that are none, nesting without end, lenient JSON."""
-    token = signed_octets(to_json(header()), GOOD_CLAIMS[:-1] + b"," + member + b"}")
+    token = signed_bytes(to_json(header()), GOOD_CLAIMS[:-1] + b"," + member + b"}")
 
     assert "unauthorized" == outcome(token)
 

@@ -14,9 +14,9 @@ GOOD = int.from_bytes(sign(SIGNING_INPUT.encode()))
 SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
-def with_signature(octets: bytes) -> str:
+def with_signature(encoded: bytes) -> str:
     """The good token with another signature."""
-    return f"{SIGNING_INPUT}.{base64url(octets)}"
+    return f"{SIGNING_INPUT}.{base64url(encoded)}"
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_signature_plus_the_modulus() -> None:
 def test_signature_of_another_length(length: int) -> None:
     """RFC 8017 section 8.2.2 step 1; leading zeros are no padding."""
     good = sign(SIGNING_INPUT.encode())
-    octets = good[256 - length :] if length <= 256 else b"\x00" * (length - 256) + good
+    encoded = good[256 - length :] if length <= 256 else b"\x00" * (length - 256) + good
 
-    assert "unauthorized" == outcome(f"{SIGNING_INPUT}.{base64url(octets)}")
+    assert "unauthorized" == outcome(f"{SIGNING_INPUT}.{base64url(encoded)}")
 
 
 def test_bleichenbacher_signature_with_exponent_three() -> None:

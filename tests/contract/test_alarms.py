@@ -13,11 +13,11 @@ import pytest
 
 from aws_authorizer import settings as authorizer_settings
 from aws_authorizer.decision_log import DecisionLog, write_settings_problem
-from aws_authorizer.errors import Reason
 from aws_authorizer.key_set import FetchResult
 from aws_backend import dynamodb_store
 from emulator.aws.template import load_template
 from shared.log import JsonLines, log_event
+from shared.reasons import Reason
 from tests.support.fake_clock import FakeClock
 from tests.support.sam_template import deployed, transform
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from aws_authorizer.decision_log import DecisionLog, write_settings_problem
-from aws_authorizer.errors import Reason
 from aws_authorizer.key_set import FetchResult
 from aws_backend.api import answer_event
 from emulator.aws.template import load_template
 from shared.log import JsonLines
 from shared.principal import Principal
+from shared.reasons import Reason
 from tests.support.fake_clock import FakeClock
 from tests.support.proxy_event import proxy_event
 

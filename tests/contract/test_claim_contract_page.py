@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aws_authorizer.claim_checks import RULES
-from aws_authorizer.errors import Reason
+from shared.reasons import Reason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "claim-contract.md").read_text()
 

@@ -25,7 +25,7 @@ from aws_authorizer.bootstrap import Authorizer, build_authorizer
 from aws_authorizer.bundled_key_set import load_bundled_key_set
 from aws_authorizer.errors import KeySetUnavailable
 from aws_authorizer.key_set_fetch import (
-    MAX_BODY_OCTETS,
+    MAX_BODY_BYTES,
     FetchedKeySet,
     FetchFailed,
     fetch_key_set,
@@ -125,17 +125,17 @@ def answer(body: bytes = key_set(), status: str = "200 OK", *fields: str) -> Beh
     return lambda connection: connection.sendall(head.encode() + body)
 
 
-def raw(octets: bytes) -> Behavior:
-    """Exactly these octets, then the end."""
-    return lambda connection: connection.sendall(octets)
+def raw(encoded: bytes) -> Behavior:
+    """Exactly these encoded, then the end."""
+    return lambda connection: connection.sendall(encoded)
 
 
-def drip(octets: bytes, pause: float = 0.02) -> Behavior:
-    """One octet at a time: each in time, all together never."""
+def drip(encoded: bytes, pause: float = 0.02) -> Behavior:
+    """One byte at a time: each in time, all together never."""
 
     def behave(connection: socket.socket) -> None:
-        for position in range(len(octets)):
-            connection.sendall(octets[position : position + 1])
+        for position in range(len(encoded)):
+            connection.sendall(encoded[position : position + 1])
             time.sleep(pause)
 
     return behave
@@ -181,7 +181,7 @@ FAULTS: dict[str, tuple[Behavior, str]] = {
     "garbage": (raw(b"220 mail.example ESMTP\r\n\r\n"), "not_http"),
     "too many headers": (raw(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n"), "not_http"),
     "endless header": (endless(b"HTTP/1.1 200 OK\r\nA: "), "not_http"),
-    "huge": (answer(b" " * (MAX_BODY_OCTETS + 1)), "too_large"),
+    "huge": (answer(b" " * (MAX_BODY_BYTES + 1)), "too_large"),
     "endless": (endless(HEAD + b"\r\n"), "too_large"),
     "announced as huge": (endless(HEAD + b"Content-Length: 99999999999\r\n\r\n"), "too_large"),
     "reset": (reset, "unreachable"),
@@ -335,7 +335,7 @@ def test_when_an_answer_is_huge_then_little_of_it_is_held(fault: str) -> None:
         finally:
             tracemalloc.stop()
 
-    assert 4 * MAX_BODY_OCTETS > peak
+    assert 4 * MAX_BODY_BYTES > peak
 
 
 def test_when_the_answer_is_complete_then_it_is_what_was_sent() -> None:

@@ -14,9 +14,9 @@ ISSUER = f"https://login.microsoftonline.com/{TENANT_ID}/v2.0"
 KEY_ID = "key-1"
 
 
-def base64url(octets: bytes) -> str:
+def base64url(encoded: bytes) -> str:
     """Unpadded base64url."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
 
 
 def unsigned(number: int) -> str:

@@ -80,11 +80,11 @@ def to_json(members: Mapping[str, object]) -> bytes:
     return json.dumps(members, separators=(",", ":")).encode()
 
 
-def signed_octets(
-    header_octets: bytes, claims_octets: bytes, key: rsa.RSAPrivateKey | None = None
+def signed_bytes(
+    header_bytes: bytes, claims_bytes: bytes, key: rsa.RSAPrivateKey | None = None
 ) -> str:
-    """A compact JWS over any octets, well formed or not, with a good signature."""
-    signing_input = f"{base64url(header_octets)}.{base64url(claims_octets)}"
+    """A compact JWS over any encoded, well formed or not, with a good signature."""
+    signing_input = f"{base64url(header_bytes)}.{base64url(claims_bytes)}"
     return f"{signing_input}.{base64url(sign(signing_input.encode(), key))}"
 
 
@@ -95,8 +95,8 @@ def signed_token(
     **header_changes: object,
 ) -> str:
     """A token with a good signature, whatever else it says."""
-    claims_octets = to_json(valid_claims() if claims is None else claims)
-    return signed_octets(to_json(header(**header_changes)), claims_octets, key)
+    claims_bytes = to_json(valid_claims() if claims is None else claims)
+    return signed_bytes(to_json(header(**header_changes)), claims_bytes, key)
 
 
 def claim_contract(

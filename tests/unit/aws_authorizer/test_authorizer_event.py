@@ -9,8 +9,9 @@ from aws_authorizer.authorizer_event import (
     parse_authorizer_event,
     parse_bearer_token,
 )
-from aws_authorizer.errors import Reason, TokenRejected, Undecided
+from aws_authorizer.errors import TokenRejected, Undecided
 from aws_authorizer.method_arn import parse_method_arn
+from shared.reasons import Reason
 from tests.support.events import (
     METHOD_ARN,
     STAGE_ARN,

@@ -13,14 +13,14 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 @given(st.binary(min_size=1, max_size=100))
-def test_when_octets_are_encoded_then_they_come_back(octets: bytes) -> None:
+def test_when_octets_are_encoded_then_they_come_back(encoded: bytes) -> None:
     """Every canonical spelling decodes to what it spells."""
-    assert octets == decode_base64url(base64url(octets).encode())
+    assert encoded == decode_base64url(base64url(encoded).encode())
 
 
 @given(st.binary(max_size=40))
 def test_when_anything_decodes_then_it_was_the_canonical_spelling(segment: bytes) -> None:
-    """Whatever octets are accepted, encoding the result gives the same octets again."""
+    """Whatever bytes are accepted, encoding the result gives the same bytes again."""
     try:
         decoded = decode_base64url(segment)
     except ValueError:

@@ -14,10 +14,11 @@ from aws_authorizer.bootstrap import (
     get_authorizer,
     write_to_stdout,
 )
-from aws_authorizer.errors import KeySetUnavailable, Reason, TokenRejected
+from aws_authorizer.errors import KeySetUnavailable, TokenRejected
 from aws_authorizer.key_set_fetch import Fetch, FetchedKeySet, FetchFailed
 from aws_authorizer.settings import Settings, load_settings
 from shared.entra import TokenVersion
+from shared.reasons import Reason
 from shared.settings_reader import SettingsError
 from tests.support.fake_clock import FakeClock
 from tests.support.keys import ISSUER, TENANT_ID, jwk, key_set

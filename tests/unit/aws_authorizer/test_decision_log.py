@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws_authorizer.decision_log import NAMESPACE, DecisionLog, write_settings_problem
-from aws_authorizer.errors import WHAT_TO_CHANGE, Reason
 from aws_authorizer.key_set import FetchResult
 from shared.principal import Principal
+from shared.reasons import Reason
 from tests.support.fake_clock import FakeClock
 
 CALLER = Principal("object", "tenant", "client", frozenset({"b", "a"}), "token-id")
@@ -75,7 +75,7 @@ def test_when_a_token_is_rejected_then_the_line_says_why_and_what_to_change() ->
     members = read(lines)
 
     assert ["Decisions"] == check_metrics(members)
-    assert WHAT_TO_CHANGE[Reason.EXPIRED] == members["what_to_change"]
+    assert Reason.EXPIRED.what_to_change == members["what_to_change"]
     assert "object_id" not in members
     assert "KeySetAgeSeconds" not in members
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from aws_authorizer import handler as entry
 from aws_authorizer.bootstrap import Authorizer, build_authorizer, get_authorizer
-from aws_authorizer.errors import Reason, Unauthorized, Undecided
+from aws_authorizer.errors import Unauthorized, Undecided
 from aws_authorizer.handler import authorize, handler
 from aws_authorizer.key_set_fetch import FetchedKeySet, FetchFailed
 from aws_authorizer.settings import load_settings
+from shared.reasons import Reason
 from tests.support.events import (
     METHOD_ARN,
     STAGE_ARN,
@@ -31,7 +32,7 @@ from tests.support.tokens import (
     OBJECT_ID,
     OTHER_ID,
     header,
-    signed_octets,
+    signed_bytes,
     signed_token,
     to_json,
     valid_claims,
@@ -357,8 +358,8 @@ def decide(event: object, tested: Authorizer) -> None:
         if undecided.reason is Reason.INTERNAL_ERROR:
             raise  # a fault of ours is no outcome
         return
-    octets = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
-    assert len(octets) < 8_192
+    encoded = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    assert len(encoded) < 8_192
     assert "isAuthorized" in answer or ["Allow"] == effects(answer) or ["Deny"] == effects(answer)
 
 
@@ -379,7 +380,7 @@ def test_when_a_signed_token_is_arbitrary_then_the_outcome_is_one_of_three(
     claims: dict[str, object], members: dict[str, object]
 ) -> None:
     """Not even Entra ID itself could make it raise anything else."""
-    token = signed_octets(to_json(header() | members), to_json(valid_claims() | claims))
+    token = signed_bytes(to_json(header() | members), to_json(valid_claims() | claims))
 
     decide(rest_token_event(f"Bearer {token}"), authorizer())
     scopes = "access=Records.Read"

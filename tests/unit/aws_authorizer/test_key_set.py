@@ -407,13 +407,13 @@ def test_when_a_moment_is_compared_then_whichever_clock_is_ahead_counts() -> Non
     clock.advance_monotonic(3)
 
     assert Moment(10, 100) == moment
-    assert 3 == moment.seconds_until(clock)
+    assert 3 == moment.age(clock)
     assert moment.plus(2.9).has_come(clock)
     assert moment.plus(3).has_come(clock)
     assert not moment.plus(3.1).has_come(clock)
 
     clock.advance_wall(60)
-    assert 10 == moment.seconds_until(clock)
+    assert 10 == moment.age(clock)
     assert moment.plus(9.9).has_come(clock)
     assert moment.plus(10).has_come(clock)
     assert not moment.plus(10.1).has_come(clock)

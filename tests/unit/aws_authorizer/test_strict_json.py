@@ -33,18 +33,18 @@ def test_when_an_object_is_written_then_it_is_read_back(
     """Every JSON object, compact or not, escaped or not, is read as what it says."""
     text = json.dumps(members, ensure_ascii=ensure_ascii)
     try:
-        octets = text.encode()
+        encoded = text.encode()
     except UnicodeEncodeError:
         return
 
-    assert members == parse_json_object(octets)
+    assert members == parse_json_object(encoded)
 
 
 @given(st.binary(max_size=60))
-def test_when_octets_are_arbitrary_then_they_are_an_object_or_refused(octets: bytes) -> None:
-    """No octets raise anything but ValueError."""
+def test_when_octets_are_arbitrary_then_they_are_an_object_or_refused(encoded: bytes) -> None:
+    """No bytes raise anything but ValueError."""
     with suppress(ValueError):
-        assert isinstance(parse_json_object(octets), dict)
+        assert isinstance(parse_json_object(encoded), dict)
 
 
 @given(st.text('{}[]":,\\ntruefalsn0123456789.eE+-INa ', max_size=40))
@@ -55,7 +55,7 @@ def test_when_text_looks_like_json_then_it_is_an_object_or_refused(text: str) ->
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "encoded",
     [
         b"",
         b"{",
@@ -92,10 +92,10 @@ def test_when_text_looks_like_json_then_it_is_an_object_or_refused(text: str) ->
         b'{"a":"\xed\xa0\x80"}',
     ],
 )
-def test_when_octets_are_not_one_plain_object_then_they_are_refused(octets: bytes) -> None:
+def test_when_octets_are_not_one_plain_object_then_they_are_refused(encoded: bytes) -> None:
     """Whatever two readers could read differently is refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - the message is nobody's contract
-        parse_json_object(octets)
+        parse_json_object(encoded)
 
 
 def nested(depth: int) -> bytes:
@@ -192,12 +192,12 @@ def test_when_a_number_is_long_or_has_an_exponent_then_it_is_refused(
     is_read: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """Two readers may round it differently, and each takes long over it."""
-    octets = b'{"a":%s}' % number.encode()
+    encoded = b'{"a":%s}' % number.encode()
     if is_read:
-        assert {"a": json.loads(number)} == parse_json_object(octets)
+        assert {"a": json.loads(number)} == parse_json_object(encoded)
     else:
         with pytest.raises(ValueError, match="too long"):
-            parse_json_object(octets)
+            parse_json_object(encoded)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +215,9 @@ def test_when_a_number_is_long_or_has_an_exponent_then_it_is_refused(
 )
 def test_when_a_string_holds_half_a_pair_then_it_is_refused(text: str) -> None:
     """Half a surrogate pair is no character, and no two languages read it alike (RFC 8259, 8.2)."""
-    for octets in (f'{{"a":"{text}"}}', f'{{"{text}":1}}', f'{{"a":[{{"b":"x{text}x"}}]}}'):
+    for encoded in (f'{{"a":"{text}"}}', f'{{"{text}":1}}', f'{{"a":[{{"b":"x{text}x"}}]}}'):
         with pytest.raises(ValueError, match="surrogate"):
-            parse_json_object(octets.encode())
+            parse_json_object(encoded.encode())
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_when_a_string_holds_half_a_pair_then_it_is_refused(text: str) -> None:
 )
 def test_when_a_string_only_looks_like_that_then_it_is_read(text: str) -> None:
     """A whole pair, an escaped backslash, and characters beside the surrogates."""
-    octets = f'{{"a":"{text}"}}'.encode()
+    encoded = f'{{"a":"{text}"}}'.encode()
 
-    assert json.loads(octets) == parse_json_object(octets)
+    assert json.loads(encoded) == parse_json_object(encoded)
 
 
 @given(st.text('\\ud8fDc0"e', max_size=24))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_authorizer.errors import Reason, TokenRejected
+from aws_authorizer.errors import TokenRejected
 from aws_authorizer.strict_json import TOKEN_BOUNDS, JsonBounds, parse_json_object
 from aws_authorizer.token import (
     HEADER_BOUNDS,
@@ -15,44 +15,45 @@ from aws_authorizer.token import (
     MAX_TOKEN_CHARACTERS,
     parse_token,
 )
+from shared.reasons import Reason
 from tests.support.keys import KEY_ID, base64url
 from tests.support.tokens import header, signed_token, to_json, valid_claims
 
 
-def token_with_header(octets: bytes) -> bytes:
+def token_with_header(encoded: bytes) -> bytes:
     """A token with any header; its signature is of no interest here."""
-    return f"{base64url(octets)}.{base64url(to_json(valid_claims()))}.AAAA".encode()
+    return f"{base64url(encoded)}.{base64url(to_json(valid_claims()))}.AAAA".encode()
 
 
-def token_with_claims(octets: bytes) -> bytes:
+def token_with_claims(encoded: bytes) -> bytes:
     """A token with any claims' segment."""
-    return f"{base64url(to_json(header()))}.{base64url(octets)}.AAAA".encode()
+    return f"{base64url(to_json(header()))}.{base64url(encoded)}.AAAA".encode()
 
 
-def rejection(octets: bytes) -> Reason:
+def rejection(encoded: bytes) -> Reason:
     """Why the token is rejected."""
     with pytest.raises(TokenRejected) as caught:
-        parse_token(octets)
+        parse_token(encoded)
     return caught.value.reason
 
 
 def test_when_a_token_is_good_then_its_parts_come_out() -> None:
     """Key ID, claims, signing input as received, and signature."""
-    octets = signed_token().encode()
+    encoded = signed_token().encode()
 
-    token = parse_token(octets)
+    token = parse_token(encoded)
 
     assert KEY_ID == token.unverified_key_id
     assert valid_claims() == token.unverified_claims
-    assert octets.rpartition(b".")[0] == token.signing_input
+    assert encoded.rpartition(b".")[0] == token.signing_input
     assert 256 == len(token.signature)
 
 
 @given(st.binary(max_size=80))
-def test_when_octets_are_arbitrary_then_they_are_rejected(octets: bytes) -> None:
-    """No octets raise anything but TokenRejected."""
+def test_when_octets_are_arbitrary_then_they_are_rejected(encoded: bytes) -> None:
+    """No bytes raise anything but TokenRejected."""
     with pytest.raises(TokenRejected):
-        parse_token(octets)
+        parse_token(encoded)
 
 
 @given(st.lists(st.text("AQgw-_=.", max_size=12), max_size=6))
@@ -63,7 +64,7 @@ def test_when_segments_are_arbitrary_then_they_are_rejected(segments: list[str])
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "encoded",
     [
         b"",
         b".",
@@ -79,9 +80,9 @@ def test_when_segments_are_arbitrary_then_they_are_rejected(segments: list[str])
         b'{"payload":"e30","protected":"e30","signature":"AAAA"}',
     ],
 )
-def test_when_there_are_not_three_segments_then_it_is_malformed(octets: bytes) -> None:
+def test_when_there_are_not_three_segments_then_it_is_malformed(encoded: bytes) -> None:
     """Neither fewer, nor four, nor the JSON serialization, nor an empty segment."""
-    assert rejection(octets) in {Reason.MALFORMED_TOKEN, Reason.MALFORMED_HEADER}
+    assert rejection(encoded) in {Reason.MALFORMED_TOKEN, Reason.MALFORMED_HEADER}
 
 
 def test_when_there_are_five_segments_then_it_is_encrypted() -> None:
@@ -114,12 +115,12 @@ def test_when_a_token_is_over_the_bound_then_it_is_too_long() -> None:
 
 
 def test_when_a_header_is_at_the_bound_then_it_is_read() -> None:
-    """Four characters stand for three octets, so the bound can be met exactly."""
+    """Four characters stand for three encoded, so the bound can be met exactly."""
     room = MAX_HEADER_CHARACTERS // 4 * 3 - len(to_json(header(pad="")))
-    octets = token_with_header(to_json(header(pad="x" * room)))
+    encoded = token_with_header(to_json(header(pad="x" * room)))
 
-    assert MAX_HEADER_CHARACTERS == octets.index(b".")
-    assert KEY_ID == parse_token(octets).unverified_key_id
+    assert MAX_HEADER_CHARACTERS == encoded.index(b".")
+    assert KEY_ID == parse_token(encoded).unverified_key_id
 
 
 def test_when_a_header_is_over_the_bound_then_it_is_malformed() -> None:
@@ -168,9 +169,9 @@ def test_when_a_header_member_is_wrong_then_it_is_the_reason(
 @pytest.mark.parametrize("name", ["crit", "typ"])
 def test_when_a_header_member_is_null_then_it_is_not_absent(name: str) -> None:
     """A null is a wrong value, not a missing one."""
-    octets = json.dumps(header() | {name: None}).encode()
+    encoded = json.dumps(header() | {name: None}).encode()
 
-    assert rejection(token_with_header(octets)) in {Reason.CRITICAL_HEADER, Reason.WRONG_TYPE}
+    assert rejection(token_with_header(encoded)) in {Reason.CRITICAL_HEADER, Reason.WRONG_TYPE}
 
 
 @pytest.mark.parametrize(
@@ -192,24 +193,24 @@ def test_when_a_key_id_is_at_a_bound_then_it_is_read(length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [b"[]", b"null", b'{"alg":"none","alg":"RS256","kid":"k"}', b"\xff", b"{}garbage"]
+    "encoded", [b"[]", b"null", b'{"alg":"none","alg":"RS256","kid":"k"}', b"\xff", b"{}garbage"]
 )
-def test_when_a_header_is_no_plain_object_then_it_is_malformed(octets: bytes) -> None:
+def test_when_a_header_is_no_plain_object_then_it_is_malformed(encoded: bytes) -> None:
     """The header is read as strictly as the claims."""
-    assert Reason.MALFORMED_HEADER == rejection(token_with_header(octets))
+    assert Reason.MALFORMED_HEADER == rejection(token_with_header(encoded))
 
 
-@pytest.mark.parametrize("octets", [b"[]", b"null", b'{"a":1,"a":2}', b"\xff", b'{"exp":NaN}'])
-def test_when_claims_are_no_plain_object_then_they_are_malformed(octets: bytes) -> None:
+@pytest.mark.parametrize("encoded", [b"[]", b"null", b'{"a":1,"a":2}', b"\xff", b'{"exp":NaN}'])
+def test_when_claims_are_no_plain_object_then_they_are_malformed(encoded: bytes) -> None:
     """Claims are one JSON object that can be read in one way only."""
-    assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(octets))
+    assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(encoded))
 
 
 def test_when_a_header_names_an_encryption_then_the_token_is_encrypted() -> None:
     """RFC 7516 section 4.1.2: only a JWE has `enc`, whatever number of parts the token has."""
-    octets = to_json(header(enc="A256GCM"))
+    encoded = to_json(header(enc="A256GCM"))
 
-    assert Reason.ENCRYPTED_TOKEN == rejection(token_with_header(octets))
+    assert Reason.ENCRYPTED_TOKEN == rejection(token_with_header(encoded))
 
 
 @pytest.mark.parametrize(
@@ -217,16 +218,16 @@ def test_when_a_header_names_an_encryption_then_the_token_is_encrypted() -> None
 )
 def test_when_a_header_holds_half_a_character_then_it_is_malformed(odd: str) -> None:
     """A lone surrogate is no text."""
-    octets = b'{"alg":"RS256",%s}' % odd.encode()
+    encoded = b'{"alg":"RS256",%s}' % odd.encode()
 
-    assert Reason.MALFORMED_HEADER == rejection(token_with_header(octets))
+    assert Reason.MALFORMED_HEADER == rejection(token_with_header(encoded))
 
 
 def test_when_claims_hold_half_a_character_then_they_are_malformed() -> None:
     """The same in the claims."""
-    octets = to_json(valid_claims())[:-1] + b',"name":"\\udfff"}'
+    encoded = to_json(valid_claims())[:-1] + b',"name":"\\udfff"}'
 
-    assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(octets))
+    assert Reason.MALFORMED_CLAIMS == rejection(token_with_claims(encoded))
 
 
 def test_when_claims_hold_a_long_list_then_the_token_is_too_long() -> None:
@@ -234,11 +235,11 @@ def test_when_claims_hold_a_long_list_then_the_token_is_too_long() -> None:
     claims = valid_claims()
     room = TOKEN_BOUNDS.commas - len(claims)
     for extra, is_read in ((0, True), (1, False)):
-        octets = to_json(claims | {"groups": ["g"] * (room + 1 + extra)})
+        encoded = to_json(claims | {"groups": ["g"] * (room + 1 + extra)})
         if is_read:
-            assert parse_token(token_with_claims(octets))
+            assert parse_token(token_with_claims(encoded))
         else:
-            assert Reason.TOKEN_TOO_LONG == rejection(token_with_claims(octets))
+            assert Reason.TOKEN_TOO_LONG == rejection(token_with_claims(encoded))
 
 
 def test_when_a_header_holds_a_long_list_then_it_is_malformed() -> None:
@@ -256,13 +257,13 @@ def test_when_a_header_comes_again_then_it_is_not_read_again(
     """One tenant's tokens share a handful of headers; each token's claims are its own."""
     read: list[bytes] = []
 
-    def count(octets: bytes, *bounds: JsonBounds) -> dict[str, object]:
-        read.append(octets)
-        return parse_json_object(octets, *bounds)
+    def count(encoded: bytes, *bounds: JsonBounds) -> dict[str, object]:
+        read.append(encoded)
+        return parse_json_object(encoded, *bounds)
 
     monkeypatch.setattr("aws_authorizer.token.parse_json_object", count)
-    octets = to_json(header(kid="a key that no other test names"))
+    encoded = to_json(header(kid="a key that no other test names"))
     for _ in range(2):
-        parse_token(token_with_header(octets))
+        parse_token(token_with_header(encoded))
 
-    assert [octets, to_json(valid_claims()), to_json(valid_claims())] == read
+    assert [encoded, to_json(valid_claims()), to_json(valid_claims())] == read

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aws_authorizer.errors import AccessDenied, KeySetUnavailable, Reason, TokenRejected
+from aws_authorizer.errors import AccessDenied, KeySetUnavailable, TokenRejected
 from aws_authorizer.key_set import StaticKeySet
 from aws_authorizer.signing_key import SigningKey
 from aws_authorizer.token import MAX_TOKEN_CHARACTERS
 from aws_authorizer.verifier import Verifier
 from shared.principal import Principal
+from shared.reasons import Reason
 from tests.support.fake_clock import FakeClock
 from tests.support.keys import ISSUER, KEY_ID, TENANT_ID, private_key, signing_key
 from tests.support.tokens import (
@@ -182,13 +183,13 @@ def test_when_a_token_comes_again_then_its_signature_is_not_checked_again(
 ) -> None:
     """The second time, the answer comes from memory, from the first moment of its validity on."""
     checked: list[bytes] = []
-    is_signed = SigningKey.is_signed
+    verifies = SigningKey.verifies
 
     def count(key: SigningKey, signing_input: bytes, signature: bytes) -> bool:
         checked.append(signing_input)
-        return is_signed(key, signing_input, signature)
+        return verifies(key, signing_input, signature)
 
-    monkeypatch.setattr(SigningKey, "is_signed", count)
+    monkeypatch.setattr(SigningKey, "verifies", count)
     tested = verifier()
     token = signed_token(valid_claims(nbf=begins))
 
@@ -269,10 +270,10 @@ def test_when_any_bit_of_a_token_is_flipped_then_it_is_refused() -> None:
     """Every single-bit flip of a good, remembered token."""
     tested = verifier()
     tested.verify(TOKEN)
-    octets = TOKEN.encode()
-    for position in range(len(octets)):
+    encoded = TOKEN.encode()
+    for position in range(len(encoded)):
         for bit in range(8):
-            flipped = bytearray(octets)
+            flipped = bytearray(encoded)
             flipped[position] ^= 1 << bit
 
             rejection(flipped.decode("latin-1"), tested)

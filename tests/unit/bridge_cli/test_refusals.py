@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from aws_authorizer.errors import Reason
 from bridge_cli.refusals import GATEWAY, NOT_READABLE, PROBE, REFUSAL_CASES, Refusal, RefusalCase
+from shared.reasons import Reason
 
 CASES = pytest.mark.parametrize("case", REFUSAL_CASES, ids=lambda case: case.name)
 

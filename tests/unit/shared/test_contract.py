@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract import CONTRACT_SETTINGS, ApiIdentity, parse_guid, read_api_identity
+from shared.contract import CONTRACT_SETTINGS, ApiIdentity, read_api_identity
 from shared.entra import TokenVersion
 from shared.settings_reader import SettingsError, reading_settings
 
@@ -15,34 +15,6 @@ def identity(**environment: str) -> ApiIdentity:
     """The identity that these settings describe."""
     with reading_settings(REQUIRED | environment) as reader:
         return read_api_identity(reader)
-
-
-@pytest.mark.parametrize("text", [CLIENT_ID, CLIENT_ID.upper()])
-def test_when_a_guid_is_given_then_it_is_in_lower_case(text: str) -> None:
-    """As Entra ID writes it into tokens."""
-    assert CLIENT_ID == parse_guid(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "common",
-        "contoso.onmicrosoft.com",
-        CLIENT_ID[:-1],
-        CLIENT_ID + "0",
-        CLIENT_ID.replace("-", ""),
-        f"{{{CLIENT_ID}}}",
-        CLIENT_ID + "\n",
-        CLIENT_ID.replace("a", "g"),
-        "00000000-0000-0000-0000-000000000000",
-        "\u0661" + CLIENT_ID[1:],
-    ],
-)
-def test_when_it_is_no_guid_then_it_is_refused(text: str) -> None:
-    """Names, other spellings, other digits and the nil GUID."""
-    with pytest.raises(ValueError, match="is not a GUID"):
-        parse_guid(text)
 
 
 def test_when_only_the_required_settings_are_given_then_the_rest_follows() -> None:
