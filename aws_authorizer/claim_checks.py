@@ -29,8 +29,8 @@ SignedClaims = NewType("SignedClaims", dict[str, object])
 
 type UnverifiedClaims = Mapping[str, object]
 
-_TOKEN_ID: Final = r"[A-Za-z0-9_-]{1,64}"  # noqa: S105 - a pattern
-_OTHER_TENANT_ID_SPELLINGS: Final = ("Tid", "tId", "tiD", "TId", "TiD", "tID", "TID")
+_TOKEN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OTHER_TENANT_ID_SPELLINGS: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
 _CLAIM_NAMES: Final = "_claim_names"
 # A tuple, because a claim may be an array, which no set can look up. Entra ID writes a string.
 _NO_CLIENT_AUTHENTICATION: Final = (claims.NO_CLIENT_AUTHENTICATION, 0)
@@ -55,7 +55,7 @@ class AcceptedToken(NamedTuple):
 
 
 def _is_version(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
-    return value == token.version.value
+    return value == token.version
 
 
 def _is_issuer(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
@@ -64,9 +64,7 @@ def _is_issuer(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool
 
 def _is_only_tenant(value: object, token: AcceptedToken, unverified: UnverifiedClaims) -> bool:
     # A reader that ignores case could take the tenant from another spelling.
-    return value == token.tenant_id and not any(
-        name in unverified for name in _OTHER_TENANT_ID_SPELLINGS
-    )
+    return value == token.tenant_id and _OTHER_TENANT_ID_SPELLINGS.isdisjoint(unverified)
 
 
 def _is_audience(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
@@ -100,9 +98,9 @@ def _is_absent_or_string(value: object, _token: AcceptedToken, _: UnverifiedClai
 
 
 def _is_absent_or_strings(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
-    return value is _ABSENT or (
-        isinstance(value, list) and all(isinstance(item, str) for item in value)
-    )
+    if value is _ABSENT:
+        return True
+    return isinstance(value, list) and not [item for item in value if not isinstance(item, str)]
 
 
 class Rule(NamedTuple):
@@ -128,8 +126,8 @@ RULES: Final = (
     Rule(claims.CLIENT_ID_V2, _is_guid, Reason.MISSING_CLIENT, _V2),
     Rule(claims.CLIENT_ID_V2, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V1),
     Rule(claims.CLIENT_ID_V1, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V2),
-    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
-    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
+    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT, _V1),
+    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT, _V2),
     Rule(claims.SUBJECT, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
     Rule(claims.TOKEN_UNIQUE_ID, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
     Rule(claims.ROLES, _is_absent_or_strings, Reason.MALFORMED_ROLES),
@@ -200,7 +198,8 @@ def _find_broken_rule(
     """Return the first row that the claims break, or None."""
     get = unverified_claims.get
     for rule in rules:
-        if not rule.check(get(rule.claim, _ABSENT), token, unverified_claims):
+        claim, check, _, _ = rule
+        if not check(get(claim, _ABSENT), token, unverified_claims):
             return rule
     return None
 
@@ -241,17 +240,14 @@ def parse_validity(unverified_claims: UnverifiedClaims, leeway: float) -> tuple[
         TokenRejected: they are missing, no sane times, or too far apart.
 
     """
-    expires_at = _parse_time(unverified_claims.get(claims.EXPIRES_AT))
-    beginnings = [
-        _parse_time(unverified_claims[claim])
-        for claim in (claims.NOT_BEFORE, claims.ISSUED_AT)
-        if claim in unverified_claims
-    ]
-    if not beginnings:
-        raise TokenRejected(Reason.MALFORMED_TIMES)
-    if expires_at - min(beginnings) > MAX_LIFETIME_SECONDS:
+    get = unverified_claims.get
+    expires_at = _parse_time(get(claims.EXPIRES_AT))
+    # Where one of the two is missing, the other one stands for both.
+    issued_at = _parse_time(get(claims.ISSUED_AT, get(claims.NOT_BEFORE)))
+    not_before = _parse_time(get(claims.NOT_BEFORE, issued_at))
+    if expires_at - min(issued_at, not_before) > MAX_LIFETIME_SECONDS:
         raise TokenRejected(Reason.LIFETIME_TOO_LONG)
-    return max(beginnings) - leeway, expires_at + leeway
+    return max(issued_at, not_before) - leeway, expires_at + leeway
 
 
 def check_validity(begins: float, ends: float, now: float) -> None:
@@ -345,7 +341,7 @@ def check_access(
         token.tenant_id,
         signed_claims[token.client_claim],  # type: ignore[arg-type]  # the same
         contract.roles.intersection(roles),  # type: ignore[arg-type]  # strings, by the table
-        token_id if isinstance(token_id, str) and re.fullmatch(_TOKEN_ID, token_id) else "",
+        token_id if isinstance(token_id, str) and _TOKEN_ID.fullmatch(token_id) else "",
     )
     if principal.client_id not in contract.client_ids:
         raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)

@@ -282,7 +282,6 @@ def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str)
         ({"appid": ""}, Reason.CONFLICTING_CLIENT),
         ({"azpacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": 0}, Reason.UNAUTHENTICATED_CLIENT),
-        ({"appidacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": "0", "idtyp": None}, Reason.UNAUTHENTICATED_CLIENT),
     ],
 )
