@@ -13,14 +13,14 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__, settings
-from azure_function_app.aws_api import build_aws_api
-from azure_function_app.credentials import build_credential
+from azure_function_app.aws_api.client import build_aws_api
 from azure_function_app.health_report import Health
-from azure_function_app.proxy import Proxy
+from azure_function_app.identity.credentials import build_credential
+from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import Settings
-from azure_function_app.sqlite_store import SqliteStore
-from azure_function_app.sync_job import SyncJob
-from azure_function_app.table_store import TableStore, build_table_store
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.stores.table_store import TableStore, build_table_store
+from azure_function_app.sync.sync_job import SyncJob
 from shared.clock import Clock, SystemClock
 from shared.log import JsonLines, log_event
 from shared.routes import ROUTES

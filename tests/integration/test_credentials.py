@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.credentials import request_token
 from azure_function_app.errors import TokenAcquisitionError
+from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.identity.credentials import request_token
+from azure_function_app.identity.token_diagnosis import diagnose, unverified_claims
+from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.settings import Settings, load_settings
-from azure_function_app.token_diagnosis import diagnose, unverified_claims
-from azure_function_app.token_provider import TokenProvider
 from emulator.entra.key_store import SigningKey
 from emulator.entra.local_entra import LocalEntra
 from shared.clock import SystemClock

@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.aws_api import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendContractError,
@@ -17,7 +17,7 @@ from azure_function_app.errors import (
     ClientError,
     DeadlineExceeded,
 )
-from azure_function_app.http_client import build_client
+from azure_function_app.identity.access_token import AccessToken
 from shared.clock import SystemClock
 from tests.integration.test_transport_faults import closed_port, unanswering_port
 from tests.support.calling import TOKEN, build_api, build_token_provider, real_api, token_source

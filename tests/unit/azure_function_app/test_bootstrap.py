@@ -9,8 +9,8 @@ import pytest
 from azure_function_app import bootstrap, settings
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
 from azure_function_app.settings import CredentialKind, load_settings
-from azure_function_app.sqlite_store import SqliteStore
-from azure_function_app.table_store import TableStore
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.stores.table_store import TableStore
 from shared.log import JsonLines
 from shared.settings_reader import SettingsError
 from tests.support.functions_app import NEEDED, services_per_loop
@@ -186,7 +186,7 @@ def test_when_logging_is_configured_then_every_line_is_json_without_tokens(
         record
     )
     assert not logging.getLogger("azure.core").isEnabledFor(logging.INFO)
-    assert logging.getLogger("azure_function_app.sync_job").isEnabledFor(logging.INFO)
+    assert logging.getLogger("azure_function_app.sync.sync_job").isEnabledFor(logging.INFO)
 
 
 def test_when_the_process_starts_then_its_environment_is_read(
