@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -13,13 +14,21 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__, settings
-from azure_function_app.aws_api.client import build_aws_api
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.direct_client import build_client
+from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.health_report import Health
-from azure_function_app.identity.credentials import build_credential
+from azure_function_app.identity.credentials import build_credential, request_token
+from azure_function_app.identity.token_diagnosis import report_token
+from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import Settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
+from azure_function_app.sync.change_feed import ChangeFeed
 from azure_function_app.sync.sync_job import SyncJob
 from shared.clock import Clock, SystemClock
 from shared.log import JsonLines, log_event
@@ -108,7 +117,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     closing.push_async_callback(store.aclose)
     return Services(
         sync_job=SyncJob(
-            source=api,
+            source=ChangeFeed(api, clock),
             sink=store,
             checkpoints=store,
             clock=clock,
@@ -132,6 +141,30 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             checkpoints=store,
             clock=clock,
         ),
+    )
+
+
+def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
+    """The API that the settings name, with every layer in place. Needs a running event loop."""
+    calls = config.calls
+    return AwsApi(
+        destination=Destination.parse(config.api_base_url),
+        client=build_client(
+            connections=calls.concurrent_calls,
+            waiting=calls.waiting_calls,
+            connect_timeout=calls.connect_timeout,
+        ),
+        token_provider=TokenProvider(
+            partial(request_token, config),
+            clock=clock,
+            random=random.random,
+            wait_limit=calls.token_wait,
+            on_first_token=partial(report_token, identity=config.api),
+        ),
+        retrier=Retrier(
+            budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
+        ),
+        breaker=CircuitBreaker(clock=clock, random=random.random),
     )
 
 

@@ -4,13 +4,10 @@ Each call goes through the same layers, outermost first: the path is checked, re
 breaker, the token, and the transport with its bulkhead. One deadline holds for all of them.
 """
 
-import asyncio
 import json
-import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import httpx
@@ -19,7 +16,6 @@ from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.bearer_auth import BearerAuth
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.destination import Destination
-from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import (
     PROXY_POLICY,
     SYNC_POLICY,
@@ -27,36 +23,23 @@ from azure_function_app.aws_api.retry import (
     RetryPolicy,
     rules_for,
 )
-from azure_function_app.aws_api.retry_after import parse_retry_after
-from azure_function_app.aws_api.retry_budget import RetryBudget
-from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal, log_refusal
+from azure_function_app.aws_api.token_refusal import REFUSALS
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import (
     BackendContractError,
-    BackendError,
-    BackendRejected,
     BackendUnavailable,
     ClientError,
     DeadlineExceeded,
     RequestRefused,
 )
-from azure_function_app.identity.credentials import request_token
-from azure_function_app.identity.token_diagnosis import report_token, unverified_roles
+from azure_function_app.identity.token_diagnosis import unverified_roles
 from azure_function_app.identity.token_provider import TokenProvider
-from azure_function_app.settings import Settings
-from azure_function_app.sync.change_feed import parse_change_page
-from azure_function_app.sync.records import ChangePage
-from shared.clock import Clock
-from shared.routes import ROUTES
 
 MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes; API Gateway lets no larger body through, in either direction."""
 _USER_AGENT: Final = "azure-aws-bridge"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _BROKEN: Final = frozenset({502, 503, 504})
-_CHANGES: Final = next(
-    route for route in ROUTES if (route.method, route.path) == ("GET", "/v1/records")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,45 +91,14 @@ class AwsApi:
         token_provider: TokenProvider,
         retrier: Retrier,
         breaker: CircuitBreaker,
-        clock: Clock,
     ) -> None:
-        """Take the layers; `build_aws_api` makes them from the settings."""
+        """Take the layers; `bootstrap` makes them from the settings."""
         self._destination = destination
         self._client = client
         self._token_provider = token_provider
         self._auth = BearerAuth(destination, token_provider)
         self._retrier = retrier
         self._breaker = breaker
-        self._clock = clock
-
-    async def changes(self, cursor: str | None, *, limit: int, deadline: Deadline) -> ChangePage:
-        """The page of the change feed that starts at the cursor; without one, the first.
-
-        Args:
-            cursor: a page's `next_cursor`.
-            limit: how many changes to ask for.
-            deadline: for everything, retries included.
-
-        Raises:
-            BackendUnavailable: the API could not be reached, or is busy or broken.
-            TokenRefused: it turned our token away; the reason is in our log.
-            BackendRejected: it does not serve the request; the code is the API's own.
-            BackendContractError: its answer is no page of the feed.
-            ClientError: any other kind, as `send` raises them.
-
-        """
-        query = httpx.QueryParams(
-            {"cursor": cursor, "limit": limit} if cursor else {"limit": limit}
-        )
-        request = ApiRequest(
-            _CHANGES.method, _CHANGES.path, str(query), (("accept", "application/json"),)
-        )
-        answer = await self._call(request, deadline, SYNC_POLICY, _read_decoded)
-        self._raise_for_status(answer)
-        page = parse_change_page(answer.content)
-        if page.has_more and page.next_cursor == cursor:
-            raise BackendContractError("The API's change feed has more but does not move on.")
-        return page
 
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """The API's answer, body included, whatever its status.
@@ -159,6 +111,19 @@ class AwsApi:
 
         """
         return await self._call(request, deadline, PROXY_POLICY, _read_raw)
+
+    async def read(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
+        """The API's response, whatever its status, its body read and its content coding undone.
+
+        Retried as a job can wait for it: longer than `fetch`, whose caller waits too.
+
+        Raises:
+            BackendContractError: the body is larger than API Gateway lets through, or is not coded
+                as its header says.
+            ClientError: any other kind, as `send` raises them.
+
+        """
+        return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
 
     async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
         """The API's answer, whatever its status. The caller streams its body, and must close it.
@@ -241,39 +206,6 @@ class AwsApi:
             self._breaker.succeeded()
         return result
 
-    def _raise_for_status(self, answer: ApiResponse) -> None:
-        status = answer.status_code
-        if status == httpx.codes.OK:
-            return
-        code = problem_code(answer)
-        if status in REFUSALS:
-            refusal = explain_refusal(answer, code, _CHANGES, code=code or f"backend_{status}")
-            log_refusal(refusal)
-            raise refusal
-        told = answer.headers.get("Retry-After")
-        retry_after = None if told is None else parse_retry_after(told, self._clock.now())
-        raise error_for_status(status, code, retry_after)
-
-
-def error_for_status(status: int, code: str | None, retry_after: float | None) -> BackendError:
-    """The error that a status other than 200 means to a caller who wanted the resource.
-
-    What 401 and 403 mean, `token_refusal` says.
-    """
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return BackendUnavailable(
-            "The API is being called too often.", code="backend_throttled", retry_after=retry_after
-        )
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return BackendUnavailable(
-            f"The API is broken or busy ({status}).",
-            code=f"backend_{status}",
-            retry_after=retry_after,
-        )
-    if status >= httpx.codes.BAD_REQUEST:
-        return BackendRejected(f"The API refused the request ({status}).", status=status, code=code)
-    return BackendContractError(f"The API answered {status}, which its description does not hold.")
-
 
 def problem_code(answer: ApiResponse) -> str | None:
     """The stable code in the answer's problem document (RFC 9457), where it holds one."""
@@ -349,29 +281,4 @@ def _refused_roles(response: httpx.Response) -> frozenset[str] | None:
     # The one that was sent: the provider may have a newer one by now.
     return unverified_roles(
         response.request.headers.get("authorization", "").removeprefix("Bearer ")
-    )
-
-
-def build_aws_api(settings: Settings, clock: Clock) -> AwsApi:
-    """The API that the settings name, with every layer in place. Needs a running event loop."""
-    calls = settings.calls
-    return AwsApi(
-        destination=Destination.parse(settings.api_base_url),
-        client=build_client(
-            connections=calls.concurrent_calls,
-            waiting=calls.waiting_calls,
-            connect_timeout=calls.connect_timeout,
-        ),
-        token_provider=TokenProvider(
-            partial(request_token, settings),
-            clock=clock,
-            random=random.random,
-            wait_limit=calls.token_wait,
-            on_first_token=partial(report_token, identity=settings.api),
-        ),
-        retrier=Retrier(
-            budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
-        ),
-        breaker=CircuitBreaker(clock=clock, random=random.random),
-        clock=clock,
     )

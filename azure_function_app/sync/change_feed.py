@@ -1,13 +1,100 @@
-"""Reads a page of the API's change feed: what is not as described is refused or set aside."""
+"""Reads the API's change feed: what is not as described is refused or set aside."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from azure_function_app.errors import BackendContractError
+import httpx
+
+from azure_function_app.aws_api.client import ApiRequest, ApiResponse, AwsApi, problem_code
+from azure_function_app.aws_api.retry_after import parse_retry_after
+from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal, log_refusal
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import (
+    BackendContractError,
+    BackendError,
+    BackendRejected,
+    BackendUnavailable,
+)
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from shared.clock import Clock
+from shared.routes import ROUTES
 
 LONGEST_CURSOR: Final = 4_096
+_ROUTE: Final = next(
+    route for route in ROUTES if (route.method, route.path) == ("GET", "/v1/records")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFeed:
+    """The change feed of the API: the sync job's source."""
+
+    api: AwsApi
+    clock: Clock
+
+    async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+        """Return the page of the change feed that starts at the cursor.
+
+        Args:
+            cursor: a page's `next_cursor`; the empty cursor is the beginning.
+            limit: how many changes to ask for.
+            deadline: for everything, retries included.
+
+        Raises:
+            BackendUnavailable: the API could not be reached, or is busy or broken.
+            TokenRefused: it turned our token away; the reason is in our log.
+            BackendRejected: it does not serve the request; the code is the API's own.
+            BackendContractError: its response is no page of the feed.
+            ClientError: any other kind, as `AwsApi.send` raises them.
+
+        """
+        query = httpx.QueryParams(
+            {"cursor": cursor, "limit": limit} if cursor else {"limit": limit}
+        )
+        request = ApiRequest(
+            _ROUTE.method, _ROUTE.path, str(query), (("accept", "application/json"),)
+        )
+        response = await self.api.read(request, deadline=deadline)
+        self._raise_for_status(response)
+        page = parse_change_page(response.content)
+        if page.has_more and page.next_cursor == cursor:
+            raise BackendContractError("The API's change feed has more but does not move on.")
+        return page
+
+    def _raise_for_status(self, response: ApiResponse) -> None:
+        status = response.status_code
+        if status == httpx.codes.OK:
+            return
+        code = problem_code(response)
+        if status in REFUSALS:
+            refusal = explain_refusal(response, code, _ROUTE, code=code or f"backend_{status}")
+            log_refusal(refusal)
+            raise refusal
+        told = response.headers.get("Retry-After")
+        retry_after = None if told is None else parse_retry_after(told, self.clock.now())
+        raise error_for_status(status, code, retry_after)
+
+
+def error_for_status(status: int, code: str | None, retry_after: float | None) -> BackendError:
+    """The error that a status other than 200 means to a caller who wanted the resource.
+
+    What 401 and 403 mean, `token_refusal` says.
+    """
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return BackendUnavailable(
+            "The API is being called too often.", code="backend_throttled", retry_after=retry_after
+        )
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return BackendUnavailable(
+            f"The API is broken or busy ({status}).",
+            code=f"backend_{status}",
+            retry_after=retry_after,
+        )
+    if status >= httpx.codes.BAD_REQUEST:
+        return BackendRejected(f"The API refused the request ({status}).", status=status, code=code)
+    return BackendContractError(f"The API answered {status}, which its description does not hold.")
 
 
 class _UnfitItem(Exception):

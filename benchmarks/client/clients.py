@@ -77,7 +77,6 @@ def build_api(origin: str, client: httpx.AsyncClient) -> AwsApi:
             budget=RetryBudget(_CLOCK), clock=_CLOCK, random=random.random, sleep=asyncio.sleep
         ),
         breaker=CircuitBreaker(clock=_CLOCK, random=random.random),
-        clock=_CLOCK,
     )
 
 

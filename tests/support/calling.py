@@ -65,7 +65,6 @@ def build_api(
         token_provider=tokens or build_token_provider(token_source(clock), clock),
         retrier=Retrier(budget=RetryBudget(clock), clock=clock, random=random, sleep=sleep),
         breaker=CircuitBreaker(clock=clock, random=middle),
-        clock=clock,
     )
 
 

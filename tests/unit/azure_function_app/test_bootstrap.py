@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from azure_function_app import bootstrap, settings
+from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import RequestRefused
 from azure_function_app.settings import CredentialKind, load_settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore
+from shared.clock import SystemClock
 from shared.log import JsonLines
 from shared.settings_reader import SettingsError
 from tests.support.functions_app import NEEDED, services_per_loop
@@ -142,6 +146,15 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
     )
     assert services.sync_job.new_run_id() != services.sync_job.new_run_id()
     assert 32 == len(services.proxy.random_hex(16))
+
+
+async def test_when_settings_are_given_then_everything_is_built_from_them() -> None:
+    """Nothing is connected to, and no token asked for, until somebody calls."""
+    api = bootstrap.build_aws_api(load_settings(NEEDED), SystemClock())
+
+    with pytest.raises(RequestRefused):
+        await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
+    await api.aclose()
 
 
 def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:

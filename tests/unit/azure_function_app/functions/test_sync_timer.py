@@ -27,6 +27,7 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> ClosableFeed:
     """What stands in for the API."""
     feed = ClosableFeed([record("a"), record("b")])
     monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: feed)
+    monkeypatch.setattr(bootstrap, "ChangeFeed", lambda *_: feed)
     return feed
 
 
