@@ -20,7 +20,17 @@ from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.declared_settings import CallerAuthentication, RecordStoreKind
 from azure_function_app.health_report import Health
+from azure_function_app.identity.credential_kinds import (
+    AzureCli,
+    ClientCertificate,
+    ClientSecret,
+    CredentialKind,
+    ManagedIdentity,
+    ManagedIdentityFederation,
+    WorkloadIdentity,
+)
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
@@ -38,12 +48,12 @@ from shared.settings_reader import SettingsError
 _logger = logging.getLogger(__name__)
 
 _CREDENTIAL_KINDS: Final = {
-    settings.ManagedIdentity: settings.CredentialKind.MANAGED_IDENTITY,
-    settings.ClientSecret: settings.CredentialKind.CLIENT_SECRET,
-    settings.ClientCertificate: settings.CredentialKind.CLIENT_CERTIFICATE,
-    settings.WorkloadIdentity: settings.CredentialKind.WORKLOAD_IDENTITY,
-    settings.ManagedIdentityFederation: settings.CredentialKind.MANAGED_IDENTITY_FEDERATION,
-    settings.AzureCli: settings.CredentialKind.AZURE_CLI,
+    ManagedIdentity: CredentialKind.MANAGED_IDENTITY,
+    ClientSecret: CredentialKind.CLIENT_SECRET,
+    ClientCertificate: CredentialKind.CLIENT_CERTIFICATE,
+    WorkloadIdentity: CredentialKind.WORKLOAD_IDENTITY,
+    ManagedIdentityFederation: CredentialKind.MANAGED_IDENTITY_FEDERATION,
+    AzureCli: CredentialKind.AZURE_CLI,
 }
 
 
@@ -136,7 +146,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
         ),
         health=Health(
             version=__version__,
-            credential=_CREDENTIAL_KINDS[type(config.credential)],
+            credential=_CREDENTIAL_KINDS[type(config.token_source.credential)],
             record_store=_store_kind(config),
             checkpoints=store,
             clock=clock,
@@ -155,7 +165,7 @@ def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
             connect_timeout=calls.connect_timeout,
         ),
         token_provider=TokenProvider(
-            partial(request_token, config),
+            partial(request_token, config.token_source),
             clock=clock,
             random=random.random,
             wait_limit=calls.token_wait,
@@ -169,19 +179,19 @@ def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
 
 
 def _needs_sign_in(config: Settings) -> bool:
-    return config.proxy_authentication is settings.CallerAuthentication.EASY_AUTH
+    return config.proxy_authentication is CallerAuthentication.EASY_AUTH
 
 
 def _build_store(config: Settings) -> SqliteStore | TableStore:
     if isinstance(config.store, settings.SqliteStore):
         return SqliteStore(Path(config.store.path))
-    return build_table_store(config.store.endpoint, partial(build_credential, config))
+    return build_table_store(config.store.endpoint, partial(build_credential, config.token_source))
 
 
-def _store_kind(config: Settings) -> settings.RecordStoreKind:
+def _store_kind(config: Settings) -> RecordStoreKind:
     if isinstance(config.store, settings.SqliteStore):
-        return settings.RecordStoreKind.SQLITE
-    return settings.RecordStoreKind.TABLE
+        return RecordStoreKind.SQLITE
+    return RecordStoreKind.TABLE
 
 
 def _log_settings_problems(error: SettingsError) -> None:

@@ -22,16 +22,16 @@ from azure.identity import (
 
 from azure_function_app.errors import TokenAcquisitionError
 from azure_function_app.identity.access_token import AccessToken
-from azure_function_app.identity.entra_errors import explain_token_failure
-from azure_function_app.settings import (
+from azure_function_app.identity.credential_kinds import (
     AzureCli,
     ClientCertificate,
     ClientSecret,
     ManagedIdentity,
     ManagedIdentityFederation,
-    Settings,
+    TokenSource,
     WorkloadIdentity,
 )
+from azure_function_app.identity.entra_errors import explain_token_failure
 
 _EXCHANGE_SCOPES: Final = {
     "public": "api://AzureADTokenExchange/.default",
@@ -58,9 +58,9 @@ class Credential(TokenCredential, Protocol):
         """Close what it opened."""
 
 
-def build_credential(settings: Settings) -> Credential:
-    """A new credential of the kind that the settings name, with an empty cache."""
-    tenant_id = settings.api.tenant_id
+def build_credential(source: TokenSource) -> Credential:
+    """Return a new credential of the kind that the source names, with an empty cache."""
+    tenant_id = source.api.tenant_id
     transport: dict[str, Any] = {
         "connection_timeout": _CONNECT_SECONDS,
         "read_timeout": _READ_SECONDS,
@@ -68,11 +68,11 @@ def build_credential(settings: Settings) -> Credential:
     }
     entra = {
         **transport,
-        "authority": settings.token_authority,
+        "authority": source.authority,
         # The emulator is in no list of known authorities.
-        "disable_instance_discovery": settings.is_local_authority,
+        "disable_instance_discovery": source.is_local_authority,
     }
-    match settings.credential:
+    match source.credential:
         case ManagedIdentity(client_id=client_id):
             return ManagedIdentityCredential(client_id=client_id, **transport)
         case ClientSecret(client_id=client_id, secret=secret):
@@ -87,7 +87,7 @@ def build_credential(settings: Settings) -> Credential:
             return ClientAssertionCredential(
                 tenant_id,
                 client_id,
-                _managed_identity_assertion(identity, settings.api.cloud.name, transport),
+                _managed_identity_assertion(identity, source.api.cloud.name, transport),
                 **entra,
             )
         case AzureCli():
@@ -106,19 +106,19 @@ def _managed_identity_assertion(
     return assertion
 
 
-def request_token(settings: Settings) -> AccessToken:
-    """A token for the API, obtained now. Blocks, so it belongs into a thread.
+def request_token(source: TokenSource) -> AccessToken:
+    """Return a token for the API, obtained now. Blocks, so it belongs into a thread.
 
     Raises:
         TokenAcquisitionError: with one sentence that names the setting to change.
 
     """
     try:
-        credential = build_credential(settings)
+        credential = build_credential(source)
         with credential:
-            token = credential.get_token(settings.api.scope)
+            token = credential.get_token(source.api.scope)
     except (AzureError, ValueError, OSError) as error:
         # ValueError and OSError: the certificate or token file is not there or not readable.
-        code, message = explain_token_failure(str(error), settings)
+        code, message = explain_token_failure(str(error), source)
         raise TokenAcquisitionError(message, code=code) from error
     return AccessToken(token.token, float(token.expires_on))

@@ -7,14 +7,14 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 import re
 from typing import Final
 
-from azure_function_app.settings import (
+from azure_function_app.identity.credential_kinds import (
     AzureCli,
     ClientCertificate,
     ClientSecret,
     CredentialSettings,
     ManagedIdentity,
     ManagedIdentityFederation,
-    Settings,
+    TokenSource,
     WorkloadIdentity,
 )
 
@@ -78,25 +78,25 @@ def aadsts_code(text: str) -> str | None:
     return match[1] if match else None
 
 
-def explain_token_failure(text: str, settings: Settings) -> tuple[str, str]:
+def explain_token_failure(text: str, source: TokenSource) -> tuple[str, str]:
     """A stable code and one sentence that says what to change, for what the Azure SDK reported.
 
     The text itself is not quoted: it can hold whatever the far end chose to send.
     """
     code = aadsts_code(text)
     if code is None:
-        advice = _unavailable_advice(settings.credential)
+        advice = _unavailable_advice(source.credential)
         stable = "token_unavailable"
     else:
         # A code may carry further digits, as 700213 does in 7002131.
         fallback = _ADVICE.get(code[:-1], "Entra ID refused to give a token")
         advice = f"{_ADVICE.get(code, fallback)} (AADSTS{code})"
         stable = "token_refused"
-    client_id = getattr(settings.credential, "client_id", None)
+    client_id = getattr(source.credential, "client_id", None)
     sentence = (
-        advice.replace("{app_id_uri}", settings.api.app_id_uri)
-        .replace("{tenant_id}", settings.api.tenant_id)
+        advice.replace("{app_id_uri}", source.api.app_id_uri)
+        .replace("{tenant_id}", source.api.tenant_id)
         .replace("{client_id}", client_id or "this identity")
-        .replace("{authority}", settings.token_authority)
+        .replace("{authority}", source.authority)
     )
     return stable, f"No access token: {sentence}."

@@ -25,12 +25,12 @@ from azure_function_app.aws_api.client import ApiResponse, problem_code
 from azure_function_app.aws_api.destination import Destination, check_path, check_query
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.token_refusal import explain_refusal
+from azure_function_app.declared_settings import SYNC_SCHEDULE
 from azure_function_app.errors import BackendContractError, RequestRefused
 from azure_function_app.http_response import HttpResponse, portable_cookie, to_functions_response
 from azure_function_app.identity.entra_errors import aadsts_code
 from azure_function_app.identity.token_diagnosis import unverified_claims, unverified_roles
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
-from azure_function_app.settings import SYNC_SCHEDULE
 from azure_function_app.sync.change_feed import parse_change_page
 from bridge_cli.authorizer_log import AuthorizerLog, reason_in
 from emulator.functions_host.ncrontab import Ncrontab

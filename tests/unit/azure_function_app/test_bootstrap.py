@@ -11,7 +11,8 @@ from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import RequestRefused
-from azure_function_app.settings import CredentialKind, load_settings
+from azure_function_app.identity.credential_kinds import CredentialKind, CredentialSettings
+from azure_function_app.settings import load_settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore
 from shared.clock import SystemClock
@@ -160,7 +161,7 @@ async def test_when_settings_are_given_then_everything_is_built_from_them() -> N
 def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:
     """Every class that `CREDENTIAL` leads to has its kind."""
     assert set(CredentialKind) == set(bootstrap._CREDENTIAL_KINDS.values())
-    assert set(settings.CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
+    assert set(CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ NEEDED = {
     "API_CLIENT_ID": API,
     "AZURE_CLIENT_ID": CLIENT,
 }
-SECRET = load_settings(NEEDED | {"CREDENTIAL": "client_secret", "AZURE_CLIENT_SECRET": "s~1"})
+SECRET = load_settings(
+    NEEDED | {"CREDENTIAL": "client_secret", "AZURE_CLIENT_SECRET": "s~1"}
+).token_source
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,9 @@ def test_when_there_is_no_code_then_the_sentence_names_what_the_credential_needs
     environment: dict[str, str], named: str
 ) -> None:
     """Each kind has its own first thing to look at."""
-    stable, message = explain_token_failure("no route to host", load_settings(NEEDED | environment))
+    stable, message = explain_token_failure(
+        "no route to host", load_settings(NEEDED | environment).token_source
+    )
 
     assert "token_unavailable" == stable
     assert named in message
