@@ -7,88 +7,29 @@ on a request for its own use (function keys, `x-ms-*`, `x-arr-*`) never leaves A
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
-from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
-
-import httpx
 
 from azure_function_app.aws_api.client import MAX_BODY, ApiRequest, ApiResponse, problem_code
-from azure_function_app.aws_api.destination import check_path
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import ClientError, RequestRefused, TokenRefused
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.problem_details import problem_of
+from azure_function_app.proxy.header_fields import forwarded_headers, returned_headers
+from azure_function_app.proxy.request_target import parse_request_target
 from shared.clock import Clock
 from shared.log import log_event
 from shared.routes import Route
 
 _logger = logging.getLogger(__name__)
 
-MAX_HEADER_BYTES: Final = 10_240
-"""API Gateway's limit on a request's headers."""
-
-FORWARDED_HEADERS: Final = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "content-encoding",
-        "content-language",
-        "content-type",
-        "idempotency-key",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "prefer",
-        "range",
-    }
-)
-"""The request headers that the API gets to see, beside the trace and the request ID."""
-
-# RFC 9110 section 7.6.1, and the fields that are commonly treated alike.
-_HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-# The host counts the body and dates the answer itself; credentials have no place in an answer.
-_NOT_RETURNED: Final = _HOP_BY_HOP | {
-    "authorization",
-    "content-length",
-    "cookie",
-    "date",
-    "host",
-    "server",
-    "x-functions-key",
-    "x-request-id",
-}
-_AZURE_PREFIXES: Final = ("x-ms-", "x-arr-", "x-functions-")
-_NOT_COUNTED: Final = frozenset({"authorization", "cookie", "host"})
-"""With Azure's own, the headers that are meant for the Function App and not for the API."""
-
 # App Service takes it off every request that comes from outside, where its sign-in is on.
 _PRINCIPAL_HEADER: Final = "x-ms-client-principal-id"
 _BODYLESS_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
-_MOUNT: Final = re.compile(r"/api/aws(?:/(?P<path>.*))?", re.IGNORECASE)
-# What Azure reads the function key from; a key must not travel to AWS.
-_KEY_PARAMETER: Final = "code"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: no version ff, no ID of zeros.
 _TRACEPARENT: Final = re.compile(
@@ -96,7 +37,6 @@ _TRACEPARENT: Final = re.compile(
 )
 # More digits than any body needs, and fewer than Python refuses to read.
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Backend(Protocol):
@@ -125,23 +65,6 @@ class CallerRequest:
     trace_parent: str = ""
     """The host's own span, where it has one."""
     trace_state: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Destination:
-    path: str
-    """Below the stage, every segment in its one right encoding."""
-    query: str
-    routes: tuple[Route, ...]
-    """The routes of that path, one a method; at least one."""
-
-    @property
-    def allow(self) -> str:
-        """The methods that the path answers to, as an Allow header."""
-        methods = {route.method for route in self.routes} | {"OPTIONS"}
-        if "GET" in methods:
-            methods.add("HEAD")
-        return ", ".join(sorted(methods))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,26 +115,24 @@ class Proxy:
                 ("WWW-Authenticate", "Bearer"),
                 code="request_caller_unknown",
             )
-        destination = _parse_destination(caller.url, self.routes)
+        target = parse_request_target(caller.url, self.routes)
         if caller.method == "OPTIONS":
-            allow = (("Allow", destination.allow), ("X-Request-Id", request_id))
+            allow = (("Allow", target.allow), ("X-Request-Id", request_id))
             return HttpResponse(HTTPStatus.NO_CONTENT, allow, b"")
         # API Gateway has no HEAD where the API declares GET alone, so we ask for the whole answer.
         method = "GET" if caller.method == "HEAD" else caller.method
-        route = next((route for route in destination.routes if route.method == method), None)
+        route = next((route for route in target.routes if route.method == method), None)
         if route is None:
             raise _RefusedWithHeaders(
-                f"This path answers to {destination.allow} alone.",
-                ("Allow", destination.allow),
+                f"This path answers to {target.allow} alone.",
+                ("Allow", target.allow),
                 code="request_method_not_allowed",
             )
         check_body(caller)
-        headers = dict(_forwarded_headers(caller.headers))
+        headers = dict(forwarded_headers(caller.headers))
         headers |= self._trace_headers(caller)
         headers["x-request-id"] = request_id
-        request = ApiRequest(
-            method, destination.path, destination.query, tuple(headers.items()), caller.body
-        )
+        request = ApiRequest(method, target.path, target.query, tuple(headers.items()), caller.body)
         response = await self.backend.fetch(
             request, deadline=Deadline.after(self.call_seconds, self.clock)
         )
@@ -220,7 +141,7 @@ class Proxy:
             raise explain_refusal(response, problem_code(response), route)
         return HttpResponse(
             response.status_code,
-            (*_returned_headers(response.headers), ("X-Request-Id", request_id)),
+            (*returned_headers(response.headers), ("X-Request-Id", request_id)),
             b"" if caller.method == "HEAD" else response.content,
         )
 
@@ -264,75 +185,6 @@ def _request_id(caller: CallerRequest) -> str:
     return given if _REQUEST_ID.fullmatch(given) else caller.invocation_id
 
 
-# --- where it goes --------------------------------------------------------------------------------
-
-
-def _parse_destination(url: str, routes: Iterable[Route]) -> _Destination:
-    """Where a caller's URL leads, proved to be one of the routes.
-
-    Raises:
-        RequestRefused: it leads anywhere else, or has more than one reading.
-
-    """
-    # urlsplit drops line breaks and tabs without a word, so look before it does.
-    if _CONTROLS.search(url) or not url.isascii() or any(char in url for char in " \\#"):
-        raise RequestRefused(
-            "The URL holds a character that a URL cannot hold.", code="request_url_invalid"
-        )
-    parts = urlsplit(url)
-    match = _MOUNT.fullmatch(parts.path)
-    if match is None or not match["path"]:
-        raise _route_unknown()
-    try:
-        check_path("/" + match["path"])
-    except RequestRefused as refused:
-        raise RequestRefused(str(refused), code="request_path_invalid") from None
-    segments = [_parse_segment(text) for text in match["path"].split("/")]
-    found = tuple(route for route in routes if _leads_to(segments, route))
-    if not found:
-        raise _route_unknown()
-    path = "".join("/" + quote(segment, safe="!$&'()*+,;=:@") for segment in segments)
-    return _Destination(path, _forwarded_query(parts.query), found)
-
-
-def _route_unknown() -> RequestRefused:
-    return RequestRefused("The API has no such path.", code="request_route_unknown")
-
-
-def _parse_segment(text: str) -> str:
-    try:
-        segment = unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
-        raise RequestRefused("The path is not UTF-8.", code="request_path_invalid") from None
-    # Somebody on the way may take an encoded slash for a separator, and so reach another route.
-    if "/" in unquote(segment):
-        raise RequestRefused("The path holds an encoded slash.", code="request_path_invalid")
-    return segment
-
-
-def _leads_to(segments: list[str], route: Route) -> bool:
-    template = route.path.removeprefix("/").split("/")
-    return len(template) == len(segments) and all(
-        bool(segment) if part.startswith("{") else part == segment
-        for part, segment in zip(template, segments, strict=True)
-    )
-
-
-def _forwarded_query(query: str) -> str:
-    pairs = [
-        pair
-        for pair in query.split("&")
-        if unquote(pair.partition("=")[0].replace("+", " ")).lower() != _KEY_PARAMETER
-    ]
-    kept = "&".join(pairs)
-    if _CONTROLS.search(unquote(kept)):
-        raise RequestRefused("The query holds a control character.", code="request_url_invalid")
-    return kept
-
-
-# --- what goes with it ----------------------------------------------------------------------------
-
-
 def check_body(caller: CallerRequest) -> None:
     """Refuse a body that would not arrive as the caller meant it.
 
@@ -364,53 +216,3 @@ def check_body(caller: CallerRequest) -> None:
         raise RequestRefused(
             "The body is not as long as its Content-Length.", code="request_body_incomplete"
         )
-
-
-def _forwarded_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    fields = {name.lower(): value for name, value in headers.items()}
-    size = sum(
-        len(name) + len(value.encode(errors="surrogatepass"))
-        for name, value in fields.items()
-        if name not in _NOT_COUNTED and not name.startswith(_AZURE_PREFIXES)
-    )
-    if size > MAX_HEADER_BYTES:
-        raise RequestRefused(
-            f"The headers are over {MAX_HEADER_BYTES} bytes long.",
-            code="request_headers_too_large",
-        )
-    dropped = _connection_options([fields.get("connection", "")])
-    # Without a word on encodings the answer must be one that every caller can read.
-    fields.setdefault("accept-encoding", "identity")
-    for name, value in fields.items():
-        if name not in FORWARDED_HEADERS or name in dropped:
-            continue
-        if not value.isascii() or _CONTROLS.search(value.replace("\t", " ")):
-            raise RequestRefused(
-                f"The header {name} holds a character that a header cannot hold.",
-                code="request_header_invalid",
-            )
-        yield name, value
-
-
-def _returned_headers(headers: httpx.Headers) -> Iterator[tuple[str, str]]:
-    dropped = _NOT_RETURNED | _connection_options(headers.get_list("connection"))
-    joined: dict[str, tuple[str, list[str]]] = {}
-    for raw_name, raw_value in headers.raw:
-        # Latin-1 keeps every byte as one character.
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        key = name.lower()
-        if key in dropped or key.startswith(_AZURE_PREFIXES):
-            continue
-        if key == "set-cookie":
-            yield name, value
-        else:
-            # The worker keeps only the last of repeated fields; a list says the same in one.
-            joined.setdefault(key, (name, []))[1].append(value)
-    for name, values in joined.values():
-        yield name, ", ".join(values)
-
-
-def _connection_options(values: Iterable[str]) -> frozenset[str]:
-    return frozenset(
-        option.strip().lower() for value in values for option in value.split(",") if option.strip()
-    )
