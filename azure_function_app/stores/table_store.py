@@ -1,20 +1,16 @@
 """Records and checkpoint in Azure Table Storage: the account that the Function App has anyway.
 
 Table Storage knows no "write if newer", but it knows "write if unchanged" (ETag): so a record's
-version is read, compared, and the write made conditional on what was read. Records are spread over
-partitions by a digest of their ID, because a transaction stays within one partition.
+version is read, compared, and the write made conditional on what was read.
 """
 
 import asyncio
-import hashlib
 import ipaddress
 import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from string import ascii_letters, digits
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -29,8 +25,6 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.data.tables import (
-    EdmType,
-    EntityProperty,
     TableClient,
     TableErrorCode,
     TableServiceClient,
@@ -39,6 +33,18 @@ from azure.data.tables import (
 )
 
 from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.stores.table_entities import (
+    BATCH_OPERATIONS,
+    PARTITION_KEYS,
+    Operation,
+    StoredRecord,
+    missing_operation,
+    partition_key,
+    row_key,
+    split_into_transactions,
+    state_entity,
+    write_operations,
+)
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     Checkpoint,
@@ -48,22 +54,12 @@ from azure_function_app.sync.checkpoint_store import (
     encode_checkpoint,
     encode_report,
 )
-from azure_function_app.sync.record_sink import encode_data, newest_by_id, poison_key
+from azure_function_app.sync.record_sink import newest_by_id, poison_key
 from azure_function_app.sync.records import PoisonRecord, Record
 
-_PARTITIONS: Final = 16
 _THREADS: Final = 8
-# https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
-_BATCH_OPERATIONS: Final = 100
-_BATCH_BYTES: Final = 3 * 1024 * 1024
-"""Below the limit of 4 MiB by what the envelope of a hundred operations can take."""
 # https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities
 _COMPARISONS: Final = 15
-# A string property holds 64 KiB of UTF-16, so 32,768 units; a character is at most two.
-_CHUNK_LENGTH: Final = 16_000
-_ROW_KEY_LENGTH: Final = 200
-"""Of 512 that are allowed; short, because a filter with fourteen of them must fit into a URL."""
-_KEY_BYTES: Final = frozenset(f"{ascii_letters}{digits}-._~".encode())
 _CONFLICTS: Final = frozenset({404, 409, 412})
 _ATTEMPTS: Final = 5
 
@@ -77,18 +73,6 @@ _AZURITE_ACCOUNT: Final = "devstoreaccount1"
 _AZURITE_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-
-type _Entity = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    order: tuple[int, int]
-    """Generation and version, by which a later one is told."""
-    etag: str
-
-
-type _Operation = tuple[str, _Entity] | tuple[str, _Entity, Mapping[str, Any]]
 
 
 class TableStore:
@@ -120,7 +104,7 @@ class TableStore:
         counts = await asyncio.gather(
             *(
                 self._run(self._write_transaction, transaction, generation)
-                for transaction in _transactions(newest_by_id(records))
+                for transaction in split_into_transactions(newest_by_id(records))
             )
         )
         return sum(counts)
@@ -128,9 +112,8 @@ class TableStore:
     async def mark_missing(self, *, generation: int) -> int:
         """Mark as deleted whatever no record of the generation replaced; say how many that was."""
         await self._ensure_tables()
-        partitions = [f"{number:x}" for number in range(_PARTITIONS)]
         counts = await asyncio.gather(
-            *(self._run(self._mark_partition, partition, generation) for partition in partitions)
+            *(self._run(self._mark_partition, key, generation) for key in PARTITION_KEYS)
         )
         return sum(counts)
 
@@ -174,7 +157,7 @@ class TableStore:
     async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
         value = encode_checkpoint(moved)
-        entity = _state_entity("checkpoint", value) | {"saved_by": uuid4().hex}
+        entity = state_entity("checkpoint", value) | {"saved_by": uuid4().hex}
 
         def compare_and_swap() -> str:
             try:
@@ -203,7 +186,7 @@ class TableStore:
     async def save_report(self, report: SyncReport) -> None:
         """Keep the report in place of the previous one."""
         await self._ensure_tables()
-        await self._run(self._state.upsert_entity, _state_entity("last_run", encode_report(report)))
+        await self._run(self._state.upsert_entity, state_entity("last_run", encode_report(report)))
 
     async def load_report(self) -> SyncReport | None:
         """The report of the run that ended last, if any has."""
@@ -244,7 +227,7 @@ class TableStore:
         for _ in range(_ATTEMPTS):
             stored = {} if is_new else self._stored(records)
             is_new = False
-            operations = list(_operations(records, generation, stored))
+            operations = list(write_operations(records, generation, stored))
             if self._submit(operations):
                 return len(operations)
         raise _too_much_at_once()
@@ -258,12 +241,14 @@ class TableStore:
             )
             if not entities:
                 return count
-            for group in itertools.batched(entities, _BATCH_OPERATIONS, strict=False):
-                if self._submit([_marked(partition, entity, generation) for entity in group]):
+            for group in itertools.batched(entities, BATCH_OPERATIONS, strict=False):
+                if self._submit(
+                    [missing_operation(partition, entity, generation) for entity in group]
+                ):
                     count += sum(not entity["deleted"] for entity in group)
         raise _too_much_at_once()
 
-    def _submit(self, operations: Sequence[_Operation]) -> bool:
+    def _submit(self, operations: Sequence[Operation]) -> bool:
         """Whether the transaction was made; not where somebody else was quicker."""
         if not operations:
             return True
@@ -275,11 +260,11 @@ class TableStore:
             return False
         return True
 
-    def _stored(self, records: Sequence[Record]) -> dict[str, _Stored]:
+    def _stored(self, records: Sequence[Record]) -> dict[str, StoredRecord]:
         """What there is of those records, by row key."""
-        partition = _partition_key(records[0].id)
-        row_keys = [_row_key(record.id) for record in records]
-        found: dict[str, _Stored] = {}
+        partition = partition_key(records[0].id)
+        row_keys = [row_key(record.id) for record in records]
+        found: dict[str, StoredRecord] = {}
         for keys in itertools.batched(row_keys, _COMPARISONS - 1, strict=False):
             # Neither key can hold a quote, so neither can leave its place in the filter.
             names = " or ".join(f"RowKey eq '{key}'" for key in keys)
@@ -287,38 +272,10 @@ class TableStore:
                 f"PartitionKey eq '{partition}' and ({names})",
                 select=["RowKey", "generation", "version"],
             ):
-                found[entity["RowKey"]] = _Stored(
+                found[entity["RowKey"]] = StoredRecord(
                     (entity["generation"], entity["version"].value), str(entity.metadata["etag"])
                 )
         return found
-
-
-def _operations(
-    records: Sequence[Record], generation: int, stored: Mapping[str, _Stored]
-) -> Iterator[_Operation]:
-    for record in records:
-        entity = _record_entity(record) | {"generation": generation}
-        known = stored.get(entity["RowKey"])
-        if known is None:
-            yield "create", entity
-        elif (generation, record.version) > known.order:
-            yield "update", entity, _if_unchanged(UpdateMode.REPLACE, known.etag)
-
-
-def _marked(partition: str, entity: Any, generation: int) -> _Operation:  # noqa: ANN401 - the SDK's entity
-    marks = {
-        "PartitionKey": partition,
-        "RowKey": entity["RowKey"],
-        "deleted": True,
-        "generation": generation,
-        # So that the record's first version in the new generation replaces it.
-        "version": EntityProperty(0, EdmType.INT64),
-    }
-    return "update", marks, _if_unchanged(UpdateMode.MERGE, str(entity.metadata["etag"]))
-
-
-def _if_unchanged(mode: UpdateMode, etag: str) -> Mapping[str, Any]:
-    return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _too_much_at_once() -> StoreUnavailable:
@@ -366,67 +323,11 @@ def _is_azurite(endpoint: str) -> bool:
     return parts.scheme == "http" and is_loopback
 
 
-def _transactions(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """The records in groups that each fit into one transaction."""
-    partitions: dict[str, list[Record]] = {}
-    for record in records:
-        partitions.setdefault(_partition_key(record.id), []).append(record)
-    for members in partitions.values():
-        group: list[Record] = []
-        size = 0
-        for record in members:
-            # As it will stand in the payload, a JSON string in a JSON object.
-            weight = len(json.dumps(encode_data(record))) + 4 * _ROW_KEY_LENGTH
-            if group and (len(group) == _BATCH_OPERATIONS or size + weight > _BATCH_BYTES):
-                yield group
-                group, size = [], 0
-            group.append(record)
-            size += weight
-        yield group
-
-
-def _record_entity(record: Record) -> dict[str, Any]:
-    data = encode_data(record)
-    chunks = [data[start : start + _CHUNK_LENGTH] for start in range(0, len(data), _CHUNK_LENGTH)]
-    return {
-        "PartitionKey": _partition_key(record.id),
-        "RowKey": _row_key(record.id),
-        "record_id": record.id,
-        "version": EntityProperty(record.version, EdmType.INT64),
-        "updated_at": record.updated_at,
-        "deleted": record.deleted,
-        # The parts in order make the whole: data, data_1, data_2 and so on.
-        **{f"data_{number}" if number else "data": part for number, part in enumerate(chunks)},
-    }
-
-
-def _state_entity(name: str, value: str) -> dict[str, Any]:
-    return {"PartitionKey": "state", "RowKey": name, "value": value}
-
-
 def _entity_or_none(table: TableClient, name: str) -> Any:  # noqa: ANN401 - the SDK's entity
     try:
         return table.get_entity("state", name)
     except ResourceNotFoundError:
         return None
-
-
-def _partition_key(record_id: str) -> str:
-    return f"{hashlib.sha256(record_id.encode()).digest()[0] % _PARTITIONS:x}"
-
-
-def _row_key(record_id: str) -> str:
-    """The ID in characters that a key can hold, different for different IDs.
-
-    Keys may hold no slash, backslash, `#`, `?` or control character, and `%` makes trouble. What
-    follows `=` is two hexadecimal digits, so `=_` can begin nothing but a digest.
-    """
-    key = "".join(
-        chr(byte) if byte in _KEY_BYTES else f"={byte:02X}" for byte in record_id.encode()
-    )
-    if len(key) <= _ROW_KEY_LENGTH:
-        return key
-    return "=_" + hashlib.sha256(record_id.encode()).hexdigest()
 
 
 def _is_table_missing(error: AzureError) -> bool:
