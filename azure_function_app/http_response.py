@@ -1,4 +1,4 @@
-"""An HTTP answer as a value, and the way it must be put so that the Functions worker keeps it."""
+"""An HTTP response as a value, and the form in which the Functions worker keeps all of it."""
 
 import logging
 import re
@@ -36,15 +36,15 @@ class HttpResponse:
     body: bytes
 
 
-def to_functions_response(answer: HttpResponse) -> func.HttpResponse:
-    """The answer as the Functions worker takes it."""
+def to_functions_response(given: HttpResponse) -> func.HttpResponse:
+    """Return the response as the Functions worker takes it."""
     media_type = next(
-        (value for name, value in answer.headers if name.lower() == "content-type"),
+        (value for name, value in given.headers if name.lower() == "content-type"),
         # The worker adds text/plain where nothing is said, which would be a guess.
         "application/octet-stream",
     )
-    response = func.HttpResponse(answer.body, status_code=int(answer.status), mimetype=media_type)
-    for name, value in answer.headers:
+    response = func.HttpResponse(given.body, status_code=int(given.status), mimetype=media_type)
+    for name, value in given.headers:
         if name.lower() != "set-cookie":
             # No name comes twice, and `set` would look through all of the others to make sure.
             response.headers.add(name, value)
@@ -59,7 +59,7 @@ def portable_cookie(set_cookie: str) -> str | None:
     """The Set-Cookie value in the form that the worker carries; None if it has none.
 
     The worker parses cookies with `http.cookies`, which drops a cookie altogether for an attribute
-    that it does not know, and fails the whole answer for a date that is not an IMF-fixdate.
+    that it does not know, and fails the whole response for a date that is not an IMF-fixdate.
     """
     pair, *attributes = (part.strip() for part in set_cookie.split(";"))
     if not _PAIR.fullmatch(pair):

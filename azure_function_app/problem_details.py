@@ -55,8 +55,8 @@ class Problem:
     retry_after: int | None = None
     """Seconds; given with every 503."""
 
-    def answer(self, request_id: str, *headers: tuple[str, str]) -> HttpResponse:
-        """The problem as an answer. The request ID finds it in our log."""
+    def response(self, request_id: str, *headers: tuple[str, str]) -> HttpResponse:
+        """Return the problem as a response. The request ID finds it in our log."""
         document = {
             "type": _TYPE_PREFIX + self.code,
             "title": self.status.phrase,

@@ -18,9 +18,9 @@ def build_health(services: ServicesPerLoop) -> func.Blueprint:
         try:
             report = (await services.get()).health
         except SettingsError as error:
-            answer = problem_of(error).answer(context.invocation_id)
+            response = problem_of(error).response(context.invocation_id)
         else:
-            answer = await report.answer(context.invocation_id)
-        return to_functions_response(answer)
+            response = await report.answer(context.invocation_id)
+        return to_functions_response(response)
 
     return blueprint

@@ -10,7 +10,7 @@ from azure_function_app.problem_details import problem_of
 from azure_function_app.proxy.proxy import CallerRequest
 from shared.settings_reader import SettingsError
 
-# More than the API has, so that ours is the answer that says which ones it has.
+# More than the API has, so that ours is the response that says which ones it has.
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
@@ -23,13 +23,13 @@ def build_http_proxy(services: ServicesPerLoop) -> func.Blueprint:
 
     @blueprint.route(route="aws/{*path}", methods=list(_METHODS), auth_level=auth_level)
     async def http_proxy(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        """Pass the request on to the API and its answer back."""
+        """Pass the request on to the API and its response back."""
         try:
             proxy = (await services.get()).proxy
         except SettingsError as error:
-            answer = problem_of(error).answer(context.invocation_id)
+            response = problem_of(error).response(context.invocation_id)
         else:
-            answer = await proxy.answer(
+            response = await proxy.answer(
                 CallerRequest(
                     method=req.method,
                     url=req.url,
@@ -40,6 +40,6 @@ def build_http_proxy(services: ServicesPerLoop) -> func.Blueprint:
                     trace_state=context.trace_context.trace_state or "",
                 )
             )
-        return to_functions_response(answer)
+        return to_functions_response(response)
 
     return blueprint

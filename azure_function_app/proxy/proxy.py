@@ -1,4 +1,4 @@
-"""Passes a caller's request on to the API in AWS, and the API's answer back.
+"""Passes a caller's request on to the API in AWS, and the API's response back.
 
 Only what `shared.routes` lists gets through, and only headers that mean something to the API. All
 of a request is checked before anything is sent, and before any token is asked for. What Azure puts
@@ -81,12 +81,12 @@ class Proxy:
     """Whether App Service must have signed the caller in; else the host has checked its key."""
 
     async def answer(self, caller: CallerRequest) -> HttpResponse:
-        """The API's answer, or a problem document; raises nothing but cancellation."""
+        """Return the API's response, or a problem document; raises nothing but cancellation."""
         started = self.clock.monotonic()
         request_id = _request_id(caller)
         code = None
         try:
-            answer = await self._forward(caller, request_id)
+            response = await self._forward(caller, request_id)
         except Exception as error:
             problem = problem_of(error)
             code = problem.code
@@ -95,18 +95,18 @@ class Proxy:
             elif not isinstance(error, RequestRefused):
                 _log_cause(error, request_id)
             headers = error.headers if isinstance(error, _RefusedWithHeaders) else ()
-            answer = problem.answer(request_id, *headers)
+            response = problem.response(request_id, *headers)
         log_event(
             _logger,
             logging.INFO,
             "proxy_call",
             request_id=request_id,
             method=caller.method,
-            status=answer.status,
+            status=response.status,
             code=code,
             milliseconds=round((self.clock.monotonic() - started) * 1000, 1),
         )
-        return answer
+        return response
 
     async def _forward(self, caller: CallerRequest, request_id: str) -> HttpResponse:
         if self.needs_sign_in and not caller.headers.get(_PRINCIPAL_HEADER):

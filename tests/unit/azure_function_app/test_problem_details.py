@@ -63,7 +63,7 @@ def test_when_the_settings_are_wrong_then_the_caller_sees_none_of_them() -> None
 
 def test_when_a_problem_is_an_answer_then_it_is_rfc_9457() -> None:
     """An absolute type, the status's own title, and the members that we add."""
-    answer = problem_of(RequestRefused("No.")).answer("r-1", ("Allow", "GET"))
+    answer = problem_of(RequestRefused("No.")).response("r-1", ("Allow", "GET"))
 
     assert {
         "type": "urn:azure-aws-bridge:problem:request_refused",
