@@ -7,9 +7,9 @@ from azure_function_app.bootstrap import (
     build_services_per_loop,
     configure_logging,
 )
-from azure_function_app.health import build_health
-from azure_function_app.http_proxy import build_http_proxy
-from azure_function_app.sync_timer import build_sync_timer
+from azure_function_app.functions.health import build_health
+from azure_function_app.functions.http_proxy import build_http_proxy
+from azure_function_app.functions.sync_timer import build_sync_timer
 
 
 def build_app(services: ServicesPerLoop) -> func.FunctionApp:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -13,14 +14,32 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__, settings
-from azure_function_app.aws_api import build_aws_api
-from azure_function_app.credentials import build_credential
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.direct_client import build_client
+from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.declared_settings import CallerAuthentication, RecordStoreKind
 from azure_function_app.health_report import Health
-from azure_function_app.proxy import Proxy
+from azure_function_app.identity.credential_kinds import (
+    AzureCli,
+    ClientCertificate,
+    ClientSecret,
+    CredentialKind,
+    ManagedIdentity,
+    ManagedIdentityFederation,
+    WorkloadIdentity,
+)
+from azure_function_app.identity.credentials import build_credential, request_token
+from azure_function_app.identity.token_diagnosis import report_token
+from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import Settings
-from azure_function_app.sqlite_store import SqliteStore
-from azure_function_app.sync_job import SyncJob
-from azure_function_app.table_store import TableStore, build_table_store
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.stores.table_store import TableStore, build_table_store
+from azure_function_app.sync.change_feed import ChangeFeed
+from azure_function_app.sync.sync_job import SyncJob
 from shared.clock import Clock, SystemClock
 from shared.log import JsonLines, log_event
 from shared.routes import ROUTES
@@ -29,12 +48,12 @@ from shared.settings_reader import SettingsError
 _logger = logging.getLogger(__name__)
 
 _CREDENTIAL_KINDS: Final = {
-    settings.ManagedIdentity: settings.CredentialKind.MANAGED_IDENTITY,
-    settings.ClientSecret: settings.CredentialKind.CLIENT_SECRET,
-    settings.ClientCertificate: settings.CredentialKind.CLIENT_CERTIFICATE,
-    settings.WorkloadIdentity: settings.CredentialKind.WORKLOAD_IDENTITY,
-    settings.ManagedIdentityFederation: settings.CredentialKind.MANAGED_IDENTITY_FEDERATION,
-    settings.AzureCli: settings.CredentialKind.AZURE_CLI,
+    ManagedIdentity: CredentialKind.MANAGED_IDENTITY,
+    ClientSecret: CredentialKind.CLIENT_SECRET,
+    ClientCertificate: CredentialKind.CLIENT_CERTIFICATE,
+    WorkloadIdentity: CredentialKind.WORKLOAD_IDENTITY,
+    ManagedIdentityFederation: CredentialKind.MANAGED_IDENTITY_FEDERATION,
+    AzureCli: CredentialKind.AZURE_CLI,
 }
 
 
@@ -108,7 +127,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     closing.push_async_callback(store.aclose)
     return Services(
         sync_job=SyncJob(
-            source=api,
+            source=ChangeFeed(api, clock),
             sink=store,
             checkpoints=store,
             clock=clock,
@@ -127,7 +146,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
         ),
         health=Health(
             version=__version__,
-            credential=_CREDENTIAL_KINDS[type(config.credential)],
+            credential=_CREDENTIAL_KINDS[type(config.token_source.credential)],
             record_store=_store_kind(config),
             checkpoints=store,
             clock=clock,
@@ -135,20 +154,44 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     )
 
 
+def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
+    """The API that the settings name, with every layer in place. Needs a running event loop."""
+    calls = config.calls
+    return AwsApi(
+        destination=Destination.parse(config.api_base_url),
+        client=build_client(
+            connections=calls.concurrent_calls,
+            waiting=calls.waiting_calls,
+            connect_timeout=calls.connect_timeout,
+        ),
+        token_provider=TokenProvider(
+            partial(request_token, config.token_source),
+            clock=clock,
+            random=random.random,
+            wait_limit=calls.token_wait,
+            on_first_token=partial(report_token, identity=config.api),
+        ),
+        retrier=Retrier(
+            budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
+        ),
+        breaker=CircuitBreaker(clock=clock, random=random.random),
+    )
+
+
 def _needs_sign_in(config: Settings) -> bool:
-    return config.proxy_authentication is settings.CallerAuthentication.EASY_AUTH
+    return config.proxy_authentication is CallerAuthentication.EASY_AUTH
 
 
 def _build_store(config: Settings) -> SqliteStore | TableStore:
     if isinstance(config.store, settings.SqliteStore):
         return SqliteStore(Path(config.store.path))
-    return build_table_store(config.store.endpoint, partial(build_credential, config))
+    return build_table_store(config.store.endpoint, partial(build_credential, config.token_source))
 
 
-def _store_kind(config: Settings) -> settings.RecordStoreKind:
+def _store_kind(config: Settings) -> RecordStoreKind:
     if isinstance(config.store, settings.SqliteStore):
-        return settings.RecordStoreKind.SQLITE
-    return settings.RecordStoreKind.TABLE
+        return RecordStoreKind.SQLITE
+    return RecordStoreKind.TABLE
 
 
 def _log_settings_problems(error: SettingsError) -> None:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from azure_function_app.checkpoint_store import CheckpointStore, SyncReport
 from azure_function_app.errors import StoreUnavailable
-from azure_function_app.http_answer import HttpAnswer
+from azure_function_app.http_response import HttpResponse
+from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport
 from shared.clock import Clock
 
 _FRESH_SECONDS: Final = 1.0
@@ -31,7 +31,7 @@ class Health:
     _last_sync: SyncReport | None = field(default=None, init=False)
     _read_at: float | None = field(default=None, init=False)
 
-    async def answer(self, request_id: str) -> HttpAnswer:
+    async def answer(self, request_id: str) -> HttpResponse:
         """200 with the summary, or 503 if the store cannot be read."""
         status, last_sync, error_code = HTTPStatus.OK, None, None
         try:
@@ -51,7 +51,7 @@ class Health:
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
         )
-        return HttpAnswer(status, headers, json.dumps(document).encode())
+        return HttpResponse(status, headers, json.dumps(document).encode())
 
     async def _load_last_sync(self) -> SyncReport | None:
         now = self.clock.monotonic()

@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.checkpoint_store import SyncReport
+from azure_function_app.sync.checkpoint_store import SyncReport
 from bridge_cli.authorizer_log import AuthorizerLog
 from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES, Refusal, try_to_get_in

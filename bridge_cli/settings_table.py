@@ -6,7 +6,7 @@ from typing import Final
 
 import aws_authorizer.settings
 import aws_backend.settings
-import azure_function_app.settings
+import azure_function_app.declared_settings
 from shared.contract import CONTRACT_SETTINGS
 from shared.settings_reader import Setting
 
@@ -21,7 +21,7 @@ _TITLES: Final = {
 def settings_by_deployable() -> Mapping[str, tuple[Setting[object], ...]]:
     """The declared settings; those of the contract stand under `contract` alone."""
     own: dict[str, tuple[Setting[object], ...]] = {
-        "function-app": azure_function_app.settings.SETTINGS,
+        "function-app": azure_function_app.declared_settings.SETTINGS,
         "authorizer": aws_authorizer.settings.SETTINGS,
         "backend": aws_backend.settings.SETTINGS,
     }

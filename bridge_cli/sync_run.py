@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from azure_function_app.checkpoint_store import SyncReport, SyncStatus
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.sync.checkpoint_store import SyncReport, SyncStatus
 from bridge_cli.local_client import LocalClient
 from shared.clock import Clock
 

@@ -1,7 +1,7 @@
 """Reads settings from a mapping and reports every problem at once.
 
-Each deployable declares its settings as `Setting` values in its own `settings.py`; the README's
-table, the example file and the templates are compared with those declarations by tests.
+Each deployable declares its settings as `Setting` values, and reads them in its own `settings.py`;
+the README's table, the example file and the templates are compared with those by tests.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -12,15 +12,15 @@ import httpx
 import httpx2
 from httpx_aiohttp import HttpxAiohttpClient
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.aws_api import ApiRequest, AwsApi
-from azure_function_app.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.direct_client import build_client
+from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
-from azure_function_app.destination import Destination
-from azure_function_app.http_client import build_client
-from azure_function_app.retry import Retrier
-from azure_function_app.retry_budget import RetryBudget
-from azure_function_app.token_provider import TokenProvider
+from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.identity.token_provider import TokenProvider
 from benchmarks.client.upstream import BODY_BYTES
 from shared.clock import SystemClock
 
@@ -77,7 +77,6 @@ def build_api(origin: str, client: httpx.AsyncClient) -> AwsApi:
             budget=RetryBudget(_CLOCK), clock=_CLOCK, random=random.random, sleep=asyncio.sleep
         ),
         breaker=CircuitBreaker(clock=_CLOCK, random=random.random),
-        clock=_CLOCK,
     )
 
 

@@ -12,16 +12,16 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.aws_api import ApiRequest
-from azure_function_app.bearer_auth import BearerAuth
-from azure_function_app.bulkhead import Bulkhead
-from azure_function_app.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.bearer_auth import BearerAuth
+from azure_function_app.aws_api.bulkhead import Bulkhead
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.client import ApiRequest
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.direct_client import DirectClient
+from azure_function_app.aws_api.retry import PROXY_POLICY, Retrier, rules_for
+from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
-from azure_function_app.destination import Destination
-from azure_function_app.http_client import DirectClient
-from azure_function_app.retry import PROXY_POLICY, Retrier, rules_for
-from azure_function_app.retry_budget import RetryBudget
+from azure_function_app.identity.access_token import AccessToken
 from benchmarks.client.clients import (
     MADE_UP_TOKEN,
     build_api,

@@ -21,17 +21,17 @@ from aws_backend.errors import ApiError
 from aws_backend.preconditions import parse_preconditions
 from aws_backend.proxy_event import ProxyEventError, parse_proxy_event
 from aws_backend.record import check_media_type, parse_record_data, parse_record_id
-from azure_function_app.aws_api import ApiResponse, problem_code
-from azure_function_app.change_feed import parse_change_page
-from azure_function_app.destination import Destination, check_path, check_query
-from azure_function_app.entra_errors import aadsts_code
+from azure_function_app.aws_api.client import ApiResponse, problem_code
+from azure_function_app.aws_api.destination import Destination, check_path, check_query
+from azure_function_app.aws_api.retry_after import parse_retry_after
+from azure_function_app.aws_api.token_refusal import explain_refusal
+from azure_function_app.declared_settings import SYNC_SCHEDULE
 from azure_function_app.errors import BackendContractError, RequestRefused
-from azure_function_app.http_answer import HttpAnswer, portable_cookie, to_http_response
-from azure_function_app.proxy import CallerRequest, Proxy
-from azure_function_app.retry_after import parse_retry_after
-from azure_function_app.settings import SYNC_SCHEDULE
-from azure_function_app.token_diagnosis import unverified_claims, unverified_roles
-from azure_function_app.token_refusal import explain_refusal
+from azure_function_app.http_response import HttpResponse, portable_cookie, to_functions_response
+from azure_function_app.identity.entra_errors import aadsts_code
+from azure_function_app.identity.token_diagnosis import unverified_claims, unverified_roles
+from azure_function_app.proxy.proxy import CallerRequest, Proxy
+from azure_function_app.sync.change_feed import parse_change_page
 from bridge_cli.authorizer_log import AuthorizerLog, reason_in
 from emulator.functions_host.ncrontab import Ncrontab
 from shared.log import redacted
@@ -103,7 +103,7 @@ def _caller(url: str = "/v1/records", **headers: str) -> CallerRequest:
     return CallerRequest("GET", f"http://localhost/api/aws{url}", fields, b"", "invocation-1")
 
 
-def _proxied(request: CallerRequest, backend: FakeBackend | None = None) -> HttpAnswer:
+def _proxied(request: CallerRequest, backend: FakeBackend | None = None) -> HttpResponse:
     """The proxy's answer, which a bug would make a 500."""
     answer = _run(_proxy(backend or FakeBackend(b"{}")).answer(request))
     assert answer.status != 500, answer.body
@@ -396,7 +396,9 @@ def test_when_the_api_sends_many_headers_then_the_proxy_is_linear(name: str) -> 
     def hostile(count: int) -> FakeBackend:
         return FakeBackend(b"", headers=[(name.format(n), f"a{n}=b") for n in range(count)])
 
-    assert_linear(lambda backend: to_http_response(_proxied(_caller(), backend)), hostile, size=600)
+    assert_linear(
+        lambda backend: to_functions_response(_proxied(_caller(), backend)), hostile, size=600
+    )
 
 
 def test_when_a_caller_sends_many_headers_then_the_proxy_is_linear() -> None:

@@ -9,8 +9,9 @@ CHECKOUT = Path(__file__).parents[2]
 ENTRIES = {
     "function_app.py": 10,
     "azure_function_app/app.py": 60,
-    "azure_function_app/sync_timer.py": 60,
-    "azure_function_app/http_proxy.py": 60,
+    "azure_function_app/functions/sync_timer.py": 60,
+    "azure_function_app/functions/http_proxy.py": 60,
+    "azure_function_app/functions/health.py": 60,
     "aws_authorizer/handler.py": 100,
     "aws_backend/records.py": 120,
     "aws_backend/discovery.py": 80,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from azure_function_app.settings import (
+from azure_function_app.declared_settings import (
     CONCURRENT_CALLS,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from aws_backend.errors import RoleMissing
-from azure_function_app.token_refusal import AUTHORIZER_CODE, BACKEND_CODE, POLICY_CODE
+from azure_function_app.aws_api.token_refusal import AUTHORIZER_CODE, BACKEND_CODE, POLICY_CODE
 from emulator.aws.template import load_template
 from tests.support.local_aws import TEMPLATE
 

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from azure_function_app.settings import SETTINGS, load_settings
+from azure_function_app.declared_settings import SETTINGS
+from azure_function_app.settings import load_settings
 from bridge_cli.settings_table import settings_by_deployable, to_markdown
 
 CHECKOUT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from azure_function_app.checkpoint_store import SyncStatus
+from azure_function_app.sync.checkpoint_store import SyncStatus
 from bridge_cli.authorizer_log import AuthorizerLog
 from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import GATEWAY, NOT_READABLE, REFUSAL_CASES, RefusalCase, try_to_get_in

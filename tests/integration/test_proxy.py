@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from azure_function_app.aws_api import MAX_BODY, AwsApi
-from azure_function_app.http_answer import HttpAnswer
-from azure_function_app.proxy import CallerRequest, Proxy
+from azure_function_app.aws_api.client import MAX_BODY, AwsApi
+from azure_function_app.http_response import HttpResponse
+from azure_function_app.proxy.proxy import CallerRequest, Proxy
 from emulator.functions_host.process import FunctionsHostProcess, start_functions_host
 from shared.clock import SystemClock
 from shared.routes import ROUTES
@@ -56,7 +56,7 @@ def proxy(api: AwsApi) -> Proxy:
     return Proxy(api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size)
 
 
-def code_of(given: HttpAnswer) -> str | None:
+def code_of(given: HttpResponse) -> str | None:
     """The problem's code, if the answer is one of ours."""
     if ("Content-Type", "application/problem+json") not in given.headers:
         return None

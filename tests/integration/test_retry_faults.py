@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.aws_api import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendContractError,
@@ -17,7 +17,8 @@ from azure_function_app.errors import (
     ClientError,
     DeadlineExceeded,
 )
-from azure_function_app.http_client import build_client
+from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.sync.change_feed import ChangeFeed
 from shared.clock import SystemClock
 from tests.integration.test_transport_faults import closed_port, unanswering_port
 from tests.support.calling import TOKEN, build_api, build_token_provider, real_api, token_source
@@ -273,7 +274,7 @@ async def test_when_the_server_says_when_to_come_back_then_nobody_comes_earlier(
         real_api(f"http://127.0.0.1:{server.port}/prod") as api,
     ):
         started = CLOCK.monotonic()
-        page_call = api.changes(None, limit=1, deadline=Deadline.after(5.0, CLOCK))
+        page_call = ChangeFeed(api, CLOCK).changes("", limit=1, deadline=Deadline.after(5.0, CLOCK))
         with pytest.raises(BackendContractError):  # "good" is no page
             await page_call
         took = CLOCK.monotonic() - started

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.stores.sqlite_store import SqliteStore
 from tests.support.fake_feed import record
 
 CHECKOUT = Path(__file__).parents[2]
@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parents[2]
 WRITE_EVERY_SECOND_VERSION = """
 import asyncio, sys
 from pathlib import Path
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.stores.sqlite_store import SqliteStore
 from tests.support.fake_feed import record
 
 async def main():

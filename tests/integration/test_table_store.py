@@ -18,9 +18,10 @@ from azure.identity import ManagedIdentityCredential
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from azure_function_app.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
 from azure_function_app.errors import CheckpointConflict, StoreUnavailable
-from azure_function_app.record_sink import (
+from azure_function_app.stores.table_store import TableStore, build_table_store
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
+from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
     MAX_ID_LENGTH,
     MAX_RAW_LENGTH,
@@ -28,9 +29,8 @@ from azure_function_app.record_sink import (
     reason_unfit,
     storable_poison,
 )
-from azure_function_app.records import PoisonRecord, Record
-from azure_function_app.sync_job import SyncJob
-from azure_function_app.table_store import TableStore, build_table_store
+from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.sync_job import SyncJob
 from emulator.airports import load_airports
 from emulator.azurite import Azurite, AzuritePrograms, AzuriteTls
 from shared.clock import SystemClock

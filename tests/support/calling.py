@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from azure_function_app.access_token import AccessToken
-from azure_function_app.aws_api import AwsApi
-from azure_function_app.circuit_breaker import CircuitBreaker
-from azure_function_app.destination import Destination
-from azure_function_app.http_client import build_client
-from azure_function_app.retry import Retrier
-from azure_function_app.retry_budget import RetryBudget
-from azure_function_app.token_provider import TokenProvider
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.direct_client import build_client
+from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.identity.token_provider import TokenProvider
 from shared.clock import Clock, SystemClock
 
 TOKEN = "made-up.access.token"
@@ -65,7 +65,6 @@ def build_api(
         token_provider=tokens or build_token_provider(token_source(clock), clock),
         retrier=Retrier(budget=RetryBudget(clock), clock=clock, random=random, sleep=sleep),
         breaker=CircuitBreaker(clock=clock, random=middle),
-        clock=clock,
     )
 
 

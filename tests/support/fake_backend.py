@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from azure_function_app.aws_api import ApiRequest, ApiResponse
+from azure_function_app.aws_api.client import ApiRequest, ApiResponse
 from azure_function_app.deadline import Deadline
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendRejected
-from azure_function_app.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 
 
 def record(record_id: str, version: int = 1, *, deleted: bool = False, **data: object) -> Record:

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from azure_function_app import bootstrap, settings
+from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
-from azure_function_app.settings import CredentialKind, load_settings
-from azure_function_app.sqlite_store import SqliteStore
-from azure_function_app.table_store import TableStore
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import RequestRefused
+from azure_function_app.identity.credential_kinds import CredentialKind, CredentialSettings
+from azure_function_app.settings import load_settings
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.stores.table_store import TableStore
+from shared.clock import SystemClock
 from shared.log import JsonLines
 from shared.settings_reader import SettingsError
 from tests.support.functions_app import NEEDED, services_per_loop
@@ -144,10 +149,19 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
     assert 32 == len(services.proxy.random_hex(16))
 
 
+async def test_when_settings_are_given_then_everything_is_built_from_them() -> None:
+    """Nothing is connected to, and no token asked for, until somebody calls."""
+    api = bootstrap.build_aws_api(load_settings(NEEDED), SystemClock())
+
+    with pytest.raises(RequestRefused):
+        await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
+    await api.aclose()
+
+
 def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:
     """Every class that `CREDENTIAL` leads to has its kind."""
     assert set(CredentialKind) == set(bootstrap._CREDENTIAL_KINDS.values())
-    assert set(settings.CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
+    assert set(CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +200,7 @@ def test_when_logging_is_configured_then_every_line_is_json_without_tokens(
         record
     )
     assert not logging.getLogger("azure.core").isEnabledFor(logging.INFO)
-    assert logging.getLogger("azure_function_app.sync_job").isEnabledFor(logging.INFO)
+    assert logging.getLogger("azure_function_app.sync.sync_job").isEnabledFor(logging.INFO)
 
 
 def test_when_the_process_starts_then_its_environment_is_read(

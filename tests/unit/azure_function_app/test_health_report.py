@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from azure_function_app.checkpoint_store import SyncReport, SyncStatus
 from azure_function_app.health_report import Health
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.sync.checkpoint_store import SyncReport, SyncStatus
 from tests.support.fake_clock import FakeClock
 
 REPORT = SyncReport("run-1", SyncStatus.COMPLETE, 1, 2, 3, 4, "then", "now", None)

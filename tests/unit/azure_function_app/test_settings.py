@@ -5,21 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from azure_function_app import settings as subject
-from azure_function_app.settings import (
-    SETTINGS,
+from azure_function_app.declared_settings import SETTINGS
+from azure_function_app.identity.credential_kinds import (
     AzureCli,
     ClientCertificate,
     ClientSecret,
     ManagedIdentity,
     ManagedIdentityFederation,
+    WorkloadIdentity,
+)
+from azure_function_app.settings import (
     SqliteStore,
     TableStore,
-    WorkloadIdentity,
     load_process_settings,
     load_settings,
 )
-from shared.settings_reader import Setting, SettingsError
+from shared.settings_reader import SettingsError
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 API = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -44,11 +45,11 @@ def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults
     """A managed identity, SQLite, the public cloud, v2.0 tokens, bounded calls."""
     settings = load_settings(NEEDED)
 
-    assert ManagedIdentity(client_id=None) == settings.credential
+    assert ManagedIdentity(client_id=None) == settings.token_source.credential
     assert SqliteStore(".bridge/records.sqlite3") == settings.store
     assert f"api://{API}/.default" == settings.api.scope
-    assert "https://login.microsoftonline.com" == settings.token_authority
-    assert not settings.is_local_authority
+    assert "https://login.microsoftonline.com" == settings.token_source.authority
+    assert not settings.token_source.is_local_authority
     assert (30.0, 30.0, 3.0, 5.0) == (
         settings.calls.proxy_deadline,
         settings.calls.sync_call_deadline,
@@ -184,7 +185,7 @@ def test_when_a_credential_has_what_it_needs_then_it_is_that_one(
     environment: dict[str, str], expected: object
 ) -> None:
     """One setting names the kind, and each kind has its own few."""
-    assert expected == load_settings(NEEDED | environment).credential
+    assert expected == load_settings(NEEDED | environment).token_source.credential
 
 
 @pytest.mark.parametrize(
@@ -249,8 +250,8 @@ def test_when_the_local_authority_is_named_then_tokens_are_asked_from_it() -> No
         }
     )
 
-    assert settings.is_local_authority
-    assert "https://localhost:8443" == settings.token_authority
+    assert settings.token_source.is_local_authority
+    assert "https://localhost:8443" == settings.token_source.authority
 
 
 @pytest.mark.parametrize(
@@ -313,43 +314,6 @@ def test_when_the_table_endpoint_is_not_encrypted_then_it_is_refused(endpoint: s
     )
 
 
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        "0 */5 * * * *",
-        "0 0 9-17 * * 1-5",
-        "30 0,15,30,45 * * Jan Mon,Wednesday",
-        "*/10 * * 1-31/2 12 0",
-    ],
-)
-def test_when_the_schedule_is_ncrontab_then_it_is_taken(schedule: str) -> None:
-    """Lists, ranges, steps and names, as the Functions host knows them."""
-    assert schedule == load_settings(NEEDED | {"SYNC_SCHEDULE": schedule}).sync.schedule
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        "*/5 * * * *",
-        "0 */5 * * * * *",
-        "60 * * * * *",
-        "0 60 * * * *",
-        "0 0 24 * * *",
-        "0 0 0 0 * *",
-        "0 0 0 32 * *",
-        "0 0 0 * 13 *",
-        "0 0 0 * * 7",
-        "0 0 17-9 * * *",
-        "0 */0 * * * *",
-        "0 five * * * *",
-        "@hourly",
-    ],
-)
-def test_when_the_schedule_is_not_ncrontab_then_it_is_refused(schedule: str) -> None:
-    """Five fields, fields out of range and words that mean nothing are found before the start."""
-    assert {"SYNC_SCHEDULE"} == set(problems(NEEDED | {"SYNC_SCHEDULE": schedule}))
-
-
 @pytest.mark.parametrize("text", ["1", "200", "29.5"])
 def test_when_a_deadline_is_in_bounds_then_it_is_taken(text: str) -> None:
     """Both bounds are inside."""
@@ -383,7 +347,7 @@ def test_when_the_example_file_is_filled_in_then_it_is_enough_to_start() -> None
     settings = load_settings(values | fill)
 
     assert set(fill) == to_fill_in
-    assert ClientSecret(CLIENT, "made-up~secret") == settings.credential
+    assert ClientSecret(CLIENT, "made-up~secret") == settings.token_source.credential
 
 
 def test_when_the_example_file_is_not_filled_in_then_every_gap_is_named() -> None:
@@ -424,14 +388,6 @@ def test_when_app_service_signs_callers_in_then_easy_auth_will_do(is_on: str) ->
     environment = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": is_on}
 
     assert "easy_auth" == load_settings(NEEDED | environment).proxy_authentication
-
-
-def test_when_a_setting_is_declared_then_it_is_in_the_list() -> None:
-    """A setting that is read but not listed would be in no template and no table."""
-    declared = {value for value in vars(subject).values() if isinstance(value, Setting)}
-
-    assert declared <= set(SETTINGS)
-    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
 
 
 def test_when_the_process_settings_are_loaded_then_they_come_from_its_environment(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from azure_function_app.checkpoint_store import BEGINNING, Checkpoint
-from azure_function_app.records import Record
-from azure_function_app.sqlite_store import SqliteStore
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint
+from azure_function_app.sync.records import Record
 from bridge_cli.sink_view import SinkView
 
 

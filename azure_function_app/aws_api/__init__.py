@@ -1,0 +1,1 @@
+"""Calls the API in AWS: one client, and the layers that each call goes through."""

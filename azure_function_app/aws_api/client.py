@@ -1,0 +1,284 @@
+"""The API in AWS as the rest of the Function App sees it: typed calls, typed errors.
+
+Each call goes through the same layers, outermost first: the path is checked, retries, the circuit
+breaker, the token, and the transport with its bulkhead. One deadline holds for all of them.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import httpx
+
+from azure_function_app.aws_api.aiohttp_transport import CertificateError
+from azure_function_app.aws_api.bearer_auth import BearerAuth
+from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.aws_api.retry import (
+    PROXY_POLICY,
+    SYNC_POLICY,
+    Retrier,
+    RetryPolicy,
+    rules_for,
+)
+from azure_function_app.aws_api.token_refusal import REFUSALS
+from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
+from azure_function_app.errors import (
+    BackendContractError,
+    BackendUnavailable,
+    ClientError,
+    DeadlineExceeded,
+    RequestRefused,
+)
+from azure_function_app.identity.token_diagnosis import unverified_roles
+from azure_function_app.identity.token_provider import TokenProvider
+
+MAX_BODY: Final = 10 * 1024 * 1024
+"""Bytes; API Gateway lets no larger body through, in either direction."""
+_USER_AGENT: Final = "azure-aws-bridge"
+_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_BROKEN: Final = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One request to the API."""
+
+    method: str
+    path: str
+    """Below the stage, beginning with a slash, percent-encoded."""
+    query: str = ""
+    """Percent-encoded, without the question mark."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Neither Host nor Authorization: those are not the caller's to choose."""
+    content: bytes = b""
+
+    def with_idempotency_key(self, key: str) -> "ApiRequest":
+        """The same request with an Idempotency-Key, unless it brings one; it may then be repeated.
+
+        To be called only where the API is known to honor the key: one that ignores it would carry
+        the request out twice. The key is sent as a structured string, as
+        draft-ietf-httpapi-idempotency-key-header has it, so it must be printable ASCII.
+        """
+        if any(name.lower() == "idempotency-key" for name, _ in self.headers):
+            return self
+        return replace(self, headers=(*self.headers, ("idempotency-key", f'"{key}"')))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """One answer of the API, complete."""
+
+    status_code: int
+    headers: httpx.Headers
+    """Every field as it came, repeated ones included (`headers.multi_items()`)."""
+    content: bytes
+    """The body's bytes as they came, content coding included."""
+    token_roles: frozenset[str] | None = None
+    """The roles in the token that went out, unverified; read only where the answer is a refusal."""
+
+
+class AwsApi:
+    """Calls the API. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        destination: Destination,
+        client: httpx.AsyncClient,
+        token_provider: TokenProvider,
+        retrier: Retrier,
+        breaker: CircuitBreaker,
+    ) -> None:
+        """Take the layers; `bootstrap` makes them from the settings."""
+        self._destination = destination
+        self._client = client
+        self._token_provider = token_provider
+        self._auth = BearerAuth(destination, token_provider)
+        self._retrier = retrier
+        self._breaker = breaker
+
+    async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
+        """The API's answer, body included, whatever its status.
+
+        Unlike with `send`, an answer that breaks off is asked for again where that is safe.
+
+        Raises:
+            BackendContractError: the body is larger than API Gateway lets through.
+            ClientError: any other kind, as `send` raises them.
+
+        """
+        return await self._call(request, deadline, PROXY_POLICY, _read_raw)
+
+    async def read(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
+        """The API's response, whatever its status, its body read and its content coding undone.
+
+        Retried as a job can wait for it: longer than `fetch`, whose caller waits too.
+
+        Raises:
+            BackendContractError: the body is larger than API Gateway lets through, or is not coded
+                as its header says.
+            ClientError: any other kind, as `send` raises them.
+
+        """
+        return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
+
+    async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
+        """The API's answer, whatever its status. The caller streams its body, and must close it.
+
+        Reading the body can raise `DeadlineExceeded` and `httpx.TransportError`; `backend_error`
+        turns the latter into one of ours.
+
+        Raises:
+            RequestRefused: the path or the query could leave the API; nothing was sent.
+            TokenAcquisitionError: there is no token.
+            CircuitOpen: the API is being left alone for a moment.
+            Overloaded: too many calls are under way.
+            DeadlineExceeded: the deadline passed first.
+            BackendUnavailable: the API could not be reached, or broke off.
+
+        """
+        return await self._call(request, deadline, PROXY_POLICY, _as_it_is)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._token_provider.aclose()
+        await self._client.aclose()
+
+    async def _call[T: (httpx.Response, ApiResponse)](
+        self,
+        request: ApiRequest,
+        deadline: Deadline,
+        policy: RetryPolicy,
+        finish: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        prepared = self._prepare(request, deadline, policy)
+
+        async def attempt() -> T:
+            return await self._attempt(prepared, finish)
+
+        try:
+            return await self._retrier.run(
+                attempt, _discard, rules=rules_for(prepared), policy=policy, deadline=deadline
+            )
+        except httpx.TransportError as error:
+            raise backend_error(error) from error
+
+    def _prepare(
+        self, request: ApiRequest, deadline: Deadline, policy: RetryPolicy
+    ) -> httpx.Request:
+        url = self._destination.url(request.path, request.query)
+        try:
+            return httpx.Request(
+                request.method,
+                url,
+                headers=[*request.headers, ("user-agent", _USER_AGENT)],
+                content=request.content,
+                extensions={
+                    "timeout": {"read": policy.read_timeout},
+                    DEADLINE_EXTENSION: deadline,
+                },
+            )
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise RequestRefused("A header or the URL cannot be sent.") from error
+
+    async def _attempt[T](
+        self, request: httpx.Request, finish: Callable[[httpx.Response], Awaitable[T]]
+    ) -> T:
+        deadline: Deadline = request.extensions[DEADLINE_EXTENSION]
+        if deadline.has_passed:
+            raise DeadlineExceeded("There was no time left to ask the API.")
+        self._breaker.check()
+        try:
+            response = await self._client.send(request, auth=self._auth, stream=True)
+            result = await finish(response)
+        except (httpx.TransportError, DeadlineExceeded):
+            self._breaker.failed()
+            raise
+        except BaseException:
+            self._breaker.gave_up()
+            raise
+        if response.status_code in _BROKEN:
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
+        return result
+
+
+def problem_code(answer: ApiResponse) -> str | None:
+    """The stable code in the answer's problem document (RFC 9457), where it holds one."""
+    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    try:
+        problem = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return None
+    code = problem.get("code") if isinstance(problem, Mapping) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+
+
+def backend_error(error: httpx.TransportError) -> ClientError:
+    """What a failure on the way to the API and back means to a caller."""
+    match error:
+        case CertificateError():
+            return BackendUnavailable("The API's certificate is not trusted.", code="backend_tls")
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return BackendUnavailable(
+                "The API could not be reached: check AWS_API_BASE_URL.", code="backend_unreachable"
+            )
+        case httpx.TimeoutException():
+            return BackendUnavailable("The API did not answer in time.", code="backend_timeout")
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
+            return RequestRefused("The request cannot be sent as it is.")
+        case _:
+            return BackendUnavailable("The API broke its answer off.", code="backend_protocol")
+
+
+async def _as_it_is(response: httpx.Response) -> httpx.Response:
+    return response
+
+
+async def _discard(answer: httpx.Response | ApiResponse) -> None:
+    if isinstance(answer, httpx.Response):
+        await answer.aclose()
+
+
+async def _read_raw(response: httpx.Response) -> ApiResponse:
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError("the transport answers with async streams")
+    return await _read(response, aiter(stream))
+
+
+async def _read_decoded(response: httpx.Response) -> ApiResponse:
+    return await _read(response, response.aiter_bytes())
+
+
+async def _read(response: httpx.Response, pieces: AsyncIterator[bytes]) -> ApiResponse:
+    content = bytearray()
+    try:
+        async for piece in pieces:
+            content += piece
+            if len(content) > MAX_BODY:
+                raise BackendContractError(
+                    "The API's answer is larger than API Gateway lets through.",
+                    code="backend_too_large",
+                )
+    except httpx.DecodingError as error:
+        raise BackendContractError("The API's answer is not coded as it says.") from error
+    finally:
+        await response.aclose()
+    return ApiResponse(
+        response.status_code, response.headers, bytes(content), _refused_roles(response)
+    )
+
+
+def _refused_roles(response: httpx.Response) -> frozenset[str] | None:
+    if response.status_code not in REFUSALS:
+        return None
+    # The one that was sent: the provider may have a newer one by now.
+    return unverified_roles(
+        response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    )

@@ -1,0 +1,323 @@
+"""Which failed attempts are repeated, and when.
+
+The tables below are the whole policy: what is not in them is not retried, cancellation included. A
+request that may be repeated is one whose method is idempotent (RFC 9110 section 9.2.2) or that
+carries an Idempotency-Key. Any other is repeated only where it cannot have been carried out.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+import httpx
+import tenacity
+
+from azure_function_app.aws_api.aiohttp_transport import CertificateError
+from azure_function_app.aws_api.retry_after import parse_retry_after
+from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.deadline import Deadline
+from shared.clock import Clock
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.2
+"""Seconds; the longest that the first pause can be. Each further one can be twice as long."""
+LONGEST_PAUSE: Final = 5.0
+
+
+class Trouble(StrEnum):
+    """The ways in which an attempt fails that the tables know."""
+
+    CONNECT = "connect"
+    DROPPED = "dropped"
+    READ_TIMEOUT = "read_timeout"
+    THROTTLED = "throttled"
+    SERVER_ERROR = "server_error"
+    BAD_GATEWAY = "bad_gateway"
+    UNAVAILABLE = "unavailable"
+    GATEWAY_TIMEOUT = "gateway_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one kind of trouble is met."""
+
+    times: int = 1_000
+    """How often in one call; the policy's number of attempts bounds it too."""
+    at_once: bool = False
+    """Without a pause: a new connection is all that was missing."""
+    only_if_told_when: bool = False
+    """Only where the answer says in Retry-After when to come back."""
+
+
+IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+_REPEATABLE: Final[Mapping[Trouble, Rule]] = {
+    Trouble.CONNECT: Rule(),
+    # The first is most likely a kept-alive connection that the server had just closed.
+    Trouble.DROPPED: Rule(times=1, at_once=True),
+    Trouble.READ_TIMEOUT: Rule(),
+    Trouble.THROTTLED: Rule(),
+    Trouble.BAD_GATEWAY: Rule(),
+    Trouble.UNAVAILABLE: Rule(),
+    Trouble.GATEWAY_TIMEOUT: Rule(times=1),
+}
+_SAFE: Final[Mapping[Trouble, Rule]] = {**_REPEATABLE, Trouble.SERVER_ERROR: Rule(times=1)}
+# Nothing was sent, or the gateway says that it passed nothing on.
+_UNREPEATABLE: Final[Mapping[Trouble, Rule]] = {
+    Trouble.CONNECT: Rule(),
+    Trouble.THROTTLED: Rule(only_if_told_when=True),
+}
+
+_BY_STATUS: Final[Mapping[int, Trouble]] = {
+    429: Trouble.THROTTLED,
+    500: Trouble.SERVER_ERROR,
+    502: Trouble.BAD_GATEWAY,
+    503: Trouble.UNAVAILABLE,
+    504: Trouble.GATEWAY_TIMEOUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How much trying a kind of call is worth."""
+
+    attempts: int
+    window: float
+    """Seconds after the first attempt's start within which the last one must begin."""
+    read_timeout: float
+    """Seconds that an attempt may go without a sign of life."""
+
+
+PROXY_POLICY: Final = RetryPolicy(attempts=3, window=3.0, read_timeout=30.0)
+"""Somebody waits for the answer. API Gateway itself waits up to 29 s for a slow integration."""
+SYNC_POLICY: Final = RetryPolicy(attempts=6, window=30.0, read_timeout=10.0)
+"""Nobody waits; what matters is that the page arrives."""
+
+
+class Answer(Protocol):
+    """What the tables need of an answer."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The header fields."""
+
+
+def rules_for(request: httpx.Request) -> Mapping[Trouble, Rule]:
+    """The table that applies to the request."""
+    if request.method in SAFE_METHODS:
+        return _SAFE
+    if request.method in IDEMPOTENT_METHODS or "Idempotency-Key" in request.headers:
+        return _REPEATABLE
+    return _UNREPEATABLE
+
+
+def trouble_with(outcome: Answer | BaseException) -> Trouble | None:
+    """What kind of trouble the outcome is; None where it is none, or none that the tables know."""
+    match outcome:
+        case CertificateError():
+            return None
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return Trouble.CONNECT
+        case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
+            return Trouble.DROPPED
+        case httpx.ReadTimeout():
+            return Trouble.READ_TIMEOUT
+        case BaseException():
+            return None
+        case answer:
+            return _BY_STATUS.get(answer.status_code)
+
+
+class Retrier:
+    """Repeats attempts by the tables, within a policy, a budget and a deadline."""
+
+    def __init__(
+        self,
+        *,
+        budget: RetryBudget,
+        clock: Clock,
+        random: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """Share one budget between all calls to the same API.
+
+        Args:
+            budget: what retries may add to the load.
+            clock: for the window, and for Retry-After dates.
+            random: numbers from 0 to 1, for full jitter.
+            sleep: pauses for so many seconds.
+
+        """
+        self._budget = budget
+        self._clock = clock
+        self._random = random
+        self._sleep = sleep
+
+    async def run[T: Answer](
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        discard: Callable[[T], Awaitable[None]],
+        *,
+        rules: Mapping[Trouble, Rule],
+        policy: RetryPolicy,
+        deadline: Deadline,
+    ) -> T:
+        """The first answer that is good, or the last one where trying again ends.
+
+        Args:
+            attempt: makes one attempt.
+            discard: disposes of an answer that another attempt will replace.
+            rules: the table that applies.
+            policy: how much trying the call is worth.
+            deadline: no pause goes past it.
+
+        Raises:
+            Exception: what the last attempt raised.
+
+        """
+        self._budget.deposit()
+        started = self._clock.monotonic()
+        # tenacity costs a tenth of a call, and nearly every first attempt is the last.
+        first: T | Exception
+        try:
+            first = await attempt()
+        except Exception as error:
+            if trouble_with(error) not in rules:
+                raise
+            first = error
+        else:
+            if trouble_with(first) not in rules:
+                return first
+        call = _Call(self, discard, rules, policy, deadline, started)
+        # A new object for each call: tenacity keeps its state in it.
+        retrying = tenacity.AsyncRetrying(
+            retry=call.is_retried,
+            wait=call.pause,
+            stop=call.is_over,
+            before_sleep=call.discard,
+            sleep=self._sleep,
+            retry_error_callback=_last_outcome,
+        )
+        return await retrying(_replaying(first, attempt))
+
+    def jittered(self, retry_number: int) -> float:
+        """Full jitter: anything from nothing to a bound that doubles with each retry."""
+        return self._random() * min(LONGEST_PAUSE, FIRST_PAUSE * float(1 << (retry_number - 1)))
+
+    def told_pause(self, outcome: Answer | BaseException) -> float | None:
+        """The seconds that the answer asks to wait, where it does."""
+        if isinstance(outcome, BaseException):
+            return None
+        value = outcome.headers.get("Retry-After")
+        return None if value is None else parse_retry_after(value, self._clock.now())
+
+    def is_affordable(self, pause: float, policy: RetryPolicy, started: float) -> bool:
+        """Whether a retry after the pause is still within the policy's window and the budget."""
+        ends = self._clock.monotonic() + pause
+        return ends <= started + policy.window and self._budget.withdraw()
+
+
+def _replaying[T](
+    first: T | Exception, attempt: Callable[[], Awaitable[T]]
+) -> Callable[[], Awaitable[T]]:
+    """Attempts of which the first has been made already."""
+    made = [first]
+
+    async def next_attempt() -> T:
+        if not made:
+            return await attempt()
+        outcome = made.pop()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return next_attempt
+
+
+def _last_outcome(state: tenacity.RetryCallState) -> object:
+    return _outcome_future(state).result()
+
+
+def _outcome_future(state: tenacity.RetryCallState) -> tenacity.Future:
+    if state.outcome is None:
+        raise RuntimeError("tenacity asked about an attempt that has no outcome")
+    return state.outcome
+
+
+class _Call[T: Answer]:
+    """One call's decisions, in the order in which tenacity asks for them."""
+
+    def __init__(
+        self,
+        retrier: Retrier,
+        discard: Callable[[T], Awaitable[None]],
+        rules: Mapping[Trouble, Rule],
+        policy: RetryPolicy,
+        deadline: Deadline,
+        started: float,
+    ) -> None:
+        self._retrier = retrier
+        self._discard = discard
+        self._rules = rules
+        self._policy = policy
+        self._deadline = deadline
+        self._started = started
+        self._met: Counter[Trouble] = Counter()
+        self._rule = Rule()
+        self._trouble: Trouble | None = None
+
+    def is_retried(self, state: tenacity.RetryCallState) -> bool:
+        """Whether the tables allow another attempt after this outcome."""
+        self._trouble = trouble_with(self._outcome(state))
+        rule = None if self._trouble is None else self._rules.get(self._trouble)
+        if self._trouble is None or rule is None:
+            return False
+        self._rule = rule
+        self._met[self._trouble] += 1
+        return self._met[self._trouble] <= rule.times
+
+    def pause(self, state: tenacity.RetryCallState) -> float:
+        """The seconds until the next attempt: jitter, and no less than the server asked for."""
+        if self._rule.at_once:
+            return 0.0
+        told = self._retrier.told_pause(self._outcome(state)) or 0.0
+        return told + self._retrier.jittered(state.attempt_number)
+
+    def is_over(self, state: tenacity.RetryCallState) -> bool:
+        """Whether attempts, window, deadline or budget forbid what the tables allow."""
+        if state.attempt_number >= self._policy.attempts:
+            return True
+        if self._rule.only_if_told_when and self._retrier.told_pause(self._outcome(state)) is None:
+            return True
+        pause = float(state.upcoming_sleep)
+        if pause >= self._deadline.remaining():
+            return True
+        return not self._retrier.is_affordable(pause, self._policy, self._started)
+
+    async def discard(self, state: tenacity.RetryCallState) -> None:
+        """Dispose of the answer that the next attempt replaces, and note the retry."""
+        log_event(
+            _logger,
+            logging.INFO,
+            "attempt_retried",
+            trouble=self._trouble,
+            attempt=state.attempt_number,
+            pause_seconds=round(float(state.upcoming_sleep), 3),
+        )
+        outcome = _outcome_future(state)
+        if not outcome.failed:
+            await self._discard(outcome.result())
+
+    def _outcome(self, state: tenacity.RetryCallState) -> Answer | BaseException:
+        future = _outcome_future(state)
+        return future.exception() if future.failed else future.result()  # type: ignore[return-value] # tenacity does not say that its futures are done

@@ -1,0 +1,1 @@
+"""The triggers of the Function App, each as thin as an entry can be."""

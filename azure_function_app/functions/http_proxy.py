@@ -1,0 +1,45 @@
+"""The HTTP function that passes requests on to the API in AWS."""
+
+from typing import Final
+
+import azure.functions as func
+
+from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.http_response import to_functions_response
+from azure_function_app.problem_details import problem_of
+from azure_function_app.proxy.proxy import CallerRequest
+from shared.settings_reader import SettingsError
+
+# More than the API has, so that ours is the response that says which ones it has.
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def build_http_proxy(services: ServicesPerLoop) -> func.Blueprint:
+    """The blueprint with the one function `http_proxy`."""
+    blueprint = func.Blueprint()
+    auth_level = (
+        func.AuthLevel.ANONYMOUS if services.proxy_needs_sign_in else func.AuthLevel.FUNCTION
+    )
+
+    @blueprint.route(route="aws/{*path}", methods=list(_METHODS), auth_level=auth_level)
+    async def http_proxy(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        """Pass the request on to the API and its response back."""
+        try:
+            proxy = (await services.get()).proxy
+        except SettingsError as error:
+            response = problem_of(error).response(context.invocation_id)
+        else:
+            response = await proxy.answer(
+                CallerRequest(
+                    method=req.method,
+                    url=req.url,
+                    headers=req.headers,
+                    body=req.get_body(),
+                    invocation_id=context.invocation_id,
+                    trace_parent=context.trace_context.trace_parent or "",
+                    trace_state=context.trace_context.trace_state or "",
+                )
+            )
+        return to_functions_response(response)
+
+    return blueprint

@@ -1,0 +1,89 @@
+"""An HTTP response as a value, and the form in which the Functions worker keeps all of it."""
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime, parsedate_to_datetime
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+import azure.functions as func
+
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+_CARRIED_ATTRIBUTES: Final = frozenset(
+    {"domain", "expires", "httponly", "max-age", "path", "samesite", "secure"}
+)
+"""What a cookie can have on its way from the worker to the host."""
+
+# RFC 6265 section 4.1.1, and commas, which many send. What is beside it, above all blanks and
+# backslashes, `http.cookies` drops or reads in more than linear time.
+_VALUE: Final = r"[!#-:<-\[\]-~]*+"
+_PAIR: Final = re.compile(rf"[!#$%&'*+.^_`|~0-9A-Za-z-]++=(?:{_VALUE}|\"[ !#-:<-\[\]-~]*+\")")
+_ATTRIBUTE: Final = re.compile(rf"[A-Za-z-]++(?:={_VALUE})?")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """What a caller gets."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Set-Cookie may stand in it more than once, nothing else: of others the worker keeps one."""
+    body: bytes
+
+
+def to_functions_response(given: HttpResponse) -> func.HttpResponse:
+    """Return the response as the Functions worker takes it."""
+    media_type = next(
+        (value for name, value in given.headers if name.lower() == "content-type"),
+        # The worker adds text/plain where nothing is said, which would be a guess.
+        "application/octet-stream",
+    )
+    response = func.HttpResponse(given.body, status_code=int(given.status), mimetype=media_type)
+    for name, value in given.headers:
+        if name.lower() != "set-cookie":
+            # No name comes twice, and `set` would look through all of the others to make sure.
+            response.headers.add(name, value)
+        elif (cookie := portable_cookie(value)) is None:
+            log_event(_logger, logging.WARNING, "cookie_lost", name=value.partition("=")[0])
+        else:
+            response.headers.add(name, cookie)
+    return response
+
+
+def portable_cookie(set_cookie: str) -> str | None:
+    """The Set-Cookie value in the form that the worker carries; None if it has none.
+
+    The worker parses cookies with `http.cookies`, which drops a cookie altogether for an attribute
+    that it does not know, and fails the whole response for a date that is not an IMF-fixdate.
+    """
+    pair, *attributes = (part.strip() for part in set_cookie.split(";"))
+    if not _PAIR.fullmatch(pair):
+        return None
+    kept = [pair]
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        if name.strip().lower() not in _CARRIED_ATTRIBUTES:
+            continue
+        if name.strip().lower() == "expires":
+            try:
+                moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
+            except (ValueError, OverflowError):
+                # So does a browser with a date that is none (RFC 6265 section 5.2.1).
+                continue
+            kept.append(f"Expires={format_datetime(moment, usegmt=True)}")
+        elif _ATTRIBUTE.fullmatch(attribute):
+            kept.append(attribute)
+        else:
+            return None
+    cookie = "; ".join(kept)
+    try:
+        morsels = SimpleCookie(cookie)
+    except CookieError:
+        return None
+    # Anything but the one cookie of that name means that it would not arrive as it was meant.
+    return cookie if [pair.partition("=")[0].strip()] == list(morsels) else None

@@ -1,0 +1,263 @@
+"""Gives a currently valid access token, whatever the endpoint that issues them does.
+
+One request is in flight at most, however many ask. A token is renewed in the background from half
+of its life on, so an outage shorter than the other half is never felt, and the old token is served
+while it is valid. Without a valid token callers wait for seconds, not minutes, and a failure is
+remembered for a moment so that it does not become a storm.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from azure_function_app.errors import TokenAcquisitionError
+from azure_function_app.identity.access_token import AccessToken
+from shared.clock import Clock
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+EXPIRY_MARGIN: Final = 10.0
+"""Seconds before its end from which a token may not reach the API in time: one is asked for, and
+waited for, and the old one serves only if that fails."""
+REFRESH_SHARE: Final = 0.5
+"""The share of a token's life after which it is renewed."""
+REFRESH_JITTER: Final = 0.1
+"""The share by which that moment is spread, so that instances do not ask all at once."""
+SHORTEST_PAUSE: Final = 15.0
+"""Seconds between two background requests after one that failed, or brought nothing newer."""
+LONGEST_PAUSE: Final = 300.0
+NEGATIVE_CACHE: Final = 5.0
+"""Seconds for which callers without a token are told of the last failure, and nobody asks."""
+REJECTION_COOL_DOWN: Final = 60.0
+"""Seconds between two tokens asked for because the API rejected the one at hand."""
+REQUEST_LIMIT: Final = 40.0
+"""Seconds after which a request that hangs is given up and its thread left to end by itself."""
+
+
+class TokenProvider:
+    """Keeps one access token fresh. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        request_token: Callable[[], AccessToken],
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        wait_limit: float,
+        on_first_token: Callable[[AccessToken], None] = lambda _: None,
+    ) -> None:
+        """Obtain tokens with `request_token`, which may block: it runs in a thread.
+
+        Args:
+            request_token: asks the issuer; raises TokenAcquisitionError.
+            clock: tells when a token is due.
+            random: numbers from 0 to 1, to spread requests in time.
+            wait_limit: seconds that a caller waits at most when no token is at hand.
+            on_first_token: is shown the first token, to compare it with the contract.
+
+        """
+        self._request_token = request_token
+        self._clock = clock
+        self._random = random
+        self._wait_limit = wait_limit
+        self._on_first_token = on_first_token
+        self._token: AccessToken | None = None
+        self._serve_until = 0.0
+        self._refresh_at = 0.0
+        self._refreshing: asyncio.Task[None] | None = None
+        self._failure: TokenAcquisitionError | None = None
+        self._failure_until = 0.0
+        self._failures_in_a_row = 0
+        self._rejection_pause_until = 0.0
+
+    async def get_token(self, *, wait: float | None = None) -> AccessToken:
+        """A token that is valid now, from memory wherever there is one.
+
+        Args:
+            wait: seconds to wait for one at most, where that is less than the provider's own limit.
+
+        Raises:
+            TokenAcquisitionError: there is none, and none could be had in time.
+
+        """
+        token = self._token
+        if token is not None:
+            now = self._clock.now()
+            if now < self._refresh_at:
+                return token
+            if now < self._serve_until:
+                if self._refreshing is None:
+                    self._start_refresh()
+                return token
+        return await self._wait_for_token(self._wait_limit if wait is None else wait)
+
+    async def refresh_after_rejection(
+        self, rejected: AccessToken, *, wait: float | None = None
+    ) -> AccessToken:
+        """A newer token after the API rejected one, or the same when there is none to be had.
+
+        Asks at most once a minute, because a wrong setting makes the API reject every token.
+        Never raises: the caller then has the API's own answer to report.
+        """
+        if self._token is not None and self._token.value != rejected.value:
+            return self._token
+        if self._refreshing is None:
+            if self._clock.monotonic() < self._rejection_pause_until:
+                return rejected
+            self._rejection_pause_until = self._clock.monotonic() + REJECTION_COOL_DOWN
+            self._start_refresh()
+        await self._wait_for_refresh(self._wait_limit if wait is None else wait)
+        return self._token or rejected
+
+    async def aclose(self) -> None:
+        """Stop asking. The token at hand stays usable."""
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.wait({refreshing})
+
+    async def _wait_for_token(self, wait: float) -> AccessToken:
+        failure = self._failure
+        if self._refreshing is None:
+            pause = self._failure_until - self._clock.monotonic()
+            if failure is not None and pause > 0:
+                return self._last_resort(failure, pause)
+            self._start_refresh()
+        if not await self._wait_for_refresh(min(wait, self._wait_limit)):
+            return self._last_resort(
+                TokenAcquisitionError(
+                    "No access token: the endpoint that issues it did not answer in time.",
+                    code="token_timeout",
+                ),
+                NEGATIVE_CACHE,
+            )
+        token = self._token
+        if token is not None and self._clock.now() < self._serve_until:
+            return token
+        return self._last_resort(
+            self._failure
+            or TokenAcquisitionError("No access token: the one that came has expired already."),
+            NEGATIVE_CACHE,
+        )
+
+    def _last_resort(self, failure: TokenAcquisitionError, pause: float) -> AccessToken:
+        """The old token, if there is a moment left of it."""
+        if self._token is not None and self._clock.now() < self._token.expires_at:
+            return self._token
+        # A new exception for each caller: a shared one would gather every caller's traceback.
+        raise TokenAcquisitionError(
+            str(failure), code=failure.code, retry_after=pause
+        ) from failure.__cause__
+
+    async def _wait_for_refresh(self, wait: float) -> bool:
+        """Whether the request in flight ended in time. It goes on without the caller."""
+        if self._refreshing is None:
+            return True
+        done, _ = await asyncio.wait({self._refreshing}, timeout=wait)
+        return bool(done)
+
+    def _start_refresh(self) -> None:
+        # The pause begins with the attempt, so that a failing endpoint cannot be asked in a row.
+        self._refresh_at = min(self._clock.now() + self._pause_after_failure(), self._serve_until)
+        self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+
+    def _pause_after_failure(self) -> float:
+        longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * (1 << self._failures_in_a_row))
+        return longest * (0.5 + 0.5 * self._random())
+
+    async def _refresh(self) -> None:
+        """Ask once, and keep the outcome. Never raises."""
+        try:
+            token = await _run_in_thread(self._request_token, REQUEST_LIMIT)
+        except TokenAcquisitionError as error:
+            self._note_failure(error)
+        except TimeoutError:
+            self._note_failure(
+                TokenAcquisitionError(
+                    "No access token: the endpoint that issues it hangs.", code="token_timeout"
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, callers get a typed error
+            failure = TokenAcquisitionError("No access token: asking for one failed unexpectedly.")
+            failure.__cause__ = error
+            self._note_failure(failure)
+        else:
+            self._keep(token)
+        finally:
+            self._refreshing = None
+
+    def _note_failure(self, failure: TokenAcquisitionError) -> None:
+        self._failure = failure
+        self._failure_until = self._clock.monotonic() + NEGATIVE_CACHE
+        self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
+        has_token = self._token is not None and self._clock.now() < self._token.expires_at
+        log_event(
+            _logger,
+            logging.WARNING if has_token else logging.ERROR,
+            "token_request_failed",
+            code=failure.code,
+            message=str(failure),
+            cause=type(failure.__cause__).__name__ if failure.__cause__ else None,
+            old_token_serves=has_token,
+        )
+
+    def _keep(self, token: AccessToken) -> None:
+        is_first = self._token is None
+        is_same = self._token is not None and self._token.value == token.value
+        now = self._clock.now()
+        life = max(0.0, token.expires_at - now)
+        spread = REFRESH_JITTER * (self._random() - 0.5)
+        self._token = token
+        self._serve_until = token.expires_at - min(EXPIRY_MARGIN, life / 10)
+        # The platform may answer from a cache of its own, so the same token can come again; the
+        # shortest pause keeps the halves of what is left of it from becoming a storm of requests.
+        pause = max(SHORTEST_PAUSE, life * (REFRESH_SHARE + spread))
+        self._refresh_at = min(now + pause, self._serve_until)
+        self._failure = None
+        self._failures_in_a_row = 0
+        log_event(
+            _logger,
+            logging.INFO,
+            "token_obtained",
+            lives_seconds=round(life),
+            same_as_before=is_same,
+        )
+        if is_first:
+            self._on_first_token(token)
+
+
+async def _run_in_thread[T](work: Callable[[], T], limit: float) -> T:
+    """The outcome of blocking work, without waiting for it longer than `limit` seconds.
+
+    A daemon thread of its own instead of the loop's executor: work that hangs then neither takes a
+    place from others nor holds up the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)  # type: ignore[arg-type] # the result is there when no error is
+
+    def run() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as caught:  # noqa: BLE001 - it is raised again where it is awaited
+            error = caught
+        # The loop may have been closed in the meantime; then nobody waits for the outcome.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(deliver, result, error)
+
+    threading.Thread(target=run, name="token-request", daemon=True).start()
+    async with asyncio.timeout(limit):
+        return await outcome

@@ -1,0 +1,218 @@
+"""Passes a caller's request on to the API in AWS, and the API's response back.
+
+Only what `shared.routes` lists gets through, and only headers that mean something to the API. All
+of a request is checked before anything is sent, and before any token is asked for. What Azure puts
+on a request for its own use (function keys, `x-ms-*`, `x-arr-*`) never leaves Azure.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from azure_function_app.aws_api.client import MAX_BODY, ApiRequest, ApiResponse, problem_code
+from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import ClientError, RequestRefused, TokenRefused
+from azure_function_app.http_response import HttpResponse
+from azure_function_app.problem_details import problem_of
+from azure_function_app.proxy.header_fields import forwarded_headers, returned_headers
+from azure_function_app.proxy.request_target import parse_request_target
+from shared.clock import Clock
+from shared.log import log_event
+from shared.routes import Route
+
+_logger = logging.getLogger(__name__)
+
+# App Service takes it off every request that comes from outside, where its sign-in is on.
+_PRINCIPAL_HEADER: Final = "x-ms-client-principal-id"
+_BODYLESS_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# https://www.w3.org/TR/trace-context/#traceparent-header: no version ff, no ID of zeros.
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+# More digits than any body needs, and fewer than Python refuses to read.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+
+class Backend(Protocol):
+    """Makes a request with this app's token on it, retries included."""
+
+    async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
+        """The API's whole answer, whatever its status.
+
+        Raises:
+            ClientError: there is no answer by the deadline.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRequest:
+    """A request as the Functions host hands it over."""
+
+    method: str
+    url: str
+    """As it came: the host drops empty values and joins repeats in what it parses from it."""
+    headers: Mapping[str, str]
+    """Names in lower case, repeats joined by a comma."""
+    body: bytes
+    invocation_id: str
+    trace_parent: str = ""
+    """The host's own span, where it has one."""
+    trace_state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The proxy, ready for any number of callers at once; it keeps nothing of any of them."""
+
+    backend: Backend
+    routes: tuple[Route, ...]
+    clock: Clock
+    call_seconds: float
+    random_hex: Callable[[int], str]
+    """So many random bytes, as hex digits."""
+    needs_sign_in: bool = False
+    """Whether App Service must have signed the caller in; else the host has checked its key."""
+
+    async def answer(self, caller: CallerRequest) -> HttpResponse:
+        """Return the API's response, or a problem document; raises nothing but cancellation."""
+        started = self.clock.monotonic()
+        request_id = _request_id(caller)
+        code = None
+        try:
+            response = await self._forward(caller, request_id)
+        except Exception as error:
+            problem = problem_of(error)
+            code = problem.code
+            if not isinstance(error, ClientError):
+                _logger.exception("proxy_failed, request_id %s", request_id)
+            elif not isinstance(error, RequestRefused):
+                _log_cause(error, request_id)
+            headers = error.headers if isinstance(error, _RefusedWithHeaders) else ()
+            response = problem.response(request_id, *headers)
+        log_event(
+            _logger,
+            logging.INFO,
+            "proxy_call",
+            request_id=request_id,
+            method=caller.method,
+            status=response.status,
+            code=code,
+            milliseconds=round((self.clock.monotonic() - started) * 1000, 1),
+        )
+        return response
+
+    async def _forward(self, caller: CallerRequest, request_id: str) -> HttpResponse:
+        if self.needs_sign_in and not caller.headers.get(_PRINCIPAL_HEADER):
+            raise _RefusedWithHeaders(
+                "Sign in first.",
+                ("WWW-Authenticate", "Bearer"),
+                code="request_caller_unknown",
+            )
+        target = parse_request_target(caller.url, self.routes)
+        if caller.method == "OPTIONS":
+            allow = (("Allow", target.allow), ("X-Request-Id", request_id))
+            return HttpResponse(HTTPStatus.NO_CONTENT, allow, b"")
+        # API Gateway has no HEAD where the API declares GET alone, so we ask for the whole answer.
+        method = "GET" if caller.method == "HEAD" else caller.method
+        route = next((route for route in target.routes if route.method == method), None)
+        if route is None:
+            raise _RefusedWithHeaders(
+                f"This path answers to {target.allow} alone.",
+                ("Allow", target.allow),
+                code="request_method_not_allowed",
+            )
+        check_body(caller)
+        headers = dict(forwarded_headers(caller.headers))
+        headers |= self._trace_headers(caller)
+        headers["x-request-id"] = request_id
+        request = ApiRequest(method, target.path, target.query, tuple(headers.items()), caller.body)
+        response = await self.backend.fetch(
+            request, deadline=Deadline.after(self.call_seconds, self.clock)
+        )
+        if response.status_code in REFUSALS:
+            # We have let the caller in, so this is about our token, not about the caller's.
+            raise explain_refusal(response, problem_code(response), route)
+        return HttpResponse(
+            response.status_code,
+            (*returned_headers(response.headers), ("X-Request-Id", request_id)),
+            b"" if caller.method == "HEAD" else response.content,
+        )
+
+    def _trace_headers(self, caller: CallerRequest) -> dict[str, str]:
+        # The host's span is the nearer parent; a trace state belongs to the parent beside it.
+        for parent, state in (
+            (caller.trace_parent, caller.trace_state),
+            (caller.headers.get("traceparent", ""), caller.headers.get("tracestate", "")),
+        ):
+            if _TRACEPARENT.fullmatch(parent):
+                headers = {"traceparent": parent}
+                if state and state.isascii() and state.isprintable():
+                    headers["tracestate"] = state
+                return headers
+        return {"traceparent": f"00-{self.random_hex(16)}-{self.random_hex(8)}-00"}
+
+
+class _RefusedWithHeaders(RequestRefused):
+    """A refusal whose status demands a header field of its own."""
+
+    def __init__(self, message: str, *headers: tuple[str, str], code: str) -> None:
+        super().__init__(message, code=code)
+        self.headers = headers
+
+
+def _log_cause(error: ClientError, request_id: str) -> None:
+    log_event(
+        _logger,
+        logging.WARNING,
+        "proxy_failed",
+        request_id=request_id,
+        code=error.code,
+        message=str(error),
+        cause=repr(error.__cause__) if error.__cause__ else None,
+        **({"status": error.status, **error.evidence} if isinstance(error, TokenRefused) else {}),
+    )
+
+
+def _request_id(caller: CallerRequest) -> str:
+    given = caller.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else caller.invocation_id
+
+
+def check_body(caller: CallerRequest) -> None:
+    """Refuse a body that would not arrive as the caller meant it.
+
+    The Functions host hands a chunked body over as an empty one (azure-functions-host #7930), so
+    a request that says it is chunked, or that should say how long it is and does not, is refused.
+
+    Raises:
+        RequestRefused: with 411 or 413, or 400 for a body that the method has no use for or that
+            is not as long as announced.
+
+    """
+    length = caller.headers.get("content-length")
+    if "transfer-encoding" in caller.headers or (
+        caller.method in _BODY_METHODS and length is None and not caller.body
+    ):
+        raise RequestRefused(
+            "Send the body with a Content-Length; Azure Functions drops a chunked one.",
+            code="request_length_required",
+        )
+    if len(caller.body) > MAX_BODY:
+        raise RequestRefused(
+            f"The body is over {MAX_BODY} bytes long.", code="request_body_too_large"
+        )
+    if caller.body and caller.method in _BODYLESS_METHODS:
+        raise RequestRefused(
+            f"A {caller.method} request takes no body.", code="request_body_unexpected"
+        )
+    if length is not None and not (_LENGTH.fullmatch(length) and int(length) == len(caller.body)):
+        raise RequestRefused(
+            "The body is not as long as its Content-Length.", code="request_body_incomplete"
+        )

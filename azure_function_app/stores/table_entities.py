@@ -1,0 +1,140 @@
+"""What Table Storage holds: keys and entities, and the transactions that they go in.
+
+Records are spread over partitions by a digest of their ID, because a transaction stays within one
+partition.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_letters, digits
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import EdmType, EntityProperty, UpdateMode
+
+from azure_function_app.sync.record_sink import encode_data
+from azure_function_app.sync.records import Record
+
+PARTITION_KEYS: Final = tuple(f"{number:x}" for number in range(16))
+# https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
+BATCH_OPERATIONS: Final = 100
+_BATCH_BYTES: Final = 3 * 1024 * 1024
+"""Below the limit of 4 MiB by what the envelope of a hundred operations can take."""
+# A string property holds 64 KiB of UTF-16, so 32,768 units; a character is at most two.
+_CHUNK_LENGTH: Final = 16_000
+_ROW_KEY_LENGTH: Final = 200
+"""Of 512 that are allowed; short, because a filter with fourteen of them must fit into a URL."""
+_KEY_BYTES: Final = frozenset(f"{ascii_letters}{digits}-._~".encode())
+
+type _Entity = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """What is known of a record that is there already."""
+
+    order: tuple[int, int]
+    """Generation and version, by which a later one is told."""
+    etag: str
+
+
+type Operation = tuple[str, _Entity] | tuple[str, _Entity, Mapping[str, Any]]
+
+
+def write_operations(
+    records: Sequence[Record], generation: int, stored: Mapping[str, StoredRecord]
+) -> Iterator[Operation]:
+    """Yield what writes the records, each only if it is later than what is stored of it.
+
+    Args:
+        records: of one partition, each ID once.
+        generation: what they are written in.
+        stored: what there is of them, by row key.
+
+    """
+    for record in records:
+        entity = record_entity(record) | {"generation": generation}
+        known = stored.get(entity["RowKey"])
+        if known is None:
+            yield "create", entity
+        elif (generation, record.version) > known.order:
+            yield "update", entity, _if_unchanged(UpdateMode.REPLACE, known.etag)
+
+
+def missing_operation(partition: str, entity: Any, generation: int) -> Operation:  # noqa: ANN401 - the SDK's entity
+    """Return what marks a stored record as deleted: the generation has none of its ID."""
+    marks = {
+        "PartitionKey": partition,
+        "RowKey": entity["RowKey"],
+        "deleted": True,
+        "generation": generation,
+        # So that the record's first version in the new generation replaces it.
+        "version": EntityProperty(0, EdmType.INT64),
+    }
+    return "update", marks, _if_unchanged(UpdateMode.MERGE, str(entity.metadata["etag"]))
+
+
+def _if_unchanged(mode: UpdateMode, etag: str) -> Mapping[str, Any]:
+    return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def split_into_transactions(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Yield the records in groups that each fit into one transaction."""
+    partitions: dict[str, list[Record]] = {}
+    for record in records:
+        partitions.setdefault(partition_key(record.id), []).append(record)
+    for members in partitions.values():
+        group: list[Record] = []
+        size = 0
+        for record in members:
+            # As it will stand in the payload, a JSON string in a JSON object.
+            weight = len(json.dumps(encode_data(record))) + 4 * _ROW_KEY_LENGTH
+            if group and (len(group) == BATCH_OPERATIONS or size + weight > _BATCH_BYTES):
+                yield group
+                group, size = [], 0
+            group.append(record)
+            size += weight
+        yield group
+
+
+def record_entity(record: Record) -> dict[str, Any]:
+    """Return the record as an entity, its data in parts that each fit into one property."""
+    data = encode_data(record)
+    chunks = [data[start : start + _CHUNK_LENGTH] for start in range(0, len(data), _CHUNK_LENGTH)]
+    return {
+        "PartitionKey": partition_key(record.id),
+        "RowKey": row_key(record.id),
+        "record_id": record.id,
+        "version": EntityProperty(record.version, EdmType.INT64),
+        "updated_at": record.updated_at,
+        "deleted": record.deleted,
+        # The parts in order make the whole: data, data_1, data_2 and so on.
+        **{f"data_{number}" if number else "data": part for number, part in enumerate(chunks)},
+    }
+
+
+def state_entity(name: str, value: str) -> dict[str, Any]:
+    """Return an entity of the table of states: the checkpoint, or the last run's report."""
+    return {"PartitionKey": "state", "RowKey": name, "value": value}
+
+
+def partition_key(record_id: str) -> str:
+    """Return the partition that the ID belongs to."""
+    digest = hashlib.sha256(record_id.encode()).digest()
+    return PARTITION_KEYS[digest[0] % len(PARTITION_KEYS)]
+
+
+def row_key(record_id: str) -> str:
+    """Return the ID in characters that a key can hold, different for different IDs.
+
+    Keys may hold no slash, backslash, `#`, `?` or control character, and `%` makes trouble. What
+    follows `=` is two hexadecimal digits, so `=_` can begin nothing but a digest.
+    """
+    key = "".join(
+        chr(byte) if byte in _KEY_BYTES else f"={byte:02X}" for byte in record_id.encode()
+    )
+    if len(key) <= _ROW_KEY_LENGTH:
+        return key
+    return "=_" + hashlib.sha256(record_id.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Brings the changes of the API's feed into a record store."""

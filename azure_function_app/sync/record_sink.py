@@ -1,0 +1,134 @@
+"""Where the records go: what any store must promise to the sync job."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from azure_function_app.sync.records import PoisonRecord, Record
+
+MAX_ID_LENGTH: Final = 512
+# DynamoDB holds no item over 400 KB, so nothing larger can come from there; as UTF-16 that many
+# bytes still fit into one Table Storage entity of 1 MiB.
+MAX_DATA_BYTES: Final = 400 * 1024
+MAX_VERSION: Final = 2**63 - 1
+MAX_TIMESTAMP_LENGTH: Final = 64
+MAX_RAW_LENGTH: Final = 16_000
+"""Characters kept of an item that is set aside: enough to see what it is."""
+
+
+class RecordSink(Protocol):
+    """Keeps the newest version of every record. Writing anything twice is the same as once."""
+
+    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+        """Store a batch and say how many records that changed.
+
+        A record replaces the stored one only if its generation is later, or its version greater in
+        the same generation: so batches may come twice, late, or from two runs at once. A tombstone
+        replaces the data and marks the record deleted. No record of the batch counts as written
+        before all are: the caller checkpoints next.
+
+        Raises:
+            StoreUnavailable: nothing may be assumed written; write the batch again.
+
+        """
+
+    async def mark_missing(self, *, generation: int) -> int:
+        """Mark as deleted whatever no record of the generation replaced, and say how many that was.
+
+        Their data stays, because only silence says that they are gone.
+
+        Raises:
+            StoreUnavailable: not all may be marked; mark them again.
+
+        """
+
+    async def newest_generation(self) -> int:
+        """The latest generation that a record was written in; 0 if there is none.
+
+        Raises:
+            StoreUnavailable: it could not be read.
+
+        """
+
+    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
+        """Keep what is no valid record, with the reason, for a person to look at.
+
+        The same item set aside again is kept once.
+
+        Raises:
+            StoreUnavailable: nothing may be assumed kept.
+
+        """
+
+
+def encode_data(record: Record) -> str:
+    """The record's data as compact JSON, the same text for the same data.
+
+    Raises:
+        ValueError: the data has no JSON form in UTF-8: it holds NaN, say, or a lone surrogate.
+        RecursionError: the data is nested too deep.
+        TypeError: the data holds something that JSON has no word for.
+
+    """
+    text = json.dumps(
+        dict(record.data),
+        allow_nan=False,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    text.encode()
+    return text
+
+
+def reason_unfit(record: Record) -> str | None:
+    """Why no store can hold the record; None if every one can.
+
+    The bounds are the smallest of all stores', so that a record does not depend on which is used.
+    """
+    problem = None
+    if not 1 <= len(record.id) <= MAX_ID_LENGTH:
+        problem = f"the id is not 1 to {MAX_ID_LENGTH} characters long"
+    elif any(unicodedata.category(character) in {"Cc", "Cs"} for character in record.id):
+        problem = "the id holds a control character or a lone surrogate"
+    elif not 1 <= record.version <= MAX_VERSION:
+        problem = f"the version is not from 1 to {MAX_VERSION}"
+    elif not record.updated_at.isascii() or len(record.updated_at) > MAX_TIMESTAMP_LENGTH:
+        problem = "updated_at is no RFC 3339 time"
+    else:
+        try:
+            if len(encode_data(record).encode()) > MAX_DATA_BYTES:
+                problem = f"the data is over {MAX_DATA_BYTES} bytes long"
+        except (ValueError, TypeError, RecursionError):
+            problem = "the data has no JSON form"
+    return problem
+
+
+def storable_poison(record: PoisonRecord) -> PoisonRecord:
+    """The item in a form that every store can hold: what cannot be encoded escaped, then cut."""
+    return PoisonRecord(
+        _encodable(record.id)[:MAX_ID_LENGTH],
+        record.reason,
+        _encodable(record.raw)[:MAX_RAW_LENGTH],
+    )
+
+
+def poison_key(record: PoisonRecord) -> str:
+    """A name for the item by what it is, so that the same one is kept once."""
+    return hashlib.sha256(f"{record.id}\0{record.raw}".encode()).hexdigest()
+
+
+def newest_by_id(records: Iterable[Record]) -> list[Record]:
+    """The newest version of each record, so that a batch names none twice."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        known = newest.get(record.id)
+        if known is None or record.version > known.version:
+            newest[record.id] = record
+    return list(newest.values())
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

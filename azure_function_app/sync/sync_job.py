@@ -1,0 +1,219 @@
+"""Brings every change of the API's feed into the sink: at least once, idempotent, effectively once.
+
+The order is the promise: read a page, write it, then move the checkpoint past it. Whatever ends a
+run in between makes the next one write the same page again, which changes nothing. Why it is built
+so, and what it does not promise, is in docs/adr/0004.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Final, Protocol
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import (
+    BackendRejected,
+    CheckpointConflict,
+    ClientError,
+)
+from azure_function_app.sync.checkpoint_store import (
+    BEGINNING,
+    Checkpoint,
+    CheckpointStore,
+    SyncReport,
+    SyncStatus,
+    rfc3339,
+)
+from azure_function_app.sync.record_sink import (
+    RecordSink,
+    encode_data,
+    reason_unfit,
+    storable_poison,
+)
+from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from shared.clock import Clock
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+_CURSOR_EXPIRED: Final = 410
+
+
+class ChangeSource(Protocol):
+    """Reads the change feed, retries included."""
+
+    async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+        """The page that starts at the cursor; the empty cursor is the beginning.
+
+        A page that has more has another cursor than the one that was asked for.
+
+        Raises:
+            ClientError: no usable answer by the deadline.
+
+        """
+
+
+@dataclass(slots=True)
+class _Progress:
+    pages: int = 0
+    records_read: int = 0
+    records_changed: int = 0
+    records_set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJob:
+    """The sync job, ready to run any number of times, also several at once."""
+
+    source: ChangeSource
+    sink: RecordSink
+    checkpoints: CheckpointStore
+    clock: Clock
+    new_run_id: Callable[[], str]
+    page_size: int
+    """How many changes to ask for, and write, at a time."""
+    run_seconds: float
+    """After these a run reads no further page. The function's time-out must be longer by a page."""
+    page_seconds: float
+    """What reading one page may take, attempts and pauses included."""
+
+    async def run(self) -> SyncReport:
+        """One run, until the end of the feed or of its time; gives the report that it has saved.
+
+        Being superseded by another run is an outcome, not an error.
+
+        Raises:
+            ClientError: the run failed; its report is saved all the same, if the store lets it.
+
+        """
+        run_id = self.new_run_id()
+        started_at = rfc3339(self.clock.now())
+        progress = _Progress()
+
+        async def end(status: SyncStatus, error_code: str | None = None) -> SyncReport:
+            report = SyncReport(
+                run_id=run_id,
+                status=status,
+                **asdict(progress),
+                started_at=started_at,
+                finished_at=rfc3339(self.clock.now()),
+                error_code=error_code,
+            )
+            level = logging.ERROR if status is SyncStatus.FAILED else logging.INFO
+            log_event(_logger, level, "sync_finished", **asdict(report))
+            await self.checkpoints.save_report(report)
+            return report
+
+        log_event(_logger, logging.INFO, "sync_started", run_id=run_id)
+        try:
+            status = await self._advance(run_id, progress)
+        except CheckpointConflict as conflict:
+            log_event(_logger, logging.WARNING, "sync_superseded", run_id=run_id, why=str(conflict))
+            return await end(SyncStatus.SUPERSEDED)
+        except (Exception, asyncio.CancelledError) as error:
+            try:
+                await end(SyncStatus.FAILED, _code_of(error))
+            except ClientError as unsaved:
+                # What ended the run matters more than that its report could not be saved.
+                log_event(
+                    _logger, logging.ERROR, "sync_report_lost", run_id=run_id, code=unsaved.code
+                )
+            raise
+        return await end(status)
+
+    async def _advance(self, run_id: str, progress: _Progress) -> SyncStatus:
+        stop = Deadline.after(self.run_seconds, self.clock)
+        checkpoint = await self._load()
+        has_restarted = False
+        while not stop.has_passed:
+            try:
+                page = await self._read(checkpoint.cursor)
+            except BackendRejected as rejected:
+                if rejected.status != _CURSOR_EXPIRED or not checkpoint.cursor or has_restarted:
+                    raise
+                log_event(_logger, logging.WARNING, "sync_restarted", run_id=run_id)
+                # Another feed: what it says counts from here on, whatever its versions are.
+                anew = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
+                checkpoint = await self.checkpoints.save(anew, replacing=checkpoint)
+                has_restarted = True
+                continue
+            checkpoint = await self._store(page, checkpoint, run_id, progress)
+            if not page.has_more:
+                if checkpoint.is_rereading:
+                    await self._finish_rereading(checkpoint, run_id, progress)
+                return SyncStatus.COMPLETE
+        return SyncStatus.PAUSED
+
+    async def _load(self) -> Checkpoint:
+        checkpoint = await self.checkpoints.load()
+        if checkpoint != BEGINNING:
+            return checkpoint
+        # Without a checkpoint only the records themselves know which generation they are of.
+        return replace(checkpoint, generation=await self.sink.newest_generation())
+
+    async def _finish_rereading(
+        self, checkpoint: Checkpoint, run_id: str, progress: _Progress
+    ) -> None:
+        missing = await self.sink.mark_missing(generation=checkpoint.generation)
+        progress.records_changed += missing
+        log_event(_logger, logging.WARNING, "sync_reread", run_id=run_id, missing=missing)
+        done = replace(checkpoint, is_rereading=False)
+        await self.checkpoints.save(done, replacing=checkpoint)
+
+    async def _read(self, cursor: str) -> ChangePage:
+        return await self.source.changes(
+            cursor,
+            limit=self.page_size,
+            deadline=Deadline.after(self.page_seconds, self.clock),
+        )
+
+    async def _store(
+        self, page: ChangePage, checkpoint: Checkpoint, run_id: str, progress: _Progress
+    ) -> Checkpoint:
+        records, poison = _sorted_out(page)
+        if poison:
+            await self.sink.set_aside(poison, run_id=run_id)
+            log_event(
+                _logger,
+                logging.WARNING,
+                "records_set_aside",
+                run_id=run_id,
+                count=len(poison),
+                reasons=sorted({item.reason for item in poison}),
+            )
+        changed = 0
+        if records:
+            changed = await self.sink.write(records, generation=checkpoint.generation)
+        # An idle feed answers with the cursor that it was asked for: nothing to save then.
+        if page.next_cursor != checkpoint.cursor:
+            moved = replace(checkpoint, cursor=page.next_cursor)
+            checkpoint = await self.checkpoints.save(moved, replacing=checkpoint)
+        progress.pages += 1
+        progress.records_read += len(records) + len(poison)
+        progress.records_changed += changed
+        progress.records_set_aside += len(poison)
+        return checkpoint
+
+
+def _sorted_out(page: ChangePage) -> tuple[list[Record], list[PoisonRecord]]:
+    records, poison = [], list(page.poison)
+    for record in page.records:
+        if (reason := reason_unfit(record)) is None:
+            records.append(record)
+        else:
+            poison.append(PoisonRecord(record.id, reason, _raw(record)))
+    return records, [storable_poison(item) for item in poison]
+
+
+def _raw(record: Record) -> str:
+    try:
+        return encode_data(record)
+    except (ValueError, TypeError, RecursionError):
+        return ""
+
+
+def _code_of(error: BaseException) -> str:
+    if isinstance(error, ClientError):
+        return error.code
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"

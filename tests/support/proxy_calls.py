@@ -1,0 +1,70 @@
+"""Calls of the proxy, in front of a fake backend."""
+
+import json
+from typing import Any
+
+from azure_function_app.http_response import HttpResponse
+from azure_function_app.proxy.proxy import CallerRequest, Proxy
+from shared.routes import ROUTES
+from tests.support.fake_backend import FakeBackend
+from tests.support.fake_clock import FakeClock
+
+HOST = "https://bridge.azurewebsites.net"
+RECORDS = f"{HOST}/api/aws/v1/records"
+
+
+def caller(
+    method: str = "GET",
+    url: str = RECORDS,
+    *,
+    headers: dict[str, str] | None = None,
+    body: bytes = b"",
+    trace_parent: str = "",
+    trace_state: str = "",
+) -> CallerRequest:
+    """A request that the proxy forwards, unless the test bends it."""
+    fields = dict(headers or {})
+    if body:
+        fields.setdefault("content-length", str(len(body)))
+    return CallerRequest(
+        method=method,
+        url=url,
+        headers=fields,
+        body=body,
+        invocation_id="invocation-1",
+        trace_parent=trace_parent,
+        trace_state=trace_state,
+    )
+
+
+async def answer_of(backend: FakeBackend, request: CallerRequest) -> HttpResponse:
+    """What the proxy in front of the backend answers."""
+    proxy = Proxy(
+        backend=backend,
+        routes=ROUTES,
+        clock=FakeClock(),
+        call_seconds=30.0,
+        random_hex=lambda size: "ab" * size,
+    )
+    return await proxy.answer(request)
+
+
+def fields_of(answer: HttpResponse) -> dict[str, str]:
+    """The answer's headers by lower-case name."""
+    return {name.lower(): value for name, value in answer.headers}
+
+
+def problem_of(answer: HttpResponse) -> dict[str, Any]:
+    """The problem document that the answer is."""
+    assert "application/problem+json" == fields_of(answer)["content-type"]
+    document: dict[str, Any] = json.loads(answer.body)
+    assert int(answer.status) == document["status"]
+    return document
+
+
+async def refusal(request: CallerRequest) -> tuple[int, str]:
+    """Status and code of a refusal that nothing was sent for."""
+    backend = FakeBackend()
+    answer = await answer_of(backend, request)
+    assert [] == backend.requests
+    return int(answer.status), problem_of(answer)["code"]

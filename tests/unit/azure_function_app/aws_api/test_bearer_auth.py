@@ -1,0 +1,148 @@
+"""The token goes to the API and to nobody else."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from pytest_httpx import HTTPXMock
+
+from azure_function_app.aws_api.bearer_auth import BearerAuth
+from azure_function_app.aws_api.destination import Destination
+from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
+from azure_function_app.errors import RequestRefused, TokenAcquisitionError
+from azure_function_app.identity.token_provider import TokenProvider
+from tests.support.calling import TOKEN, build_token_provider, token_source
+from tests.support.fake_clock import FakeClock
+
+CLOCK = FakeClock()
+API = Destination.parse("https://api.example/prod")
+
+
+def provider(*tokens: str) -> TokenProvider:
+    """A provider of these tokens, one after the other."""
+    return build_token_provider(token_source(CLOCK, *tokens), CLOCK)
+
+
+type Send = Callable[..., Awaitable[tuple[httpx.Response, list[str | None]]]]
+
+
+@pytest.fixture
+def sent(httpx_mock: HTTPXMock) -> Send:
+    """Sends a request; gives its response, and the Authorization header of each that went out."""
+
+    async def send(
+        auth: httpx.Auth, request: httpx.Request, *statuses: int
+    ) -> tuple[httpx.Response, list[str | None]]:
+        seen: list[str | None] = []
+        answers = iter(statuses or (200,))
+
+        def handle(received: httpx.Request) -> httpx.Response:
+            # Read now: it is the same request that is sent again with another token.
+            seen.append(received.headers.get("Authorization"))
+            return httpx.Response(next(answers))
+
+        httpx_mock.add_callback(handle, is_reusable=True, is_optional=True)
+        async with httpx.AsyncClient() as client:
+            return await client.send(request, auth=auth), seen
+
+    return send
+
+
+async def test_when_a_request_goes_to_the_api_then_it_carries_the_token(sent: Send) -> None:
+    """In the Authorization header, by the Bearer scheme."""
+    request = httpx.Request("GET", API.url("/v1"))
+
+    _, seen = await sent(BearerAuth(API, provider()), request)
+
+    assert [f"Bearer {TOKEN}"] == seen
+
+
+async def test_when_the_caller_brings_a_token_then_ours_replaces_it(sent: Send) -> None:
+    """Nobody else's credential goes to the API in our name."""
+    request = httpx.Request("GET", API.url("/v1"), headers={"authorization": "Bearer theirs"})
+
+    _, seen = await sent(BearerAuth(API, provider()), request)
+
+    assert [f"Bearer {TOKEN}"] == seen
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/prod/v1", "http://api.example/prod/v1", "https://api.example/x"]
+)
+async def test_when_a_request_goes_elsewhere_then_no_token_is_even_asked_for(
+    sent: Send, url: str
+) -> None:
+    """It is refused before the provider hears of it."""
+    asked: list[None] = []
+    tokens = build_token_provider(lambda: asked.append(None), CLOCK)  # type: ignore[arg-type, return-value] # must not be called
+
+    with pytest.raises(RequestRefused):
+        await sent(BearerAuth(API, tokens), httpx.Request("GET", url))
+
+    assert [] == asked
+
+
+async def test_when_there_is_no_token_then_nothing_is_sent(sent: Send) -> None:
+    """The caller gets the provider's error."""
+
+    def fail() -> None:
+        raise TokenAcquisitionError("No access token.")
+
+    tokens = build_token_provider(fail, CLOCK)  # type: ignore[arg-type] # returns nothing, raises
+    with pytest.raises(TokenAcquisitionError):
+        await sent(BearerAuth(API, tokens), httpx.Request("GET", API.url("/v1")), 500)
+
+
+async def test_when_the_token_is_rejected_then_a_newer_one_is_tried(sent: Send) -> None:
+    """Once, with the same request."""
+    request = httpx.Request("POST", API.url("/v1"), content=b"body")
+
+    response, seen = await sent(BearerAuth(API, provider("old", "new")), request, 401, 200)
+
+    assert 200 == response.status_code
+    assert ["Bearer old", "Bearer new"] == seen
+
+
+async def test_when_the_newer_token_is_rejected_too_then_that_is_the_answer(sent: Send) -> None:
+    """There is no third request."""
+    request = httpx.Request("GET", API.url("/v1"))
+
+    response, seen = await sent(BearerAuth(API, provider("old", "new")), request, 401, 401)
+
+    assert 401 == response.status_code
+    assert ["Bearer old", "Bearer new"] == seen
+
+
+async def test_when_no_newer_token_exists_then_the_same_is_not_sent_again(sent: Send) -> None:
+    """The API has seen these bytes."""
+    response, seen = await sent(
+        BearerAuth(API, provider("same")), httpx.Request("GET", API.url("/v1")), 401
+    )
+
+    assert 401 == response.status_code
+    assert ["Bearer same"] == seen
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+async def test_when_the_status_is_another_then_the_token_is_not_renewed(
+    sent: Send, status: int
+) -> None:
+    """403 means that the token was understood."""
+    response, seen = await sent(
+        BearerAuth(API, provider("old", "new")), httpx.Request("GET", API.url("/v1")), status
+    )
+
+    assert status == response.status_code
+    assert ["Bearer old"] == seen
+
+
+async def test_when_the_deadline_has_passed_then_no_token_is_waited_for(sent: Send) -> None:
+    """The request's own deadline bounds the wait."""
+    request = httpx.Request(
+        "GET", API.url("/v1"), extensions={DEADLINE_EXTENSION: Deadline.after(0, CLOCK)}
+    )
+
+    with pytest.raises(TokenAcquisitionError) as caught:
+        await sent(BearerAuth(API, provider()), request)
+
+    assert "token_timeout" == caught.value.code

@@ -1,0 +1,234 @@
+"""The API as the rest of the Function App sees it, over responses made up here."""
+
+import gzip
+
+import httpx
+import pytest
+
+from azure_function_app.aws_api.aiohttp_transport import CertificateError
+from azure_function_app.aws_api.circuit_breaker import FAILURES_IN_A_ROW, OPEN_SECONDS
+from azure_function_app.aws_api.client import (
+    MAX_BODY,
+    ApiRequest,
+    backend_error,
+)
+from azure_function_app.deadline import DEADLINE_EXTENSION
+from azure_function_app.errors import (
+    BackendContractError,
+    BackendUnavailable,
+    CircuitOpen,
+    DeadlineExceeded,
+    RequestRefused,
+)
+from tests.support.canned_api import Body, Canned, CannedApi, Handler, answering, raising
+
+GZIP = ("content-encoding", "gzip")
+
+
+async def test_when_an_answer_is_no_refusal_then_our_token_is_not_read(api: CannedApi) -> None:
+    """Reading it is for diagnosis only."""
+    api.handle = answering(404)
+
+    answer = await api.client.fetch(ApiRequest("GET", "/v1/records"), deadline=api.deadline())
+
+    assert answer.token_roles is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (httpx.ConnectError("x"), "backend_unreachable"),
+        (httpx.ConnectTimeout("x"), "backend_unreachable"),
+        (CertificateError("x"), "backend_tls"),
+        (httpx.ReadTimeout("x"), "backend_timeout"),
+        (httpx.RemoteProtocolError("x"), "backend_protocol"),
+        (httpx.ReadError("x"), "backend_protocol"),
+        (httpx.LocalProtocolError("x"), "request_refused"),
+    ],
+)
+async def test_when_the_way_fails_then_the_error_has_a_code_of_its_own(
+    api: CannedApi, error: httpx.TransportError, code: str
+) -> None:
+    """Each with the httpx error as its cause, and none of that error's words."""
+    api.handle = raising(error)
+
+    with pytest.raises(type(backend_error(error))) as caught:
+        await api.client.fetch(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert code == caught.value.code
+    assert error is caught.value.__cause__
+
+
+async def test_when_a_path_leads_elsewhere_then_nothing_is_sent(api: CannedApi) -> None:
+    """Refused before there is a request at all."""
+    with pytest.raises(RequestRefused):
+        await api.client.fetch(ApiRequest("GET", "/../dev/v1"), deadline=api.deadline())
+    assert [] == api.requests
+
+
+@pytest.mark.parametrize(
+    "headers", [(("host", "evil.example"),), (("Host", "api.example"), ("Host", "evil.example"))]
+)
+async def test_when_a_caller_sets_the_host_then_nothing_is_sent(
+    api: CannedApi, headers: tuple[tuple[str, str], ...]
+) -> None:
+    """The Host header is not the caller's to choose."""
+    with pytest.raises(RequestRefused):
+        await api.client.fetch(ApiRequest("GET", "/v1", headers=headers), deadline=api.deadline())
+    assert [] == api.requests
+
+
+async def test_when_a_header_cannot_be_encoded_then_the_request_is_refused(api: CannedApi) -> None:
+    """Names and values go out as ASCII."""
+    with pytest.raises(RequestRefused):
+        await api.client.fetch(
+            ApiRequest("GET", "/v1", headers=(("x-a", "€"),)), deadline=api.deadline()
+        )
+
+
+async def test_when_a_request_is_fetched_then_all_of_it_arrives(api: CannedApi) -> None:
+    """Method, path, query, repeated headers and body."""
+    api.handle = answering(201, b"made", ("set-cookie", "a=1"), ("set-cookie", "b=2"))
+
+    response = await api.client.fetch(
+        ApiRequest("POST", "/v1/a%20b", "x=1&x=2", (("x-a", "1"), ("x-a", "2")), b"body"),
+        deadline=api.deadline(),
+    )
+
+    (request,) = api.requests
+    assert ("POST", b"/prod/v1/a%20b?x=1&x=2") == (request.method, request.url.raw_path)
+    assert ["1", "2"] == request.headers.get_list("x-a")
+    assert b"body" == request.content
+    assert (201, b"made") == (response.status_code, response.content)
+    assert ["a=1", "b=2"] == response.headers.get_list("set-cookie")
+
+
+async def test_when_an_answer_is_fetched_then_its_body_is_not_decoded(api: CannedApi) -> None:
+    """A proxy hands on what came, with the header that says how it is coded."""
+    coded = gzip.compress(b"text")
+    api.handle = answering(200, coded, GZIP)
+
+    response = await api.client.fetch(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert coded == response.content
+
+
+async def test_when_a_body_is_at_the_gateways_limit_then_it_is_taken(api: CannedApi) -> None:
+    """Ten megabytes, as API Gateway has it."""
+    api.handle = answering(200, bytes(MAX_BODY))
+
+    response = await api.client.fetch(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert MAX_BODY == len(response.content)
+
+
+async def test_when_a_body_is_over_the_gateways_limit_then_it_is_refused(api: CannedApi) -> None:
+    """By one byte."""
+    api.handle = answering(200, bytes(MAX_BODY + 1))
+
+    with pytest.raises(BackendContractError) as caught:
+        await api.client.fetch(ApiRequest("GET", "/v1"), deadline=api.deadline())
+    assert "backend_too_large" == caught.value.code
+
+
+async def test_when_a_request_is_sent_then_its_deadline_goes_with_it(api: CannedApi) -> None:
+    """The transport holds it, for head and body."""
+    deadline = api.deadline()
+
+    await (await api.client.send(ApiRequest("GET", "/v1"), deadline=deadline)).aclose()
+
+    assert deadline is api.requests[0].extensions[DEADLINE_EXTENSION]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        answering(503),
+        answering(502),
+        raising(httpx.ReadTimeout("x")),
+        raising(DeadlineExceeded("x")),
+    ],
+)
+async def test_when_the_api_fails_often_in_a_row_then_it_is_left_alone(
+    api: CannedApi, broken: Handler
+) -> None:
+    """Ten attempts; the next call is refused without being sent."""
+    api.handle = broken
+    for _ in range(FAILURES_IN_A_ROW):
+        await _outcome(api, "POST")
+
+    with pytest.raises(CircuitOpen):
+        await api.client.fetch(ApiRequest("POST", "/v1"), deadline=api.deadline())
+    assert FAILURES_IN_A_ROW == len(api.requests)
+
+
+async def test_when_the_api_has_recovered_then_calls_pass_again(api: CannedApi) -> None:
+    """After the pause one call probes, and finds it well."""
+    api.handle = answering(503)
+    for _ in range(FAILURES_IN_A_ROW):
+        await _outcome(api, "POST")
+    api.handle = Canned()
+    api.clock.advance(OPEN_SECONDS)
+
+    assert [200, 200] == [await _outcome(api, "POST") for _ in range(2)]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+async def test_when_the_api_answers_at_all_then_the_circuit_stays_closed(
+    api: CannedApi, status: int
+) -> None:
+    """A refusal, a throttled call or a bug of the backend is no sign of a broken gateway."""
+    api.handle = answering(status)
+
+    outcomes = [await _outcome(api, "POST") for _ in range(3 * FAILURES_IN_A_ROW)]
+
+    assert {status} == set(outcomes)
+
+
+async def _outcome(api: CannedApi, method: str) -> object:
+    try:
+        response = await api.client.fetch(ApiRequest(method, "/v1"), deadline=api.deadline())
+    except (BackendUnavailable, DeadlineExceeded) as error:
+        return error.code
+    return response.status_code
+
+
+async def test_when_a_post_has_an_idempotency_key_then_it_is_repeated_with_the_same_one(
+    api: CannedApi,
+) -> None:
+    """The key is made once a call, not once an attempt."""
+    api.handle = answering(503)
+
+    await api.client.fetch(
+        ApiRequest("POST", "/v1").with_idempotency_key("k1"), deadline=api.deadline()
+    )
+
+    assert ['"k1"'] * 3 == [request.headers["idempotency-key"] for request in api.requests]
+
+
+def test_when_a_request_brings_its_own_key_then_that_one_stays() -> None:
+    """Whatever the case of its name."""
+    request = ApiRequest("POST", "/v1", headers=(("Idempotency-Key", "theirs"),))
+
+    assert request is request.with_idempotency_key("ours")
+
+
+async def test_when_no_time_is_left_then_nothing_is_sent_and_the_api_is_not_blamed(
+    api: CannedApi,
+) -> None:
+    """A deadline that had passed before says nothing about the API."""
+    for _ in range(FAILURES_IN_A_ROW + 1):
+        with pytest.raises(DeadlineExceeded):
+            await api.client.fetch(ApiRequest("POST", "/v1"), deadline=api.deadline(0))
+    assert [] == api.requests
+    assert 200 == await _outcome(api, "POST")
+
+
+async def test_when_a_streamed_answer_is_replaced_then_it_is_closed(api: CannedApi) -> None:
+    """A retry leaves no connection behind."""
+    api.handle = lambda _: httpx.Response(503 if len(api.requests) < 2 else 200, stream=Body(b"x"))
+
+    response = await api.client.send(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert (200, 2) == (response.status_code, len(api.requests))
+    assert b"x" == await response.aread()

@@ -1,0 +1,416 @@
+"""The token provider, on a clock that tests move by hand."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from azure_function_app.errors import TokenAcquisitionError
+from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.identity.token_provider import (
+    EXPIRY_MARGIN,
+    NEGATIVE_CACHE,
+    REJECTION_COOL_DOWN,
+    SHORTEST_PAUSE,
+    TokenProvider,
+)
+from tests.support.calling import build_token_provider, token_source
+from tests.support.fake_clock import FakeClock
+
+HOUR = 3600.0
+
+
+class Issuer:
+    """Issues numbered tokens that live for `life` seconds, or fails while it is down."""
+
+    def __init__(self, clock: FakeClock, life: float = 2 * HOUR) -> None:
+        self.clock = clock
+        self.life = life
+        self.asked = 0
+        self.is_down = False
+
+    def __call__(self) -> AccessToken:
+        self.asked += 1
+        if self.is_down:
+            raise TokenAcquisitionError("No access token: down.", code="token_down")
+        return AccessToken(f"token {self.asked}", self.clock.now() + self.life)
+
+
+def provider_of(
+    source: Callable[[], AccessToken], clock: FakeClock, **options: object
+) -> TokenProvider:
+    """A provider whose jitter is always in the middle."""
+    return build_token_provider(source, clock, **options)
+
+
+async def settle(provider: TokenProvider) -> None:
+    """Let a background request that is under way end."""
+    while provider._refreshing is not None:
+        await asyncio.wait({provider._refreshing})
+
+
+async def test_when_a_token_is_at_hand_then_nobody_is_asked() -> None:
+    """The second call is answered from memory."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+
+    first, second = await provider.get_token(), await provider.get_token()
+
+    assert first is second
+    assert 1 == issuer.asked
+
+
+async def test_when_many_ask_at_once_then_the_issuer_is_asked_once() -> None:
+    """Sixty-four cold callers share one request."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+
+    tokens = await asyncio.gather(*(provider.get_token() for _ in range(64)))
+
+    assert {"token 1"} == {token.value for token in tokens}
+    assert 1 == issuer.asked
+
+
+async def test_when_a_waiting_caller_is_cancelled_then_the_others_still_get_their_token() -> None:
+    """Nobody's cancellation ends the shared request."""
+    clock = FakeClock()
+    go_on = threading.Event()
+    issuer = Issuer(clock)
+
+    def wait_then_issue() -> AccessToken:
+        go_on.wait(10)
+        return issuer()
+
+    provider = provider_of(wait_then_issue, clock)
+    first, second = (asyncio.create_task(provider.get_token()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first})
+    go_on.set()
+
+    assert "token 1" == (await second).value
+    assert first.cancelled()
+
+
+@pytest.mark.parametrize(("share", "asked"), [(0.499, 1), (0.501, 2)])
+async def test_when_half_of_its_life_is_over_then_a_token_is_renewed_in_the_background(
+    share: float, asked: int
+) -> None:
+    """The caller gets the old one at once; the next caller gets the new one."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+    await provider.get_token()
+    clock.advance(share * issuer.life)
+
+    served = await provider.get_token()
+    await settle(provider)
+    later = await provider.get_token()
+
+    assert "token 1" == served.value
+    assert asked == issuer.asked
+    assert f"token {asked}" == later.value
+
+
+@pytest.mark.parametrize(("random", "renews"), [(0.0, True), (1.0, False)])
+async def test_when_instances_differ_then_they_renew_at_different_times(
+    random: float, *, renews: bool
+) -> None:
+    """Jitter spreads the moment by a tenth of the life."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = TokenProvider(issuer, clock=clock, random=lambda: random, wait_limit=5)
+    await provider.get_token()
+    clock.advance(0.5 * issuer.life)
+
+    await provider.get_token()
+    await settle(provider)
+
+    assert renews == (issuer.asked == 2)
+
+
+async def test_when_the_issuer_is_down_for_an_hour_then_no_call_fails() -> None:
+    """A token valid for two hours carries every call over an outage at any moment of its life."""
+    for outage_begins in range(0, 120, 10):
+        clock = FakeClock()
+        issuer = Issuer(clock)
+        provider = provider_of(issuer, clock)
+        for minute in range(4 * 60):
+            issuer.is_down = outage_begins <= minute - 1 < outage_begins + 60
+            token = await provider.get_token()
+            await settle(provider)
+            assert clock.now() < token.expires_at
+            clock.advance(60)
+
+
+async def test_when_renewing_fails_then_the_next_try_waits_longer_each_time() -> None:
+    """An hour of failures costs the issuer a handful of requests, not one a call."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+    await provider.get_token()
+    clock.advance(HOUR + 1)
+    issuer.is_down = True
+    for _ in range(3000):
+        await provider.get_token()
+        await settle(provider)
+        clock.advance(1)
+
+    assert 10 <= issuer.asked <= 25
+
+
+async def test_when_renewing_fails_then_the_old_token_serves_to_its_last_moment() -> None:
+    """Also within the margin, in which a new one is waited for first; not a moment longer."""
+    clock = FakeClock()
+    issuer = Issuer(clock, life=HOUR)
+    provider = provider_of(issuer, clock)
+    token = await provider.get_token()
+    issuer.is_down = True
+
+    clock.advance(HOUR - EXPIRY_MARGIN / 2)
+    in_margin = await provider.get_token()
+    clock.advance(EXPIRY_MARGIN / 2)
+
+    assert token is in_margin
+    with pytest.raises(TokenAcquisitionError):
+        await provider.get_token()
+
+
+async def test_when_a_failed_renewal_pauses_then_no_expired_token_is_served_meanwhile() -> None:
+    """The pause after a failure can be longer than what is left of the token."""
+    clock = FakeClock()
+    issuer = Issuer(clock, life=HOUR)
+    provider = provider_of(issuer, clock)
+    await provider.get_token()
+    clock.advance(HOUR - EXPIRY_MARGIN - 1)
+    issuer.is_down = True
+    await provider.get_token()
+    await settle(provider)
+    issuer.is_down = False
+    clock.advance(EXPIRY_MARGIN + 1)
+
+    assert clock.now() < (await provider.get_token()).expires_at
+
+
+async def test_when_the_token_is_about_to_expire_then_a_new_one_is_waited_for() -> None:
+    """Within the margin a token might expire on its way to the API."""
+    clock = FakeClock()
+    issuer = Issuer(clock, life=HOUR)
+    provider = provider_of(issuer, clock)
+    await provider.get_token()
+    clock.advance(HOUR - EXPIRY_MARGIN)
+
+    assert "token 2" == (await provider.get_token()).value
+
+
+@pytest.mark.parametrize(("later", "asked"), [(NEGATIVE_CACHE - 0.1, 1), (NEGATIVE_CACHE, 2)])
+async def test_when_asking_failed_then_it_is_not_repeated_for_a_moment(
+    later: float, asked: int
+) -> None:
+    """Callers without a token are told of the last failure, and in how long to come back."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    issuer.is_down = True
+    provider = provider_of(issuer, clock)
+    with pytest.raises(TokenAcquisitionError):
+        await provider.get_token()
+    clock.advance(later)
+
+    with pytest.raises(TokenAcquisitionError, match=r"down\.") as caught:
+        await provider.get_token()
+
+    assert "token_down" == caught.value.code
+    assert 0 < (caught.value.retry_after or 0) <= NEGATIVE_CACHE
+    assert asked == issuer.asked
+
+
+async def test_when_the_issuer_recovers_then_the_next_caller_gets_a_token() -> None:
+    """A failure is forgotten with the next success."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    issuer.is_down = True
+    provider = provider_of(issuer, clock)
+    with pytest.raises(TokenAcquisitionError):
+        await provider.get_token()
+    issuer.is_down = False
+    clock.advance(NEGATIVE_CACHE)
+
+    assert "token 2" == (await provider.get_token()).value
+
+
+async def test_when_the_issuer_hangs_then_callers_wait_for_the_limit_and_no_longer() -> None:
+    """They get a typed error; the request goes on, and a late token serves the next caller."""
+    clock = FakeClock()
+    go_on = threading.Event()
+    issuer = Issuer(clock)
+
+    def hang() -> AccessToken:
+        go_on.wait(10)
+        return issuer()
+
+    provider = provider_of(hang, clock, wait_limit=0.01)
+    with pytest.raises(TokenAcquisitionError) as caught:
+        await provider.get_token()
+    go_on.set()
+    await settle(provider)
+    late = await provider.get_token()
+
+    assert "token_timeout" == caught.value.code
+    assert "token 1" == late.value
+
+
+async def test_when_a_caller_has_less_time_then_it_waits_for_less() -> None:
+    """A caller's own deadline is shorter than the provider's limit."""
+    clock = FakeClock()
+    go_on = threading.Event()
+
+    def hang() -> AccessToken:
+        go_on.wait(10)
+        return AccessToken("late", clock.now() + HOUR)
+
+    provider = provider_of(hang, clock, wait_limit=60)
+    with pytest.raises(TokenAcquisitionError):
+        await provider.get_token(wait=0.0)
+    go_on.set()
+    await settle(provider)
+
+
+async def test_when_asking_fails_unexpectedly_then_callers_get_a_typed_error_all_the_same() -> None:
+    """A bug in a credential is no reason for a caller to see a stranger's exception."""
+
+    def explode() -> AccessToken:
+        raise ZeroDivisionError
+
+    with pytest.raises(TokenAcquisitionError) as caught:
+        await provider_of(explode, FakeClock()).get_token()
+
+    assert "token_unavailable" == caught.value.code
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_when_a_token_has_expired_already_then_it_is_not_served() -> None:
+    """The issuer's clock or ours is wrong; a token that cannot be valid is not sent."""
+    clock = FakeClock()
+
+    with pytest.raises(TokenAcquisitionError, match="expired already"):
+        await provider_of(token_source(clock, life=-1.0), clock).get_token()
+
+
+async def test_when_the_platform_hands_out_the_same_token_then_it_is_not_asked_in_a_storm() -> None:
+    """Managed identities answer from a cache of a day; halves of what is left go on for ever."""
+    clock = FakeClock()
+    expires_at = clock.now() + HOUR
+    asked = 0
+
+    def request_token() -> AccessToken:
+        nonlocal asked
+        asked += 1
+        return AccessToken("the same", expires_at)
+
+    provider = provider_of(request_token, clock)
+    while clock.now() < expires_at - SHORTEST_PAUSE:
+        await provider.get_token()
+        await settle(provider)
+        clock.advance(1)
+
+    assert asked <= 10
+
+
+async def test_when_the_api_rejects_the_token_then_a_newer_one_is_asked_for() -> None:
+    """The caller gets the new one."""
+    clock = FakeClock()
+    provider = provider_of(Issuer(clock), clock)
+    rejected = await provider.get_token()
+
+    assert "token 2" == (await provider.refresh_after_rejection(rejected)).value
+
+
+async def test_when_many_see_the_rejection_then_one_new_token_is_asked_for() -> None:
+    """Whoever comes while it is asked for joins, whoever comes later gets it from memory."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+    rejected = await provider.get_token()
+
+    newer = await asyncio.gather(*(provider.refresh_after_rejection(rejected) for _ in range(64)))
+    later = await provider.refresh_after_rejection(rejected)
+
+    assert {"token 2"} == {token.value for token in [*newer, later]}
+    assert 2 == issuer.asked
+
+
+@pytest.mark.parametrize(
+    ("pause", "asked"), [(REJECTION_COOL_DOWN - 1, 2), (REJECTION_COOL_DOWN, 3)]
+)
+async def test_when_every_token_is_rejected_then_a_new_one_is_asked_for_once_a_minute(
+    pause: float, asked: int
+) -> None:
+    """A wrong setting must not make a token request of every call."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+    token = await provider.refresh_after_rejection(await provider.get_token())
+    clock.advance(pause)
+
+    again = await provider.refresh_after_rejection(token)
+
+    assert asked == issuer.asked
+    assert (again is token) == (asked == 2)
+
+
+async def test_when_no_newer_token_can_be_had_then_the_rejected_one_is_handed_back() -> None:
+    """The caller sees that it is the same, and reports the API's own answer."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    provider = provider_of(issuer, clock)
+    rejected = await provider.get_token()
+    issuer.is_down = True
+
+    assert rejected is await provider.refresh_after_rejection(rejected)
+
+
+async def test_when_the_first_token_comes_then_it_is_shown_once() -> None:
+    """Later ones are of the same kind, so they are not looked at again."""
+    clock = FakeClock()
+    shown: list[AccessToken] = []
+    provider = provider_of(Issuer(clock), clock, on_first_token=shown.append)
+    first = await provider.get_token()
+
+    await provider.refresh_after_rejection(first)
+
+    assert [first] == shown
+
+
+async def test_when_the_provider_is_closed_then_nothing_is_left_running() -> None:
+    """A request under way is given up, and the token at hand still serves."""
+    clock = FakeClock()
+    go_on = threading.Event()
+    issuer = Issuer(clock)
+
+    def issue_once_then_hang() -> AccessToken:
+        if issuer.asked:
+            go_on.wait(10)
+        return issuer()
+
+    provider = provider_of(issue_once_then_hang, clock)
+    await provider.get_token()
+    clock.advance(HOUR + 1)
+    await provider.get_token()
+
+    await provider.aclose()
+    go_on.set()
+
+    assert provider._refreshing is None
+    assert "token 1" == (await provider.get_token(wait=0)).value
+    await provider.aclose()
+
+
+def test_when_a_token_is_shown_then_its_value_is_not() -> None:
+    """Neither repr nor str gives the token away."""
+    token = AccessToken("made-up.access.token", 1.0)
+
+    assert "made-up" not in f"{token!r} {token}"
+    assert "Bearer made-up.access.token" == token.authorization

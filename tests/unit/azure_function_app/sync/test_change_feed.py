@@ -1,0 +1,297 @@
+"""Reading the change feed."""
+
+import base64
+import gzip
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpx import HTTPXMock
+
+from azure_function_app.aws_api.client import MAX_BODY
+from azure_function_app.errors import (
+    BackendContractError,
+    BackendError,
+    BackendRejected,
+    BackendUnavailable,
+    TokenRefused,
+)
+from azure_function_app.sync.change_feed import (
+    LONGEST_CURSOR,
+    ChangeFeed,
+    error_for_status,
+    parse_change_page,
+)
+from azure_function_app.sync.records import ChangePage, Record
+from tests.support.calling import TOKEN
+from tests.support.canned_api import Canned, CannedApi, Handler, answering, problem
+
+GZIP = ("content-encoding", "gzip")
+ITEM = {
+    "id": "EGLL",
+    "version": 1,
+    "updated_at": "2026-11-21T06:00:00Z",
+    "deleted": False,
+    "data": {"name": "Heathrow"},
+}
+PAGE = {"items": [ITEM], "next_cursor": "c1", "has_more": True}
+
+
+def page(**changes: Any) -> bytes:
+    """A good page with these members changed."""
+    return json.dumps(PAGE | changes).encode()
+
+
+def item(**changes: Any) -> bytes:
+    """A page whose only item has these members changed."""
+    return page(items=[ITEM | changes])
+
+
+def feed_of(api: CannedApi) -> ChangeFeed:
+    """The change feed of that API."""
+    return ChangeFeed(api.client, api.clock)
+
+
+def test_when_a_page_is_good_then_its_records_are_typed() -> None:
+    """Every member arrives as it was sent."""
+    record = Record("EGLL", 1, "2026-11-21T06:00:00Z", deleted=False, data={"name": "Heathrow"})
+
+    assert ChangePage((record,), "c1", has_more=True) == parse_change_page(page())
+
+
+def test_when_a_record_was_deleted_then_it_is_a_tombstone() -> None:
+    """Whatever data it still carries is not looked at."""
+    for data in ({}, None, {"name": "Heathrow"}):
+        (record,) = parse_change_page(item(deleted=True, data=data)).records
+
+        assert (True, {}) == (record.deleted, record.data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"page"',
+        b"\xff\xfe{}",
+        b'{"items": [NaN], "next_cursor": "c", "has_more": false}',
+        b"[" * 100_000,
+        page(items=None),
+        page(items={}),
+        page(next_cursor=None),
+        page(next_cursor=""),
+        page(next_cursor=1),
+        page(next_cursor="c" * (LONGEST_CURSOR + 1)),
+        page(has_more=None),
+        page(has_more=1),
+        page(has_more="false"),
+    ],
+)
+def test_when_a_body_is_no_page_then_it_is_refused(body: bytes) -> None:
+    """Without a list, a cursor and an end there is nothing to go on from."""
+    with pytest.raises(BackendContractError):
+        parse_change_page(body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": None}, "id"),
+        ({"id": ""}, "id"),
+        ({"id": 7}, "id"),
+        ({"version": 0}, "version"),
+        ({"version": "1"}, "version"),
+        ({"version": 1.0}, "version"),
+        ({"version": True}, "version"),
+        ({"deleted": None}, "deleted"),
+        ({"deleted": 0}, "deleted"),
+        ({"updated_at": None}, "updated_at"),
+        ({"updated_at": "yesterday"}, "updated_at"),
+        ({"updated_at": "2026-11-21T06:00:00"}, "updated_at"),
+        ({"updated_at": "2026-11-21T06:00:00+01:00"}, "updated_at"),
+        ({"data": None}, "data"),
+        ({"data": []}, "data"),
+    ],
+)
+def test_when_one_item_is_bad_then_it_is_set_aside_and_the_others_stay(
+    changes: dict[str, Any], reason: str
+) -> None:
+    """The reason names the member and quotes nothing of it; the item is kept as it came."""
+    bad = ITEM | changes
+    found = parse_change_page(page(items=[ITEM, bad, ITEM]))
+
+    assert 2 == len(found.records)
+    (poison,) = found.poison
+    assert poison.reason.startswith(reason)
+    assert bad == json.loads(poison.raw)
+    assert (bad["id"] if isinstance(bad["id"], str) else "") == poison.id
+
+
+def test_when_an_item_is_no_object_then_it_is_set_aside_too() -> None:
+    """It has no ID to go by."""
+    (poison,) = parse_change_page(page(items=["text"])).poison
+
+    assert ("", '"text"') == (poison.id, poison.raw)
+
+
+def nested(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Lists and objects, whose members often have the feed's own names."""
+    names = st.text() | st.sampled_from([*PAGE, *ITEM])
+    return st.lists(children) | st.dictionaries(names, children)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), nested))
+def test_when_any_json_comes_then_it_is_a_page_or_refused(value: object) -> None:
+    """Nothing else is raised, and no item is lost."""
+    body = json.dumps(value).encode()
+    try:
+        found = parse_change_page(body)
+    except BackendContractError:
+        return
+
+    assert isinstance(value, dict)
+    assert len(value["items"]) == len(found.records) + len(found.poison)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "query"),
+    [("", "limit=500"), ("a b/+=&c", "cursor=a%20b%2F%2B%3D%26c&limit=500")],
+)
+async def test_when_changes_are_asked_for_then_cursor_and_limit_are_in_the_query(
+    api: CannedApi, cursor: str, query: str
+) -> None:
+    """Encoded, so that any cursor comes back as it was; none is sent for the beginning."""
+    api.handle = answering(200, json.dumps(PAGE).encode())
+
+    await feed_of(api).changes(cursor, limit=500, deadline=api.deadline())
+
+    (request,) = api.requests
+    decoded = httpx.QueryParams(request.url.query.decode())
+    assert f"https://api.example/prod/v1/records?{query}".split("?")[0] == str(
+        request.url.copy_with(query=None)
+    )
+    assert decoded == httpx.QueryParams(query)
+    assert f"Bearer {TOKEN}" == request.headers["authorization"]
+
+
+async def test_when_a_page_is_compressed_then_it_is_read_all_the_same(api: CannedApi) -> None:
+    """The feed decodes what the gateway coded."""
+    api.handle = answering(200, gzip.compress(json.dumps(PAGE).encode()), GZIP)
+
+    page = await feed_of(api).changes("", limit=1, deadline=api.deadline())
+
+    assert "c1" == page.next_cursor
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Canned(200, b"not json"), "JSON"),
+        (Canned(200, b"zip", [GZIP]), "coded"),
+        (
+            Canned(200, json.dumps(PAGE | {"has_more": True, "next_cursor": "c0"}).encode()),
+            "move on",
+        ),
+        (Canned(200, bytes(MAX_BODY + 1)), "larger"),
+    ],
+)
+async def test_when_an_answer_is_no_page_then_it_is_a_contract_error(
+    api: CannedApi, answer: Canned, reason: str
+) -> None:
+    """Not JSON, not coded as it says, a cursor that stands still, more than the gateway allows."""
+    api.handle = answer
+
+    with pytest.raises(BackendContractError, match=reason):
+        await feed_of(api).changes("c0", limit=1, deadline=api.deadline())
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind", "code"),
+    [
+        (problem(400, "cursor_invalid"), BackendRejected, "cursor_invalid"),
+        (problem(410, "cursor_expired"), BackendRejected, "cursor_expired"),
+        (problem(404, "not_found"), BackendRejected, "not_found"),
+        (answering(404, b'{"message":"x"}'), BackendRejected, "backend_rejected"),
+        (problem(400, "Not A Code\n"), BackendRejected, "backend_rejected"),
+        (problem(400, ["x"]), BackendRejected, "backend_rejected"),
+        (answering(401, b'{"message":"Unauthorized"}'), BackendRejected, "backend_401"),
+        (answering(403, b'{"Message":"User is not"}'), BackendRejected, "backend_403"),
+        (problem(403, "role_missing"), BackendRejected, "role_missing"),
+        (answering(500, b'{"message":null}'), BackendUnavailable, "backend_500"),
+        (answering(503), BackendUnavailable, "backend_503"),
+        (answering(302, b"", ("location", "/")), BackendContractError, "backend_contract"),
+        (answering(204), BackendContractError, "backend_contract"),
+    ],
+)
+async def test_when_the_status_is_not_200_then_the_error_tells_which_kind(
+    api: CannedApi, handle: Handler, kind: type[BackendError], code: str
+) -> None:
+    """The API's own code where it gives one that looks like a code, else ours."""
+    api.handle = handle
+
+    with pytest.raises(kind) as caught:
+        await feed_of(api).changes("", limit=1, deadline=api.deadline())
+
+    assert code == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("claims", "has_role", "held"),
+    [
+        ({"roles": ["Records.Write", "x"]}, False, ["Records.Write"]),
+        ({}, False, []),
+        ({"roles": "Records.Read"}, None, None),
+        (None, None, None),
+    ],
+)
+async def test_when_the_feed_is_closed_to_us_then_error_and_log_name_the_role(
+    httpx_mock: HTTPXMock,
+    claims: dict[str, object] | None,
+    has_role: bool | None,  # noqa: FBT001 - a row's own
+    held: list[str] | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The sync job has nobody to show a problem to, so it is all in its log; never the token."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    token = f"eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"
+    api = CannedApi(httpx_mock, token)
+    api.handle = answering(403, b"{}", ("x-amzn-errortype", "AccessDeniedException"))
+
+    with caplog.at_level(logging.WARNING), pytest.raises(TokenRefused) as caught:
+        await feed_of(api).changes("", limit=1, deadline=api.deadline())
+
+    assert "GET /v1/records, which needs the app role Records.Read" in str(caught.value)
+    (line,) = caplog.records
+    fields = vars(line)["bridge_fields"]
+    assert "token_refused" == line.getMessage()
+    assert ("backend_403", has_role, held) == (
+        fields["code"],
+        fields["token_has_role"],
+        fields["token_roles"],
+    )
+    assert payload not in repr(fields)
+
+
+def test_when_the_api_is_busy_then_the_error_says_when_to_come_back() -> None:
+    """429 and 503 may carry Retry-After."""
+    busy = error_for_status(429, None, 7.0)
+
+    assert ("backend_throttled", 7.0, True) == (busy.code, busy.retry_after, busy.retryable)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"[]"])
+async def test_when_a_problem_document_is_broken_then_our_own_code_serves(
+    api: CannedApi, content: bytes
+) -> None:
+    """What cannot be read is no code."""
+    api.handle = answering(400, content, ("content-type", "application/problem+json"))
+
+    with pytest.raises(BackendRejected) as caught:
+        await feed_of(api).changes("", limit=1, deadline=api.deadline())
+    assert "backend_rejected" == caught.value.code

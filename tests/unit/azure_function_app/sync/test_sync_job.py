@@ -1,0 +1,654 @@
+"""The sync job, over a feed in memory and a real SQLite file."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from azure_function_app.errors import (
+    BackendRejected,
+    BackendUnavailable,
+    StoreUnavailable,
+)
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from shared.log import JsonLines
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_feed import FakeFeed, record
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """A store in a new file."""
+    store = SqliteStore(tmp_path / "records.sqlite3")
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still."""
+    return FakeClock()
+
+
+def sync_job(
+    source: ChangeSource, store: SqliteStore, clock: FakeClock, *, page_size: int = 2
+) -> SyncJob:
+    """A job that may run for 240 seconds and read a page for 30."""
+    numbers = count(1)
+    return SyncJob(
+        source=source,
+        sink=store,
+        checkpoints=store,
+        clock=clock,
+        new_run_id=lambda: f"run-{next(numbers)}",
+        page_size=page_size,
+        run_seconds=240.0,
+        page_seconds=30.0,
+    )
+
+
+def stored(tmp_path: Path) -> dict[str, tuple[int, bool, object]]:
+    """What the sink holds: version, deleted and data by ID."""
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    try:
+        rows = connection.execute("SELECT id, version, deleted, data FROM records").fetchall()
+    finally:
+        connection.close()
+    return {key: (version, bool(gone), json.loads(data)) for key, version, gone, data in rows}
+
+
+def set_aside(tmp_path: Path) -> list[tuple[str, str, str]]:
+    """What was set aside: ID, reason and run."""
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    try:
+        return connection.execute("SELECT id, reason, run_id FROM set_aside").fetchall()
+    finally:
+        connection.close()
+
+
+async def test_when_the_feed_has_several_pages_then_one_run_brings_them_all(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Every change up to the end of the feed is in the sink, and the report counts it."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+
+    report = await sync_job(feed, store, clock).run()
+
+    assert {"a", "b", "c"} == stored(tmp_path).keys()
+    assert (
+        SyncReport(
+            run_id="run-1",
+            status=SyncStatus.COMPLETE,
+            pages=2,
+            records_read=3,
+            records_changed=3,
+            records_set_aside=0,
+            started_at="2023-11-14T22:13:20.000Z",
+            finished_at="2023-11-14T22:13:20.000Z",
+            error_code=None,
+        )
+        == report
+    )
+    assert report == await store.load_report()
+
+
+async def test_when_a_page_is_asked_for_then_size_and_deadline_are_the_settings(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """The page size and the time for one page go with each request."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+
+    await sync_job(feed, store, clock).run()
+
+    assert [("", 2, 30.0), ("2", 2, 30.0)] == feed.calls
+
+
+async def test_when_nothing_changed_since_then_the_next_run_changes_nothing(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A second run starts at the checkpoint and leaves it where it is."""
+    feed = FakeFeed([record("a"), record("b")])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    before = await store.load()
+
+    report = await job.run()
+
+    assert (SyncStatus.COMPLETE, 1, 0, 0) == (
+        report.status,
+        report.pages,
+        report.records_read,
+        report.records_changed,
+    )
+    assert before == await store.load()
+    assert "2" == feed.calls[-1][0]
+
+
+async def test_when_records_change_then_the_next_run_moves_only_those(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Only what changed in between is read, and a tombstone marks the record deleted."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.changes_so_far += [record("a", 2), record("b", 2, deleted=True)]
+
+    report = await job.run()
+
+    assert (2, 2) == (report.records_read, report.records_changed)
+    assert {
+        "a": (2, False, {"name": "a v2"}),
+        "b": (2, True, {}),
+        "c": (1, False, {"name": "c v1"}),
+    } == stored(tmp_path)
+
+
+async def test_when_the_checkpoint_is_gone_then_reading_all_again_changes_nothing(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Deleting the checkpoint costs reads, never a change in the sink."""
+    feed = FakeFeed([record("a"), record("b"), record("a", 2)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    before = stored(tmp_path)
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    with connection:
+        connection.execute("DELETE FROM state")
+    connection.close()
+
+    report = await job.run()
+
+    assert (3, 0) == (report.records_read, report.records_changed)
+    assert before == stored(tmp_path)
+
+
+async def test_when_a_write_fails_then_the_checkpoint_stays_before_it(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A page that was not written is read again by the next run."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+
+    class FailsOnce(SqliteStore):
+        fails = True
+
+        async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+            if self.fails and len(feed.calls) == 2:
+                self.fails = False
+                raise StoreUnavailable("The disk is full.")
+            return await super().write(records, generation=generation)
+
+    failing = FailsOnce(tmp_path / "records.sqlite3")
+    job = sync_job(feed, failing, clock)
+    with pytest.raises(StoreUnavailable):
+        await job.run()
+    after_failure = await store.load()
+
+    report = await job.run()
+    await failing.aclose()
+
+    assert "2" == after_failure.cursor
+    assert SyncStatus.COMPLETE == report.status
+    assert {"a", "b", "c"} == stored(tmp_path).keys()
+
+
+async def test_when_a_run_fails_then_its_report_says_why(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """The error reaches the caller, and the last report holds its code and what was done."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+
+    def fail(cursor: str) -> None:
+        if cursor:
+            raise BackendUnavailable("The API is down.", code="backend_connect")
+
+    feed.before_answer = fail
+
+    with pytest.raises(BackendUnavailable):
+        await sync_job(feed, store, clock).run()
+
+    report = await store.load_report()
+    assert report is not None
+    assert (SyncStatus.FAILED, 1, 2, "backend_connect") == (
+        report.status,
+        report.pages,
+        report.records_read,
+        report.error_code,
+    )
+
+
+async def test_when_something_unexpected_happens_then_the_report_says_so(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A bug ends the run like any error, with a code of its own."""
+    feed = FakeFeed()
+
+    def fail(_cursor: str) -> None:
+        raise ZeroDivisionError
+
+    feed.before_answer = fail
+
+    with pytest.raises(ZeroDivisionError):
+        await sync_job(feed, store, clock).run()
+
+    report = await store.load_report()
+    assert report is not None
+    assert "internal_error" == report.error_code
+
+
+async def test_when_the_run_is_cancelled_then_the_report_says_so(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A host that shuts down leaves a report behind, and the cancellation goes on."""
+    feed = FakeFeed()
+
+    def cancel(_cursor: str) -> None:
+        raise asyncio.CancelledError
+
+    feed.before_answer = cancel
+
+    with pytest.raises(asyncio.CancelledError):
+        await sync_job(feed, store, clock).run()
+
+    report = await store.load_report()
+    assert report is not None
+    assert "cancelled" == report.error_code
+
+
+async def test_when_the_report_cannot_be_saved_then_the_first_error_is_kept(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """What ended the run is raised, not that the store could not take the report."""
+    (tmp_path / "file").touch()
+    unusable = SqliteStore(tmp_path / "file" / "records.sqlite3")
+
+    with pytest.raises(StoreUnavailable) as raised:
+        await sync_job(FakeFeed(), unusable, clock).run()
+    await unusable.aclose()
+
+    assert raised.value.__context__ is raised.value.__cause__
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_page", "pages", "status"),
+    [(79.9, 4, SyncStatus.COMPLETE), (80.0, 3, SyncStatus.PAUSED)],
+)
+async def test_when_its_time_is_up_then_a_run_ends_well_and_the_next_goes_on(
+    store: SqliteStore,
+    clock: FakeClock,
+    tmp_path: Path,
+    seconds_a_page: float,
+    pages: int,
+    status: SyncStatus,
+) -> None:
+    """After 240 seconds no further page is begun; what was done is checkpointed."""
+    feed = FakeFeed([record(name) for name in "abcdefgh"])
+    feed.before_answer = lambda _cursor: clock.advance(seconds_a_page)
+    job = sync_job(feed, store, clock)
+
+    first = await job.run()
+    second = await job.run()
+
+    assert (status, pages, None) == (first.status, first.pages, first.error_code)
+    assert SyncStatus.COMPLETE == second.status
+    assert set("abcdefgh") == stored(tmp_path).keys()
+
+
+async def test_when_another_run_moves_the_checkpoint_then_this_one_stops_quietly(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The run that lost the race neither fails nor moves the checkpoint back."""
+    feed = FakeFeed([record(name) for name in "abcdef"])
+    other = SqliteStore(tmp_path / "records.sqlite3")
+    is_reading, overtaken = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def changes(self, cursor: str, **kwargs: object) -> ChangePage:
+            is_reading.set()
+            await overtaken.wait()
+            return await feed.changes(cursor, **kwargs)  # type: ignore[arg-type]  # handed on
+
+    loser = asyncio.create_task(sync_job(Slow(), store, clock).run())
+    await is_reading.wait()
+    winner = await sync_job(feed, other, clock).run()
+    overtaken.set()
+    report = await loser
+    await other.aclose()
+
+    assert SyncStatus.COMPLETE == winner.status
+    assert (SyncStatus.SUPERSEDED, 0, None) == (report.status, report.pages, report.error_code)
+    assert "6" == (await store.load()).cursor
+
+
+async def test_when_the_cursor_has_expired_then_the_run_starts_over(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A feed that no longer knows the cursor is read from its beginning, and the log says so."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([*feed.changes_so_far, record("d")])
+    caplog.clear()
+
+    with caplog.at_level(logging.WARNING):
+        report = await job.run()
+
+    assert SyncStatus.COMPLETE == report.status
+    assert {"a", "b", "c", "d"} == stored(tmp_path).keys()
+    checkpoint = await store.load()
+    assert ("new.4", 1, False) == (
+        checkpoint.cursor,
+        checkpoint.generation,
+        checkpoint.is_rereading,
+    )
+    assert ["sync_restarted", "sync_reread"] == [line.getMessage() for line in caplog.records]
+
+
+async def test_when_the_feed_is_another_one_then_what_it_says_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Versions of another feed begin anew, and what it does not have is marked as deleted."""
+    feed = FakeFeed([record("a", 7), record("b", 3), record("c", 5, deleted=True)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1, now="other"), record("d", 1)])
+
+    report = await job.run()
+
+    # Two replaced or new, and one that has gone missing; the tombstone was one already.
+    assert (2, 3) == (report.records_read, report.records_changed)
+    assert {
+        "a": (1, False, {"name": "a v1", "now": "other"}),
+        "b": (0, True, {"name": "b v3"}),
+        "c": (0, True, {}),
+        "d": (1, False, {"name": "d v1"}),
+    } == stored(tmp_path)
+
+
+async def test_when_a_missing_record_comes_back_then_its_first_version_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A feed that was empty for a while, during an import say, does no lasting harm."""
+    feed = FakeFeed([record("a", 7), record("b", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([])
+    await job.run()
+    assert {(0, True)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
+    feed.changes_so_far += [record("a"), record("b")]
+
+    report = await job.run()
+
+    assert 2 == report.records_changed
+    assert {(1, False)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
+
+
+async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before_the_end(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Only a feed that was read to its end can say what it does not have."""
+    feed = FakeFeed([record(name, 7) for name in "abcdefgh"])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record(name) for name in "abcdefg"])
+    feed.before_answer = lambda _cursor: clock.advance(80.0)
+
+    first = await job.run()
+    in_between = {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
+    was_rereading = (await store.load()).is_rereading
+    second = await job.run()
+
+    assert (SyncStatus.PAUSED, SyncStatus.COMPLETE) == (first.status, second.status)
+    assert (set(), True) == (in_between, was_rereading)
+    assert {"h"} == {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
+    assert not (await store.load()).is_rereading
+
+
+async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_count(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The records themselves know which generation they are of."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    with connection:
+        connection.execute("DELETE FROM state")
+    connection.close()
+
+    again = await job.run()
+    feed.changes_so_far += [record("a", 2)]
+    changed = await job.run()
+
+    assert (0, 1) == (again.records_changed, changed.records_changed)
+    assert 2 == stored(tmp_path)["a"][0]
+
+
+async def test_when_two_runs_find_the_feed_changed_then_one_starts_over_and_the_other_stops(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Starting over is a move of the checkpoint like any other: one run makes it."""
+    feed = FakeFeed([record("a", 7)])
+    await sync_job(feed, store, clock).run()
+    feed.start_anew([record("a", 1), record("b", 1), record("c", 1)])
+    other = SqliteStore(tmp_path / "records.sqlite3")
+
+    reports = await asyncio.gather(
+        sync_job(feed, store, clock).run(), sync_job(feed, other, clock).run()
+    )
+    await other.aclose()
+
+    assert {SyncStatus.COMPLETE, SyncStatus.SUPERSEDED} == {report.status for report in reports}
+    assert 1 == (await store.load()).generation
+    assert {"a": 1, "b": 1, "c": 1} == {
+        name: version for name, (version, _, _) in stored(tmp_path).items()
+    }
+
+
+async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A page of the old feed that comes in late replaces nothing of the new one."""
+    feed = FakeFeed([record("a", 7), record("b", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+
+    changed = await store.write([record("a", 9), record("b", 9)], generation=0)
+
+    assert 0 == changed
+    assert {"a": (1, False), "b": (0, True)} == {
+        name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
+    }
+
+
+async def test_when_even_the_beginning_has_expired_then_the_run_fails(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """There is nothing before the beginning to start over from."""
+    feed = FakeFeed([record("a")])
+    feed.expired_cursors.add("")
+
+    with pytest.raises(BackendRejected):
+        await sync_job(feed, store, clock).run()
+
+    assert 1 == len(feed.calls)
+
+
+async def test_when_cursors_keep_expiring_then_a_run_starts_over_only_once(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A feed that expires every cursor cannot hold a run for ever."""
+    feed = FakeFeed([record(name) for name in "abcd"])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.expired_cursors |= {"4", "2"}
+
+    with pytest.raises(BackendRejected):
+        await job.run()
+
+    assert ["4", "", "2"] == [call[0] for call in feed.calls[2:]]
+
+
+async def test_when_the_feed_was_refused_otherwise_then_the_run_fails(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """Only an expired cursor is a reason to start over."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+
+    def refuse(cursor: str) -> None:
+        if cursor:
+            raise BackendRejected("Not you.", status=403)
+
+    feed.before_answer = refuse
+
+    with pytest.raises(BackendRejected):
+        await sync_job(feed, store, clock).run()
+
+
+async def test_when_an_item_is_no_valid_record_then_it_is_set_aside_and_the_rest_goes_on(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Poison is kept with its reason and counted; the records around it arrive."""
+    feed = FakeFeed(
+        [
+            record("a"),
+            PoisonRecord(id="p", reason="the version is no number", raw='{"id":"p"}'),
+            record("", 1),
+            record("b"),
+        ]
+    )
+
+    with caplog.at_level(logging.WARNING):
+        report = await sync_job(feed, store, clock).run()
+
+    assert (SyncStatus.COMPLETE, 4, 2, 2) == (
+        report.status,
+        report.records_read,
+        report.records_changed,
+        report.records_set_aside,
+    )
+    assert {"a", "b"} == stored(tmp_path).keys()
+    assert {
+        ("p", "the version is no number", "run-1"),
+        ("", "the id is not 1 to 512 characters long", "run-1"),
+    } == set(set_aside(tmp_path))
+    assert ["records_set_aside"] * 2 == [line.getMessage() for line in caplog.records]
+
+
+async def test_when_poison_comes_again_then_it_is_kept_once(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Setting aside is idempotent, like everything that a run may do twice."""
+    poison = PoisonRecord(id="p", reason="no version", raw='{"id":"p"}')
+
+    await sync_job(FakeFeed([poison]), store, clock).run()
+    await sync_job(FakeFeed([record("a"), poison]), store, clock).run()
+
+    assert [("p", "no version", "run-1")] == set_aside(tmp_path)
+
+
+async def test_when_a_record_has_data_that_no_store_holds_then_it_is_set_aside(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Data without a JSON form cannot end a run either."""
+    await sync_job(FakeFeed([record("a", odd=float("nan"))]), store, clock).run()
+
+    assert [("a", "the data has no JSON form", "run-1")] == set_aside(tmp_path)
+
+
+async def test_when_a_run_ends_then_its_report_is_one_line_of_the_log(
+    store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last line that a run logs is its whole report as JSON."""
+    with caplog.at_level(logging.INFO):
+        report = await sync_job(FakeFeed([record("a")]), store, clock).run()
+
+    line = json.loads(JsonLines().format(caplog.records[-1]))
+    assert ("sync_finished", "complete", 1, report.run_id) == (
+        line["event"],
+        line["status"],
+        line["records_changed"],
+        line["run_id"],
+    )
+
+
+def changes_of(ids: str) -> list[Record]:
+    """A feed in which each letter is one more change of the record of that name."""
+    versions: dict[str, int] = {}
+    changes = []
+    for name in ids:
+        versions[name] = versions.get(name, 0) + 1
+        changes.append(record(name, versions[name], deleted=versions[name] % 3 == 0))
+    return changes
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    ids=st.text("abcd", max_size=24),
+    page_size=st.integers(1, 5),
+    failures=st.lists(st.integers(0, 12), max_size=6),
+    overlaps=st.integers(1, 3),
+)
+def test_when_runs_fail_and_overlap_then_the_sink_still_ends_up_as_the_feed_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    ids: str,
+    page_size: int,
+    failures: list[int],
+    overlaps: int,
+) -> None:
+    """Whatever fails and whoever overlaps: the newest version of each record, and no other."""
+    folder = tmp_path_factory.mktemp("sync")
+    feed = FakeFeed(changes_of(ids))
+    calls = count()
+
+    def fail_now_and_then(_cursor: str) -> None:
+        if next(calls) in failures:
+            raise BackendUnavailable("The API is down.")
+
+    feed.before_answer = fail_now_and_then
+
+    async def run_all() -> None:
+        async with AsyncExitStack() as closing:
+            stores = [SqliteStore(folder / "records.sqlite3") for _ in range(overlaps)]
+            for store in stores:
+                closing.push_async_callback(store.aclose)
+            jobs = [sync_job(feed, store, FakeClock(), page_size=page_size) for store in stores]
+            for _ in range(2):
+                await asyncio.gather(*(job.run() for job in jobs), return_exceptions=True)
+            failures.clear()
+
+            final = await jobs[0].run()
+
+            assert SyncStatus.COMPLETE == final.status
+            assert str(len(ids)) == (await stores[0].load()).cursor
+
+    asyncio.run(run_all())
+
+    newest = {change.id: change for change in feed.changes_so_far if isinstance(change, Record)}
+    assert {
+        change.id: (change.version, change.deleted, dict(change.data)) for change in newest.values()
+    } == stored(folder)
+
+
+async def test_when_nothing_was_ever_saved_then_the_checkpoint_is_the_beginning(
+    store: SqliteStore,
+) -> None:
+    """A new store loads the beginning and no report."""
+    assert BEGINNING == await store.load()
+    assert await store.load_report() is None
