@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_backend.api import Operation
+from aws_backend.dispatch import Operation
 from aws_backend.errors import PublicUrlUnknown
 from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response
 from shared.contract import ApiIdentity

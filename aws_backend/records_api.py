@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_backend.api import Operation
 from aws_backend.cursor import Cursor, parse_cursor
+from aws_backend.dispatch import Operation
 from aws_backend.errors import InvalidRequest, RecordNotFound
 from aws_backend.preconditions import parse_preconditions
 from aws_backend.proxy_event import ApiRequest, ApiResponse

@@ -11,7 +11,7 @@ import pytest
 from aws_authorizer.decision_log import DecisionLog, write_settings_problem
 from aws_authorizer.errors import Reason
 from aws_authorizer.key_set import FetchResult
-from aws_backend.api import answer_event
+from aws_backend.dispatch import answer_event
 from emulator.aws.template import load_template
 from shared.log import JsonLines
 from shared.principal import Principal

@@ -11,10 +11,10 @@ from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from aws_backend import cursor, errors, preconditions, record, records_api
-from aws_backend.api import Operation, answer_event
 from aws_backend.cursor import Cursor
+from aws_backend.dispatch import Operation, answer_event
 from aws_backend.errors import ApiError, FeedContended, FeedImporting, StorageUnavailable
-from aws_backend.health import get_health
+from aws_backend.handlers.health import get_health
 from aws_backend.protected_resource import METADATA_PATH, ProtectedResourceApi
 from aws_backend.record import MAX_DATA_BYTES, MAX_DEPTH
 from aws_backend.records_api import RecordsApi

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.dispatch import Operation, answer_event, configure_logging
 from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response
 from shared.clock import SystemClock
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from functools import cache
 
-from aws_backend.api import Operation, answer_event, configure_logging
 from aws_backend.bootstrap import build_records_api
+from aws_backend.dispatch import Operation, answer_event, configure_logging
 from aws_backend.settings import load_records_settings
 from shared.clock import SystemClock
 

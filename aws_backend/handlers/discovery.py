@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
-from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.dispatch import Operation, answer_event, configure_logging
 from aws_backend.protected_resource import ProtectedResourceApi
 from aws_backend.settings import load_discovery_settings
 from shared.clock import SystemClock

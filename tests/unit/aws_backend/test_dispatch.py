@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.dispatch import Operation, answer_event, configure_logging
 from aws_backend.errors import ApiError, FeedContended, RecordNotFound, StorageUnavailable
 from aws_backend.proxy_event import ApiResponse
 from shared.log import JsonLines
@@ -199,7 +199,7 @@ def test_when_a_request_is_answered_then_there_is_one_line_about_it(
     (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records]
     assert {
         "level": "INFO",
-        "logger": "aws_backend.api",
+        "logger": "aws_backend.dispatch",
         "event": "request",
         "status": 200,
         "milliseconds": 0.0,
@@ -250,7 +250,7 @@ def test_when_the_runtime_has_a_handler_then_each_event_is_still_a_line_of_its_o
 
     configure_logging()
     for event in ("first", "second"):
-        logging.getLogger("aws_backend.api").info(event)
+        logging.getLogger("aws_backend.dispatch").info(event)
 
     lines = capsys.readouterr().out.splitlines()
     assert ["first", "second"] == [json.loads(line)["event"] for line in lines]
@@ -266,5 +266,5 @@ def test_when_there_is_no_handler_then_one_is_made(monkeypatch: pytest.MonkeyPat
 
     root = logging.getLogger()
     assert [JsonLines] == [type(handler.formatter) for handler in root.handlers]
-    assert logging.getLogger("aws_backend.api").isEnabledFor(logging.INFO)
+    assert logging.getLogger("aws_backend.dispatch").isEnabledFor(logging.INFO)
     assert not logging.getLogger("botocore").isEnabledFor(logging.INFO)
