@@ -20,7 +20,7 @@ from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.up_page import print_up_page
-from emulator.aws.bundles import BundleError
+from bundling.bundles import BundleError
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
 from emulator.azurite import AzuriteError

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from aws_backend.record_import import import_records
 from emulator.airports import load_airports
-from emulator.aws.bundles import build_local_bundles
 from emulator.aws.deployment import Deployment, LocalAws, deploy
+from emulator.aws.local_bundles import build_local_bundles
 from emulator.aws.ministack import Ministack, MinistackPrograms
 from emulator.azurite import Azurite, AzuritePrograms
 from emulator.entra.local_entra import LocalEntra

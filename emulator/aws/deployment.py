@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from emulator.aws.bundles import Bundles
+from emulator.aws.local_bundles import Bundles
 from emulator.aws.ministack import REGION
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in, overlay_for_local

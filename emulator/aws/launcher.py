@@ -21,7 +21,7 @@ def _answer_without_delay() -> None:
 
 def _drain_output_without_waiting() -> None:
     # After each call MiniStack waits up to 50 ms for a line of output. Ours goes to a file of its
-    # own (see the bootstrap in bundles.py), so there is never one to wait for.
+    # own (see the bootstrap in local_bundles.py), so there is never one to wait for.
     from ministack.core import lambda_runtime  # noqa: PLC0415 - only MiniStack's Python has it
 
     worker_class = lambda_runtime.Worker

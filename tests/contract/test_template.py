@@ -21,7 +21,7 @@ from aws_authorizer import settings as authorizer_settings
 from aws_backend import settings as backend_settings
 from aws_backend import table_layout
 from azure_function_app import settings as function_app_settings
-from emulator.aws.bundles import AWS_PLATFORM, RECIPES
+from bundling.bundles import AWS_PLATFORM, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 from shared.contract import CONTRACT_SETTINGS
