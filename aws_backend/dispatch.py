@@ -13,13 +13,18 @@ from aws_backend.errors import (
     RoleMissing,
     RouteUnknown,
 )
-from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response, parse_proxy_event
+from aws_backend.proxy_event import (
+    BackendRequest,
+    BackendResponse,
+    json_response,
+    parse_proxy_event,
+)
 from shared.clock import Clock
 from shared.log import JsonLines, log_event
 from shared.principal import DECISION_ID, Principal, PrincipalMissingError, parse_context
 from shared.routes import ROUTES, Route
 
-type Operation = Callable[[ApiRequest], ApiResponse]
+type Operation = Callable[[BackendRequest], BackendResponse]
 
 _logger = logging.getLogger(__name__)
 _ROUTES: Final[Mapping[tuple[str, str], Route]] = {
@@ -38,7 +43,7 @@ def configure_logging() -> None:
     logging.getLogger("aws_backend").setLevel(logging.INFO)
 
 
-def answer_event(
+def dispatch_event(
     event: Mapping[str, object],
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     clock: Clock,
@@ -52,7 +57,7 @@ def answer_event(
     started = clock.monotonic()
     fields: dict[str, object] = {}
     try:
-        response = _answer(event, build_operations, fields)
+        response = _serve(event, build_operations, fields)
     except ApiError as error:
         response = _problem(error, fields)
         # The cause may hold what only our log may hold.
@@ -74,11 +79,11 @@ def answer_event(
     return response.to_proxy_response()
 
 
-def _answer(
+def _serve(
     event: Mapping[str, object],
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     fields: dict[str, object],
-) -> ApiResponse:
+) -> BackendResponse:
     request = parse_proxy_event(event)
     fields |= {
         "method": request.method,
@@ -102,7 +107,7 @@ def _answer(
     return operation(request)
 
 
-def _parse_principal(request: ApiRequest) -> Principal:
+def _parse_principal(request: BackendRequest) -> Principal:
     try:
         return parse_context(request.authorizer or {})
     except PrincipalMissingError as error:
@@ -120,7 +125,7 @@ def _log_refusal(error: ApiError) -> None:
         )
 
 
-def _problem(error: ApiError, fields: Mapping[str, object]) -> ApiResponse:
+def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
     """The error as problem details (RFC 9457), with the members of the gateway's own."""
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:

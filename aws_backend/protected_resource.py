@@ -7,7 +7,7 @@ from typing import Final
 
 from aws_backend.dispatch import Operation
 from aws_backend.errors import PublicUrlUnknown
-from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response
+from aws_backend.proxy_event import BackendRequest, BackendResponse, json_response
 from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 
@@ -29,7 +29,7 @@ class ProtectedResourceApi:
         """The one operation, by method and route."""
         return {("GET", METADATA_PATH): self.get_metadata}
 
-    def get_metadata(self, request: ApiRequest) -> ApiResponse:
+    def get_metadata(self, request: BackendRequest) -> BackendResponse:
         """The metadata document (RFC 9728 section 3.2)."""
         document = {
             "resource": self.public_url or _gateway_url(request),
@@ -41,7 +41,7 @@ class ProtectedResourceApi:
         return json_response(200, document, {"Cache-Control": "public, max-age=3600"})
 
 
-def _gateway_url(request: ApiRequest) -> str:
+def _gateway_url(request: BackendRequest) -> str:
     """The URL that API Gateway says was called.
 
     `domainName` is the domain that the gateway has routed by, so it belongs to this API; the Host

@@ -18,7 +18,7 @@ class ProxyEventError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRequest:
+class BackendRequest:
     """One request, as API Gateway has routed it."""
 
     method: str
@@ -37,7 +37,7 @@ class ApiRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiResponse:
+class BackendResponse:
     """One answer."""
 
     status: int
@@ -57,13 +57,13 @@ class ApiResponse:
 
 def json_response(
     status: int, document: object, headers: Mapping[str, str] | None = None
-) -> ApiResponse:
+) -> BackendResponse:
     """An answer that holds the document as JSON."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return ApiResponse(status, text, {"Content-Type": "application/json"} | dict(headers or {}))
+    return BackendResponse(status, text, {"Content-Type": "application/json"} | dict(headers or {}))
 
 
-def parse_proxy_event(event: Mapping[str, object]) -> ApiRequest:
+def parse_proxy_event(event: Mapping[str, object]) -> BackendRequest:
     """The request in the event.
 
     What the caller wrote is handed on as it is: parameters, headers and body are still unverified.
@@ -75,7 +75,7 @@ def parse_proxy_event(event: Mapping[str, object]) -> ApiRequest:
     context = _mapping(event.get("requestContext"), "requestContext")
     authorizer = context.get("authorizer")
     domain_name = context.get("domainName")
-    return ApiRequest(
+    return BackendRequest(
         method=_text(event.get("httpMethod"), "httpMethod"),
         resource=_text(event.get("resource"), "resource"),
         path_parameters={

@@ -22,7 +22,7 @@ _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?', 
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredRecord:
     """One record at one version."""
 
     id: str

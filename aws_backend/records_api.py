@@ -9,8 +9,8 @@ from aws_backend.cursor import Cursor, parse_cursor
 from aws_backend.dispatch import Operation
 from aws_backend.errors import InvalidRequest, RecordNotFound
 from aws_backend.preconditions import parse_preconditions
-from aws_backend.proxy_event import ApiRequest, ApiResponse
-from aws_backend.record import Record, check_media_type, parse_record_data, parse_record_id
+from aws_backend.proxy_event import BackendRequest, BackendResponse
+from aws_backend.record import StoredRecord, check_media_type, parse_record_data, parse_record_id
 from aws_backend.record_store import RecordStore
 
 DEFAULT_LIMIT: Final = 500
@@ -38,7 +38,7 @@ class RecordsApi:
             ("DELETE", "/v1/records/{id}"): self.delete_record,
         }
 
-    def list_changes(self, request: ApiRequest) -> ApiResponse:
+    def list_changes(self, request: BackendRequest) -> BackendResponse:
         """A page of the change feed."""
         parameters = _parse_parameters(request, "cursor", "limit")
         page = self.store.read_changes(
@@ -52,19 +52,19 @@ class RecordsApi:
             f'{{"items":[{items}],"next_cursor":"{page.next_cursor.to_text()}",'
             f'"has_more":{has_more}}}'
         )
-        return ApiResponse(200, body, _JSON | _NOT_STORED)
+        return BackendResponse(200, body, _JSON | _NOT_STORED)
 
-    def get_record(self, request: ApiRequest) -> ApiResponse:
+    def get_record(self, request: BackendRequest) -> BackendResponse:
         """The record, or 304 where the caller has it already."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
         record = _existing(self.store.get_record(record_id), record_id)
         preconditions.check_if_match(record.entity_tag)
         if preconditions.is_known(record.entity_tag):
-            return ApiResponse(304, headers=_REVALIDATED | {"ETag": record.entity_tag})
+            return BackendResponse(304, headers=_REVALIDATED | {"ETag": record.entity_tag})
         return _show(record, 200)
 
-    def put_record(self, request: ApiRequest) -> ApiResponse:
+    def put_record(self, request: BackendRequest) -> BackendResponse:
         """The record as written: 201 where there was none, 200 where there was one."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
@@ -72,7 +72,7 @@ class RecordsApi:
         data = parse_record_data(request.body)
         was_there = False
 
-        def decide(current: Record | None) -> str:
+        def decide(current: StoredRecord | None) -> str:
             nonlocal was_there
             was_there = current is not None and not current.deleted
             tag = _entity_tag(current)
@@ -83,42 +83,42 @@ class RecordsApi:
         written = self.store.write_record(record_id, decide)
         return _show(written, 200 if was_there else 201)
 
-    def delete_record(self, request: ApiRequest) -> ApiResponse:
+    def delete_record(self, request: BackendRequest) -> BackendResponse:
         """An empty answer; the record lives on in the feed, as a tombstone."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
 
-        def decide(current: Record | None) -> None:
+        def decide(current: StoredRecord | None) -> None:
             # RFC 9110 section 13.2.1: a 404 comes before any precondition.
             tag = _existing(current, record_id).entity_tag
             preconditions.check_if_match(tag)
             preconditions.check_if_none_match(tag)
 
         self.store.write_record(record_id, decide)
-        return ApiResponse(204)
+        return BackendResponse(204)
 
 
-def _show(record: Record, status: int) -> ApiResponse:
+def _show(record: StoredRecord, status: int) -> BackendResponse:
     headers = _JSON | _REVALIDATED | {"ETag": record.entity_tag}
-    return ApiResponse(status, record.to_json(), headers)
+    return BackendResponse(status, record.to_json(), headers)
 
 
-def _existing(record: Record | None, record_id: str) -> Record:
+def _existing(record: StoredRecord | None, record_id: str) -> StoredRecord:
     if record is None or record.deleted:
         raise RecordNotFound(f"There is no record {record_id}.")
     return record
 
 
-def _entity_tag(record: Record | None) -> str | None:
+def _entity_tag(record: StoredRecord | None) -> str | None:
     return None if record is None or record.deleted else record.entity_tag
 
 
-def _parse_id(request: ApiRequest) -> str:
+def _parse_id(request: BackendRequest) -> str:
     _parse_parameters(request)
     return parse_record_id(request.path_parameters.get("id", ""))
 
 
-def _parse_parameters(request: ApiRequest, *known: str) -> Mapping[str, str]:
+def _parse_parameters(request: BackendRequest, *known: str) -> Mapping[str, str]:
     """The query parameters, each known and given once.
 
     A misspelled cursor that is passed over would start the feed again, unnoticed, at every call.

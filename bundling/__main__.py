@@ -1,6 +1,6 @@
 """Builds what AWS gets: `make build`, and the recipes of `sam build` in `infra/aws/Makefile`.
 
-python -m bundling FUNCTION|all FOLDER
+It is `python -m bundling FUNCTION|all FOLDER`.
 """
 
 import argparse

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.exceptions
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from emulator.aws.local_bundles import Bundles
 from emulator.aws.ministack import REGION
@@ -156,7 +156,7 @@ def _submit(
             Parameters=listed,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
-    except ClientError as error:
+    except botocore.exceptions.ClientError as error:
         reason = error.response["Error"].get("Message", str(error))
         if _NOTHING_TO_UPDATE not in reason:
             raise DeploymentError(f"the template was refused: {reason}") from error
@@ -165,7 +165,7 @@ def _submit(
 def _exists(client: "CloudFormationClient", stack_name: str) -> bool:
     try:
         client.describe_stacks(StackName=stack_name)
-    except ClientError:
+    except botocore.exceptions.ClientError:
         return False
     return True
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def _answer_without_delay() -> None:
+def _send_without_delay() -> None:
     # The runtime API answers in two small writes; with Nagle's algorithm the second one waits for
     # the reader's delayed acknowledgement, some 40 ms.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -71,7 +71,7 @@ def main() -> None:
     """Run MiniStack in this process until it is told to stop."""
     from ministack.app import main as run_ministack  # noqa: PLC0415 - only MiniStack's Python has it
 
-    _answer_without_delay()
+    _send_without_delay()
     for change, without_it in _CHANGES.items():
         try:
             change()

@@ -157,10 +157,10 @@ async def _token(request: web.Request) -> web.Response:
         for path in ("oauth2/v2.0/token", "oauth2/token", "v2.0", "")
     }
     try:
-        answer = grant_client_credentials(form, service.directory, service.issuer, audiences)
+        grant = grant_client_credentials(form, service.directory, service.issuer, audiences)
     except EntraRefusal as refusal:
         return _refuse(service, refusal)
-    return web.json_response(answer, headers={"Cache-Control": "no-store, no-cache"})
+    return web.json_response(grant, headers={"Cache-Control": "no-store, no-cache"})
 
 
 async def _managed_identity(request: web.Request) -> web.Response:
@@ -172,14 +172,14 @@ async def _managed_identity(request: web.Request) -> web.Response:
             raise IdentityRefusal(  # noqa: TRY301 - answered like the refusals of the grant
                 401, "X-IDENTITY-HEADER is missing or does not equal IDENTITY_HEADER."
             )
-        answer = grant_managed_identity(
+        grant = grant_managed_identity(
             request.query, service.directory, service.issuer, service.clock
         )
     except IdentityRefusal as refusal:
         return web.json_response(
             {"statusCode": refusal.status, "message": refusal.message}, status=refusal.status
         )
-    return web.json_response(answer)
+    return web.json_response(grant)
 
 
 async def _rotate_signing_key(request: web.Request) -> web.Response:

@@ -235,8 +235,8 @@ def decode_path(raw_path: str) -> str:
     position = 0
     for escape in _ESCAPE.finditer(raw_path):
         raw_bytes += raw_path[position : escape.start()].encode()
-        octet = int(escape[1], 16)
-        raw_bytes += escape[0].encode() if octet == ord("/") else bytes([octet])
+        byte = int(escape[1], 16)
+        raw_bytes += escape[0].encode() if byte == ord("/") else bytes([byte])
         position = escape.end()
     raw_bytes += raw_path[position:].encode()
     path = raw_bytes.decode()

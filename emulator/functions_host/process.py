@@ -80,8 +80,8 @@ class FunctionsHostProcess:
 
     def _is_running(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as answer:  # noqa: S310 - http on loopback
-                return bool(json.load(answer).get("state") == "Running")
+            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as response:  # noqa: S310 - http on loopback
+                return bool(json.load(response).get("state") == "Running")
         except (OSError, ValueError):
             return False
 

@@ -217,8 +217,8 @@ async def load_worker(app_root: Path, function_timeout: float | None) -> Worker:
         raise FunctionsHostError(
             f"the app cannot be indexed: {exception.message}\n{exception.stack_trace}"
         )
-    answer = await azure_functions_runtime.functions_metadata_request(request)
-    functions = tuple(map(_read_metadata, answer.function_metadata_results or ()))
+    metadata = await azure_functions_runtime.functions_metadata_request(request)
+    functions = tuple(map(_read_metadata, metadata.function_metadata_results or ()))
     if not functions:
         raise FunctionsHostError(f"{app_root / _SCRIPT} declares no function.")
     return Worker(functions, function_timeout)
