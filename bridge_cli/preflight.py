@@ -7,7 +7,7 @@ access log is refused; a second stack that sets it takes it over from the first.
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 import boto3
 import botocore.exceptions
@@ -52,7 +52,14 @@ class Preflight:
     @property
     def parameters(self) -> dict[str, str]:
         """The template's parameters that depend on the account."""
-        return {"ManageGatewayLogRole": "false" if self.log_role is LogRole.SET else "true"}
+        match self.log_role:
+            case LogRole.SET:
+                manages = "false"
+            case LogRole.UNSET | LogRole.GONE:
+                manages = "true"
+            case _:
+                assert_never(self.log_role)
+        return {"ManageGatewayLogRole": manages}
 
     def to_json(self) -> str:
         """Return it as one JSON object."""

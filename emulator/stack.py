@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from aws_backend.record_import import import_records
 from emulator.airports import load_airports
@@ -25,7 +25,7 @@ from emulator.functions_host.process import (
 )
 from emulator.loopback import LOOPBACK, find_free_port
 from emulator.preconditions import claim_ready_folder
-from emulator.stack_options import StackOptions, function_app_python
+from emulator.stack_options import RecordStore, StackOptions, function_app_python
 from emulator.tenant import LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
@@ -55,6 +55,7 @@ class LocalStack:
     aws_endpoint_url: str
     deployment: Deployment
     functions: FunctionsHostProcess
+    record_store: RecordStore
     function_settings: Mapping[str, str]
     """The Function App's own settings, secrets included: not for printing."""
     records_imported: int
@@ -67,9 +68,13 @@ class LocalStack:
     @property
     def store_place(self) -> str:
         """Where the Function App keeps records and checkpoint, for a person."""
-        if self.function_settings["RECORD_STORE"] == "table":
-            return self.function_settings["TABLE_ENDPOINT"]
-        return str(self.sqlite_path)
+        match self.record_store:
+            case "sqlite":
+                return str(self.sqlite_path)
+            case "table":
+                return self.function_settings["TABLE_ENDPOINT"]
+            case _:
+                assert_never(self.record_store)
 
     @property
     def sqlite_path(self) -> Path:
@@ -192,7 +197,6 @@ async def start_stack(
             }
 
         reporter.step("Starting the Function App")
-        settings |= dict(options.further_settings or {})
         functions = await _start_function_app(
             options.checkout,
             settings,
@@ -212,6 +216,7 @@ async def start_stack(
             aws_endpoint_url=ministack.endpoint_url,
             deployment=deployment,
             functions=functions,
+            record_store=options.record_store,
             function_settings=settings,
             records_imported=imported,
         )

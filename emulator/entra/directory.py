@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from shared.entra import TokenVersion
 
@@ -26,7 +26,13 @@ class ApiRegistration:
     @property
     def token_version(self) -> TokenVersion:
         """The `ver` of this API's tokens."""
-        return TokenVersion.V1 if self.requested_access_token_version == 1 else TokenVersion.V2
+        match self.requested_access_token_version:
+            case 1:
+                return TokenVersion.V1
+            case 2:
+                return TokenVersion.V2
+            case _:
+                assert_never(self.requested_access_token_version)
 
     def is_named_by(self, resource: str) -> bool:
         """Whether a caller who asks for this resource means this API; a last slash may differ."""

@@ -4,6 +4,7 @@ import hmac
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import assert_never
 from uuid import uuid4
 
 from aiohttp import web
@@ -102,7 +103,13 @@ def _discovery(request: web.Request, version: TokenVersion) -> web.Response:
         return refusal
     # The endpoints are on the listener that was asked; the issuer is the same on each.
     base = f"{_origin(request)}/{tenant}"
-    infix = "/v2.0" if version is TokenVersion.V2 else ""
+    match version:
+        case TokenVersion.V1:
+            infix = ""
+        case TokenVersion.V2:
+            infix = "/v2.0"
+        case _:
+            assert_never(version)
     owner = "{tenantid}" if is_tenant_independent else tenant
     methods = ["client_secret_post", "private_key_jwt"]
     return web.json_response(

@@ -3,8 +3,15 @@
 import json
 import secrets
 from collections.abc import Mapping
+from typing import assert_never
 
-from emulator.entra.directory import ApiRegistration, Caller, Directory, ManagedIdentity
+from emulator.entra.directory import (
+    ApiRegistration,
+    Application,
+    Caller,
+    Directory,
+    ManagedIdentity,
+)
 from emulator.entra.key_store import KeyStore, SigningKey, base64url
 from shared.clock import Clock
 from shared.entra import Cloud, TokenVersion
@@ -32,9 +39,13 @@ class Issuer:
 
     def lifetime(self, caller: Caller) -> int:
         """Seconds until a token given to the caller now expires."""
-        if isinstance(caller, ManagedIdentity):
-            return self._directory.managed_identity_token_lifetime
-        return self._directory.token_lifetime
+        match caller:
+            case ManagedIdentity():
+                return self._directory.managed_identity_token_lifetime
+            case Application():
+                return self._directory.token_lifetime
+            case _:
+                assert_never(caller)
 
     def claims_for(
         self,
@@ -71,15 +82,18 @@ class Issuer:
             "uti": base64url(secrets.token_bytes(16)),
             "ver": version.value,
         }
-        if version is TokenVersion.V1:
-            claims |= {
-                "aud": resource or api.app_id_uri,
-                "appid": caller.client_id,
-                "appidacr": strength,
-                "idp": self.name(TokenVersion.V1),
-            }
-        else:
-            claims |= {"aud": api.client_id, "azp": caller.client_id, "azpacr": strength}
+        match version:
+            case TokenVersion.V1:
+                claims |= {
+                    "aud": resource or api.app_id_uri,
+                    "appid": caller.client_id,
+                    "appidacr": strength,
+                    "idp": self.name(TokenVersion.V1),
+                }
+            case TokenVersion.V2:
+                claims |= {"aud": api.client_id, "azp": caller.client_id, "azpacr": strength}
+            case _:
+                assert_never(version)
         if api.has_identity_type_claim:
             claims["idtyp"] = "app"
         # Entra ID leaves `roles` out where none is assigned, and never sends an empty array.
@@ -119,8 +133,13 @@ class Issuer:
         template.
         """
         keys = [key.as_jwk() for key in self.keys.published]
-        if version is TokenVersion.V2:
-            owner = tenant if tenant == self._directory.tenant_id else "{tenantid}"
-            for key in keys:
-                key["issuer"] = self.cloud.issuer(owner, TokenVersion.V2)
+        match version:
+            case TokenVersion.V1:
+                pass
+            case TokenVersion.V2:
+                owner = tenant if tenant == self._directory.tenant_id else "{tenantid}"
+                for key in keys:
+                    key["issuer"] = self.cloud.issuer(owner, TokenVersion.V2)
+            case _:
+                assert_never(version)
         return {"keys": keys}

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import inherited_environment
@@ -156,8 +156,13 @@ def _launch(  # noqa: PLR0913 - as above
             f"{python} is missing; `make install` sets up the app's environment."
         )
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    if chosen == "emulated":
-        arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
+    match chosen:
+        case "emulated":
+            arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
+        case "core-tools":
+            pass  # they take the folder that they start in
+        case _:
+            assert_never(chosen)
     with log_file.open("wb") as log:
         process = start_tied_process(
             arguments, cwd=app_root, environment=settings, log=log, held_open=held_open
@@ -169,14 +174,34 @@ def _choose(
     kind: HostKind, settings: dict[str, str], python: Path, port: int
 ) -> tuple[_Chosen, list[str]]:
     func = shutil.which(FUNC, path=settings.get("PATH"))
-    if kind == "core-tools" and func is None:
-        raise FunctionsHostError("Azure Functions Core Tools are not there: no `func` on the PATH.")
-    if func is not None and kind != "emulated":
-        # Core Tools take the interpreter of the active virtual environment.
-        settings["VIRTUAL_ENV"] = str(python.parent.parent)
-        settings["PATH"] = os.pathsep.join([str(python.parent), settings.get("PATH", "")])
-        settings["FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT"] = "1"
-        return "core-tools", [func, "start", "--port", str(port)]
+    match kind:
+        case "emulated":
+            return _emulated(settings, python, port)
+        case "core-tools":
+            if func is None:
+                raise FunctionsHostError(
+                    "Azure Functions Core Tools are not there: no `func` on the PATH."
+                )
+            return _core_tools(func, settings, python, port)
+        case "auto":
+            if func is None:
+                return _emulated(settings, python, port)
+            return _core_tools(func, settings, python, port)
+        case _:
+            assert_never(kind)
+
+
+def _core_tools(
+    func: str, settings: dict[str, str], python: Path, port: int
+) -> tuple[_Chosen, list[str]]:
+    # Core Tools take the interpreter of the active virtual environment.
+    settings["VIRTUAL_ENV"] = str(python.parent.parent)
+    settings["PATH"] = os.pathsep.join([str(python.parent), settings.get("PATH", "")])
+    settings["FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT"] = "1"
+    return "core-tools", [func, "start", "--port", str(port)]
+
+
+def _emulated(settings: dict[str, str], python: Path, port: int) -> tuple[_Chosen, list[str]]:
     settings["PYTHONPATH"] = str(_REPO_ROOT)
     settings["PYTHONUNBUFFERED"] = "1"
     host = [str(python), "-m", "emulator.functions_host", "--ignore-local-settings"]
