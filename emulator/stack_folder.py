@@ -125,8 +125,10 @@ def _check_is_ours(path: Path, checkout: Path) -> None:
         return
     if not path.is_dir():
         raise FolderNotOursError(f"{path} is a file, no folder: {_OPTION}.")
+    # Content first: what another start puts there meanwhile is its mark, which is then seen below.
+    has_content = any(path.iterdir())
     is_marked = os.path.lexists(path / MARK) and _is_file(path / MARK)
-    if not is_marked and any(path.iterdir()):
+    if has_content and not is_marked:
         raise FolderNotOursError(
             f"{path} holds files that the bridge did not make, and would be emptied: {_OPTION}."
         )
