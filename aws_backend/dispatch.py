@@ -1,4 +1,4 @@
-"""From API Gateway's event to its answer: checks the caller, runs the operation, maps errors."""
+"""Turns API Gateway's event into a response: checks the caller, runs the operation, maps errors."""
 
 import logging
 import sys
@@ -33,7 +33,7 @@ _ROUTES: Final[Mapping[tuple[str, str], Route]] = {
 
 
 def configure_logging() -> None:
-    """Make every log line of the process a JSON object; libraries speak up from WARNING on."""
+    """Make every log line of the process a JSON object; libraries log from WARNING on."""
     root = logging.getLogger()
     # The handler that Lambda's runtime client puts there ends no line outside AWS.
     handler = logging.StreamHandler(sys.stdout)
@@ -48,7 +48,7 @@ def dispatch_event(
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     clock: Clock,
 ) -> dict[str, object]:
-    """The answer to one event, as API Gateway takes it, with one log line. Raises nothing.
+    """Return the response to one event, as API Gateway takes it, and log one line. Raise nothing.
 
     A route that `shared.routes` protects is served only to a caller whom the authorizer has put
     into the request context and whose roles admit it: the gateway has checked that already, and a
@@ -126,7 +126,7 @@ def _log_refusal(error: ApiError) -> None:
 
 
 def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
-    """The error as problem details (RFC 9457), with the members of the gateway's own."""
+    """Return the error as problem details (RFC 9457), with the members of the gateway's own."""
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)

@@ -68,7 +68,7 @@ _logger = logging.getLogger(__name__)
 
 
 def format_time(seconds: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
+    """Return seconds since 1970 as an RFC 3339 time in UTC, to the millisecond."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
@@ -178,7 +178,7 @@ class DynamoDbRecordStore:
     def _commit(
         self, counter: Counter | None, current: StoredRecord | None, written: StoredRecord
     ) -> bool:
-        """Whether the change was committed; False means that another writer came first."""
+        """Commit the change and return True, or return False if another writer came first."""
         if counter is not None and not _is_whole(counter, current, written):
             return False
         actions: list[Action] = [
@@ -248,7 +248,7 @@ class DynamoDbRecordStore:
 
 
 def _is_whole(counter: Counter, current: StoredRecord | None, written: StoredRecord) -> bool:
-    """What `_check_previous` checks, where the last change was of the record that is written."""
+    """Return False if the last change was of this record and `current` does not show it yet."""
     if counter.last_id != written.id:
         return True
     return current is not None and current.sequence == counter.sequence
@@ -261,7 +261,7 @@ def _expired() -> CursorExpired:
 
 
 def _log_size(written: "Written") -> None:
-    """Log DynamoDB's estimate of all records together, once it is worth a look.
+    """Log DynamoDB's estimate of the size of all records, once it is worth a look.
 
     A table with a local index takes 10 GB a key, and all records share one. No metric of
     CloudWatch's shows it; docs/troubleshooting.md has the alarm on this line.
@@ -278,7 +278,7 @@ def _log_size(written: "Written") -> None:
 
 
 def _check_lost_race(error: botocore.exceptions.ClientError) -> None:
-    """Let a lost race pass and raise what is anything else."""
+    """Return if the transaction lost a race; raise if it failed for any other reason."""
     reasons = {
         str(reason.get("Code", "None")) for reason in error.response.get("CancellationReasons", ())
     } - {"None"}
@@ -290,7 +290,7 @@ def _check_lost_race(error: botocore.exceptions.ClientError) -> None:
 
 @contextmanager
 def _storage_errors() -> Iterator[None]:
-    """Tell what a second attempt may cure from what it cannot; botocore has retried already."""
+    """Raise StorageUnavailable for a fault that may pass; botocore has retried it already."""
     try:
         yield
     except (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError) as error:

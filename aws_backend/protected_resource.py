@@ -19,18 +19,18 @@ _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResourceApi:
-    """Tells anybody how to get a token for this API."""
+    """Tells anyone how to get a token for this API."""
 
     identity: ApiIdentity
     public_url: str | None
     """The API's address as callers know it; None takes API Gateway's word for it."""
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
-        """The one operation, by method and route."""
+        """Return the one operation, by method and route."""
         return {("GET", METADATA_PATH): self.get_metadata}
 
     def get_metadata(self, request: BackendRequest) -> BackendResponse:
-        """The metadata document (RFC 9728 section 3.2)."""
+        """Return the metadata document (RFC 9728 section 3.2)."""
         document = {
             "resource": self.public_url or _gateway_url(request),
             # The v2.0 endpoint issues the tokens of either version: the API's registration decides.
@@ -42,10 +42,10 @@ class ProtectedResourceApi:
 
 
 def _gateway_url(request: BackendRequest) -> str:
-    """The URL that API Gateway says was called.
+    """Return the URL that API Gateway says was called.
 
     `domainName` is the domain that the gateway has routed by, so it belongs to this API; the Host
-    header, which a caller or a cache in between may set, is never asked.
+    header, which a caller or a cache in between may set, is never read.
     """
     host = (request.domain_name or "").lower()
     base_path = request.full_path.removesuffix(METADATA_PATH)

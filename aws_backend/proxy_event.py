@@ -38,14 +38,14 @@ class BackendRequest:
 
 @dataclass(frozen=True, slots=True)
 class BackendResponse:
-    """One answer."""
+    """One response, before it has API Gateway's shape."""
 
     status: int
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def to_proxy_response(self) -> dict[str, object]:
-        """The answer in the shape that API Gateway takes; any other member would make it a 502."""
+        """Return the response as API Gateway takes it; any other member would make it a 502."""
         return {
             "statusCode": self.status,
             # Without it a reader that guesses the type may take a record for a page of its own.
@@ -58,15 +58,15 @@ class BackendResponse:
 def json_response(
     status: int, document: object, headers: Mapping[str, str] | None = None
 ) -> BackendResponse:
-    """An answer that holds the document as JSON."""
+    """Return a response that holds the document as JSON."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return BackendResponse(status, text, {"Content-Type": "application/json"} | dict(headers or {}))
 
 
 def parse_proxy_event(event: Mapping[str, object]) -> BackendRequest:
-    """The request in the event.
+    """Return the request that the event holds.
 
-    What the caller wrote is handed on as it is: parameters, headers and body are still unverified.
+    What the caller wrote is handed on unchanged: parameters, headers and body are still unverified.
 
     Raises:
         ProxyEventError: the event has another shape, so it does not come from a REST API.
@@ -110,7 +110,7 @@ def _mapping(value: object, name: str) -> Mapping[str, object]:
 def _lists(
     event: Mapping[str, object], many_name: str, one_name: str
 ) -> Mapping[str, tuple[str, ...]]:
-    """The values of every name, repeats kept; the single-value map alone would drop all but one."""
+    """Return every value of each name; the event's single-value map would drop all but one."""
     many = event.get(many_name)
     if many is None:
         one = _mapping(event.get(one_name), one_name)

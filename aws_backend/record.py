@@ -43,7 +43,7 @@ class StoredRecord:
         return f'"{self.version}"'
 
     def to_json(self) -> str:
-        """The record as the API shows it."""
+        """Return the record as the API shows it."""
         # The data went in as checked JSON, so it needs no parsing on its way out.
         head = json.dumps(
             {
@@ -58,9 +58,9 @@ class StoredRecord:
 
 
 def parse_record_id(unverified_id: str) -> str:
-    """The ID, if it is one.
+    """Return the ID if it is a valid one.
 
-    API Gateway has percent-decoded it or has not; decoding here would decode some twice.
+    It is not percent-decoded here: API Gateway may have done that, and twice would change some.
 
     Raises:
         InvalidRequest: `id_invalid`.
@@ -82,7 +82,7 @@ def check_media_type(content_types: tuple[str, ...]) -> None:
 
 
 def parse_record_data(body: bytes) -> str:
-    """The data in the body as compact JSON text.
+    """Return the data in the body as compact JSON text.
 
     It is one JSON object in UTF-8 (RFC 8259) without a byte order mark, and stricter than that:
     no member twice in an object, no NaN or Infinity, no number that a double cannot hold, no half

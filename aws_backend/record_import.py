@@ -43,7 +43,7 @@ def import_records(
     clock: Clock | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """How many records were imported, in their order, as the first changes of a new feed.
+    """Import records as the first changes of a new feed, in their order, and return how many.
 
     Readers of the feed see none of them until all are there, and writers are refused meanwhile.
     `progress` is called now and then, in this thread, with the number of records written so far.
@@ -69,7 +69,7 @@ def import_records(
             count += sum(map(len, group))
             last = group[-1][-1]
             progress(count)
-    # While it says that an import runs, nobody else writes the counter: no condition is needed.
+    # While it says that an import runs, no other writer touches the counter: it needs no condition.
     finished = replace(counter, sequence=count, last_id=last.id if last else "", is_importing=False)
     client.put_item(TableName=table, Item=counter_to_item(finished))
     return count

@@ -25,7 +25,7 @@ class RecordStore(Protocol):
     """Records with versions, and a feed of their changes in the order of commit."""
 
     def read_changes(self, after: Cursor, limit: int) -> FeedPage:
-        """The next changes, at most `limit`.
+        """Return the next changes, at most `limit`.
 
         A record appears once, with its latest change. Whoever follows the feed to its end has
         seen the latest change of every record, whatever was being written meanwhile.
@@ -37,10 +37,10 @@ class RecordStore(Protocol):
         """
 
     def get_record(self, record_id: str) -> StoredRecord | None:
-        """The record as last committed, or its tombstone, or None."""
+        """Return the record as last committed, or its tombstone, or None if it never existed."""
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
-        """The record as written, on top of exactly the state that `decide` was given last.
+        """Write what `decide` returns, on exactly the state that it was given; return the record.
 
         Raises:
             FeedContended: other writers were quicker in every attempt; nothing was written.

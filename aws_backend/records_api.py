@@ -1,4 +1,4 @@
-"""The records API: each operation from a request to an answer (docs/openapi.yaml)."""
+"""The records API: each operation from a request to a response (docs/openapi.yaml)."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class RecordsApi:
     store: RecordStore
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
-        """Each operation by method and route."""
+        """Return each operation by method and route."""
         return {
             ("GET", "/v1/records"): self.list_changes,
             ("GET", "/v1/records/{id}"): self.get_record,
@@ -39,7 +39,7 @@ class RecordsApi:
         }
 
     def list_changes(self, request: BackendRequest) -> BackendResponse:
-        """A page of the change feed."""
+        """Return a page of the change feed."""
         parameters = _parse_parameters(request, "cursor", "limit")
         page = self.store.read_changes(
             _parse_start(parameters.get("cursor", "")),
@@ -55,7 +55,7 @@ class RecordsApi:
         return BackendResponse(200, body, _JSON | _NOT_STORED)
 
     def get_record(self, request: BackendRequest) -> BackendResponse:
-        """The record, or 304 where the caller has it already."""
+        """Return the record, or 304 if the caller has it already."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
         record = _existing(self.store.get_record(record_id), record_id)
@@ -65,7 +65,7 @@ class RecordsApi:
         return _show(record, 200)
 
     def put_record(self, request: BackendRequest) -> BackendResponse:
-        """The record as written: 201 where there was none, 200 where there was one."""
+        """Write the record and return it: with 201 if it is new, with 200 if it was there."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
         check_media_type(request.headers.get("content-type", ()))
@@ -84,7 +84,7 @@ class RecordsApi:
         return _show(written, 200 if was_there else 201)
 
     def delete_record(self, request: BackendRequest) -> BackendResponse:
-        """An empty answer; the record lives on in the feed, as a tombstone."""
+        """Delete the record and return an empty response; the feed keeps a tombstone."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
 
@@ -119,9 +119,9 @@ def _parse_id(request: BackendRequest) -> str:
 
 
 def _parse_parameters(request: BackendRequest, *known: str) -> Mapping[str, str]:
-    """The query parameters, each known and given once.
+    """Return the query parameters; raise InvalidRequest unless each is known and given once.
 
-    A misspelled cursor that is passed over would start the feed again, unnoticed, at every call.
+    If a misspelled cursor were ignored, every call would start the feed again, unnoticed.
     """
     for name, values in request.query.items():
         if name not in known:

@@ -45,12 +45,12 @@ class Counter:
 
 
 def record_key(record_id: str) -> "NewItem":
-    """The key of a record's item."""
+    """Return the key of a record's item."""
     return {"collection": {"S": RECORDS}, "id": {"S": record_id}}
 
 
 def record_to_item(record: StoredRecord) -> "NewItem":
-    """The item that holds the record."""
+    """Return the item that holds the record."""
     return {
         **record_key(record.id),
         "sequence": {"N": str(record.sequence)},
@@ -63,7 +63,7 @@ def record_to_item(record: StoredRecord) -> "NewItem":
 
 
 def item_to_record(item: "StoredItem") -> StoredRecord:
-    """The record in the item."""
+    """Return the record in the item."""
     return StoredRecord(
         id=item["id"]["S"],
         version=int(item["version"]["N"]),
@@ -75,7 +75,7 @@ def item_to_record(item: "StoredItem") -> StoredRecord:
 
 
 def counter_to_item(counter: Counter) -> "NewItem":
-    """The item that holds the counter."""
+    """Return the item that holds the counter."""
     return {
         **COUNTER_KEY,
         "sequence": {"N": str(counter.sequence)},
@@ -86,7 +86,7 @@ def counter_to_item(counter: Counter) -> "NewItem":
 
 
 def item_to_counter(item: "StoredItem") -> Counter:
-    """The counter in the item."""
+    """Return the counter in the item."""
     return Counter(
         feed_id=item["feed_id"]["B"],
         sequence=int(item["sequence"]["N"]),

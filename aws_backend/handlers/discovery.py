@@ -18,5 +18,5 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
-    """Answer one API Gateway event."""
+    """Return the response to one API Gateway event."""
     return dispatch_event(event, _operations, SystemClock())

@@ -10,7 +10,7 @@ configure_logging()
 
 
 def get_health(_request: BackendRequest) -> BackendResponse:
-    """That gateway and Lambda run. The table is not asked: anybody may call this, at our cost."""
+    """Say that gateway and Lambda run. The table is not read: anyone may call this, at our cost."""
     return json_response(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
@@ -19,5 +19,5 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
-    """Answer one API Gateway event."""
+    """Return the response to one API Gateway event."""
     return dispatch_event(event, _operations, SystemClock())
