@@ -51,7 +51,7 @@ class Recipe:
     package: str
     """The deployable's own package; `shared` goes with it."""
     requirements: str | None
-    """Its lock under `requirements/`; None for the standard library alone."""
+    """Its lock under `requirements/`; None if it needs only the standard library."""
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -63,7 +63,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 """Each function of the template, by its logical ID."""
 
 NO_PROGRAMS: Final[Mapping[str, str]] = MappingProxyType({})
-"""What a bundle for AWS has beside its packages: there the runtime starts the handler itself."""
+"""For a bundle that AWS gets: its runtime starts the handler without a program of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class BundleBuilder:
     """Where installed requirements and finished zips are kept, by the hash of what made them."""
 
     def fill(self, recipe: Recipe, into: Path, platform: str | None) -> None:
-        """Put the bundle's files into `into`, an empty folder.
+        """Write the bundle's files into the empty folder `into`.
 
         `platform` is uv's name of the target; None means this machine.
 
@@ -165,7 +165,7 @@ class BundleBuilder:
 
 
 def find_uv(root: Path) -> Path:
-    """The machine's own uv if it has one, else the checkout's.
+    """Return the machine's own uv if it has one, else the checkout's.
 
     Raises:
         BundleError: there is neither.
