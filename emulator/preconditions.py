@@ -57,7 +57,7 @@ def claim_ready_folder(options: StackOptions) -> Iterator[StackFolder]:
 
 
 def find_problems(options: StackOptions) -> list[Problem]:
-    """Return what keeps a stack with these options from starting, its folder not looked at."""
+    """Return what keeps a stack with these options from starting; its folder is not checked."""
     return [*_port_problems(options), *_schedule_problems(options), *_program_problems(options)]
 
 

@@ -33,13 +33,13 @@ _STAGE: Final = "local"
 
 
 class Reporter(Protocol):
-    """Told what the stack is doing, for a person to watch."""
+    """Shows a person what the stack is doing."""
 
     def step(self, text: str) -> None:
-        """A new step begins."""
+        """Show that a new step begins."""
 
     def advance(self, done: int, total: int) -> None:
-        """The present step has done so many of its parts."""
+        """Show how many of the present step's parts are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,16 @@ class LocalStack:
 
     @property
     def log_folder(self) -> Path:
-        """Where every part writes its lines."""
+        """The folder of the log files, one for each part."""
         return self.folder / "logs"
 
     @asynccontextmanager
     async def another_function_app(
         self, name: str, settings: Mapping[str, str]
     ) -> AsyncIterator[FunctionsHostProcess]:
-        """A second Function App on a free port, with these settings in place of the first one's.
+        """Run a second Function App until the block ends, with these settings over the first's.
 
-        It keeps records of its own, and logs to `<name>.log`.
+        It takes a free port, keeps records of its own, and logs to `<name>.log`.
 
         Raises:
             FunctionsHostError: it did not start.
@@ -116,7 +116,7 @@ class LocalStack:
 async def start_stack(
     options: StackOptions, reporter: Reporter, clock: Clock | None = None
 ) -> AsyncIterator[LocalStack]:
-    """The whole stack, ready to be called, until the block ends.
+    """Start the whole stack, and keep it running until the block ends.
 
     Raises:
         StackNotReadyError: something that it needs is not there; nothing was started or touched.

@@ -9,7 +9,7 @@ from emulator.functions_host.process import FUNC, HostKind
 from emulator.tenant import Credential
 
 _NEVER: Final = "0 0 0 1 1 *"
-"""A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
+"""A schedule for a sync that is started by hand: it fires only on New Year's night."""
 
 RecordStore = Literal["sqlite", "table"]
 
@@ -60,5 +60,5 @@ class StackOptions:
 
 
 def function_app_python(checkout: Path) -> Path:
-    """The interpreter of the environment that the Function App ships with."""
+    """Return the interpreter of the environment that the Function App ships with."""
     return checkout / ".tools" / "function-app" / "bin" / "python"

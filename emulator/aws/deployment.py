@@ -43,7 +43,7 @@ class Deployment:
     """The deployed stack."""
 
     api_url: str
-    """Where the API answers, stage included, without a trailing slash."""
+    """The API's URL, stage included, without a trailing slash."""
     api_id: str
     stage: str
     table_name: str
@@ -58,7 +58,7 @@ class LocalAws:
     endpoint_url: str
 
     def session(self) -> boto3.session.Session:
-        """A session that reads nothing of the developer's own AWS configuration."""
+        """Return a session that reads nothing of the developer's own AWS configuration."""
         return boto3.session.Session(
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - any text serves
@@ -67,7 +67,7 @@ class LocalAws:
 
     @property
     def config(self) -> Config:
-        """One try, straight to loopback: no proxy of the machine's stands in between."""
+        """Settings for one try, straight to loopback: the machine's proxy settings are ignored."""
         return Config(proxies={}, retries={"total_max_attempts": 1})
 
 
@@ -83,9 +83,9 @@ def deploy(  # noqa: PLR0913 - each is a thing of the caller's that it must hand
     report: Callable[[str], None] = lambda _line: None,
     stack_name: str = STACK_NAME,
 ) -> Deployment:
-    """The template deployed with these parameters, created or brought up to date.
+    """Create or update the stack from the template and these parameters, and return it.
 
-    `report` is told, a line at a time, what has been done so far.
+    `report` is called with a line of text after each step.
 
     Raises:
         DeploymentError: a resource could not be made, or the stack took more than a minute.

@@ -37,7 +37,7 @@ class MinistackPrograms:
 
     @classmethod
     def under(cls, tools: Path) -> Self:
-        """The programs in the checkout's `.tools`.
+        """Return the programs in the checkout's `.tools`.
 
         Raises:
             MinistackError: one of them is not installed.
@@ -76,7 +76,7 @@ class Ministack:
         port: int | None = None,
         held_open: Sequence[int] = (),
     ) -> Self:
-        """A MiniStack that answers, with nothing deployed.
+        """Start MiniStack and return it once it responds, with nothing deployed.
 
         Everything that it writes stays in `folder`: `ministack.log`, `lambda.log` and its
         temporary files. Neither it nor the functions see this process's environment. The file

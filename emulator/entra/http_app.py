@@ -22,7 +22,7 @@ _TENANT_INDEPENDENT = ("common", "organizations")
 
 @dataclass(frozen=True, slots=True)
 class EntraService:
-    """What the addresses answer from."""
+    """What the request handlers work with."""
 
     directory: Directory
     issuer: Issuer
@@ -36,7 +36,7 @@ class EntraService:
 
 
 def build_http_app(service: EntraService) -> web.Application:
-    """The application; it answers on every listener alike."""
+    """Return the application; it serves every listener alike."""
     app = web.Application()
     app[_SERVICE] = service
     app.add_routes(

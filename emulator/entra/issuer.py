@@ -34,11 +34,11 @@ class Issuer:
         self.cloud = cloud
 
     def name(self, version: TokenVersion) -> str:
-        """The `iss` of tokens of that version."""
+        """Return the `iss` of tokens of that version."""
         return self.cloud.issuer(self._directory.tenant_id, version)
 
     def lifetime(self, caller: Caller) -> int:
-        """Seconds until a token given to the caller now expires."""
+        """Return how many seconds a token that the caller gets now is valid."""
         match caller:
             case ManagedIdentity():
                 return self._directory.managed_identity_token_lifetime
@@ -55,7 +55,7 @@ class Issuer:
         resource: str | None = None,
         is_by_secret: bool = False,
     ) -> dict[str, object]:
-        """The claims of a valid app-only token: the caller's own dict, to bend as a test likes.
+        """Return the claims of a valid app-only token, in a new dict that a test may change.
 
         Args:
             caller: whom the token is for.
@@ -108,7 +108,7 @@ class Issuer:
         header: Mapping[str, object | None] | None = None,
         key: SigningKey | None = None,
     ) -> str:
-        """A compact JWS over any claims, good or bad.
+        """Return a compact JWS over any claims, good or bad.
 
         Args:
             claims: the payload, taken as it is.
@@ -127,7 +127,7 @@ class Issuer:
         return f"{signing_input}.{base64url(key.sign(signing_input.encode()))}"
 
     def key_set(self, *, tenant: str, version: TokenVersion) -> dict[str, object]:
-        """The published key set, as the tenant's own or a tenant-independent address shows it.
+        """Return the key set as the tenant's own address or a tenant-independent one publishes it.
 
         Only the v2.0 document says which issuer a key belongs to; under `common` that is a
         template.

@@ -1,6 +1,6 @@
 """Starts a Functions host as a process of its own: Core Tools where they are, else the emulator.
 
-Imports the standard library alone, because it runs beside the app's environment, not in it.
+Imports only the standard library, because it runs beside the app's environment, not in it.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class FunctionsHostProcess:
         return self._process.pid
 
     async def wait_ready(self, seconds: float = 60.0) -> None:
-        """Return when the host serves its functions.
+        """Wait until the host serves its functions.
 
         Raises:
             FunctionsHostError: it ended, or was not ready within that many seconds; the message
@@ -70,7 +70,7 @@ class FunctionsHostProcess:
             await self._sleep(_POLL)
 
     def stop(self, grace: float = 30.0) -> int:
-        """End the host and everything that it started; its exit code.
+        """End the host and everything that it started, and return its exit code.
 
         Args:
             grace: seconds that it gets to let running invocations finish, before it is killed.
@@ -102,7 +102,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> FunctionsHostProcess:
-    """A Functions host that serves an app already; call `stop` in the end.
+    """Start a Functions host, and return it once it serves the app; call `stop` in the end.
 
     Args:
         app_root: the app's root folder.
