@@ -17,7 +17,7 @@ _APP_ID_URI = re.compile(r"(?:api|https)://[^\s/?#]+(?:/[^\s?#]*)?")
 
 
 def parse_guid(text: str) -> str:
-    """The GUID in lower case, as Entra ID writes it into tokens.
+    """Return the GUID in lower case, as Entra ID writes it into tokens.
 
     Raises:
         ValueError: it is no GUID in the 8-4-4-4-12 form, or the nil one.
@@ -121,11 +121,11 @@ class ApiIdentity(NamedTuple):
         return f"{self.app_id_uri}/.default"
 
     def issuer(self, version: TokenVersion) -> str:
-        """The exact `iss` of this API's tokens."""
+        """Return the exact `iss` of this API's tokens."""
         return self.cloud.issuer(self.tenant_id, version)
 
     def audiences(self, version: TokenVersion) -> frozenset[str]:
-        """The exact values of `aud` that mean this API.
+        """Return the exact values of `aud` that mean this API.
 
         A v2.0 token always names the client ID; a v1.0 token names what the caller asked for,
         which Entra ID lets be the App ID URI or the client ID.
@@ -136,12 +136,12 @@ class ApiIdentity(NamedTuple):
 
     @property
     def key_set_url(self) -> str:
-        """Where the tenant publishes its signing keys."""
+        """The URL where the tenant publishes its signing keys."""
         return self.cloud.key_set_url(self.tenant_id)
 
 
 def read_api_identity(reader: SettingsReader) -> ApiIdentity:
-    """The API's identity from the settings that both sides share."""
+    """Return the API's identity from the settings that both sides share."""
     local = reader.read(ENTRA_AUTHORITY)
     cloud = reader.read(ENTRA_CLOUD)
     client_id = reader.read(API_CLIENT_ID)

@@ -22,13 +22,13 @@ class Cloud(NamedTuple):
     """Scheme and host that v1.0 tokens name as their issuer, without a trailing slash."""
 
     def issuer(self, tenant_id: str, version: TokenVersion) -> str:
-        """The exact `iss` of the tenant's tokens. v1.0 ends in a slash, v2.0 does not."""
+        """Return the exact `iss` of the tenant's tokens. v1.0 ends in a slash, v2.0 does not."""
         if version is TokenVersion.V1:
             return f"{self.v1_issuer_authority}/{tenant_id}/"
         return f"{self.authority}/{tenant_id}/v2.0"
 
     def key_set_url(self, tenant_id: str) -> str:
-        """The tenant's v2.0 key set.
+        """Return the URL of the tenant's v2.0 key set.
 
         Its keys sign both token versions, and unlike the v1.0 document it says which issuer each
         key belongs to, so one set serves both.
@@ -52,16 +52,16 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
 
 
 def parse_local_authority(url: str) -> Cloud:
-    """The local emulator as a cloud of its own, so that its tokens are good nowhere else.
+    """Return the local emulator as a cloud of its own, so that its tokens are good nowhere else.
 
-    Plain http is accepted on loopback addresses alone; a host name is not, because what it resolves
+    Plain http is accepted only on loopback addresses; a host name is not, because what it resolves
     to is not ours to decide.
 
     Raises:
         ValueError: the URL is anything but `http://<loopback address>:<port>`.
 
     """
-    # On a laptop alone, so that no cold start in a cloud pays for these.
+    # Imported only on a laptop, so that no cold start in a cloud pays for these.
     import ipaddress  # noqa: PLC0415
     from urllib.parse import urlsplit  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ _FIELDS: Final = "bridge_fields"
 
 
 def redacted(text: str) -> str:
-    """The text with every JWT and every bearer credential in it replaced."""
+    """Return the text with every JWT and every bearer credential in it replaced."""
     return _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_without_jwt, text))
 
 
@@ -32,7 +32,7 @@ class JsonLines(logging.Formatter):
     """Formats a record as one line of JSON. The whole line is redacted, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON: `level`, `logger`, `event`, then the event's own fields."""
+        """Return the record as JSON: `level`, `logger`, `event`, then the event's own fields."""
         members: dict[str, object] = {
             "level": record.levelname,
             "logger": record.name,

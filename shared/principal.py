@@ -32,7 +32,7 @@ class Principal(NamedTuple):
     """Entra's own ID of the token (`uti`), to find it in the sign-in log; may be empty."""
 
     def to_context(self) -> dict[str, str]:
-        """The flat map of strings that API Gateway takes as the authorizer context."""
+        """Return the flat map of strings that API Gateway takes as the authorizer context."""
         return {
             "object_id": self.object_id,
             "tenant_id": self.tenant_id,
@@ -43,7 +43,7 @@ class Principal(NamedTuple):
 
 
 def parse_context(context: Mapping[str, object]) -> Principal:
-    """The principal that the authorizer wrote into `requestContext.authorizer`.
+    """Return the principal that the authorizer wrote into `requestContext.authorizer`.
 
     Raises:
         PrincipalMissingError: a member is missing or no string. The caller must then refuse.

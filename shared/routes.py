@@ -26,7 +26,7 @@ class Route(NamedTuple):
     """The role that the caller must hold; None opens the route to everyone, without a token."""
 
     def admits(self, roles: Collection[str]) -> bool:
-        """Whether a caller with these roles may use the route."""
+        """Return whether a caller with these roles may use the route."""
         return self.role is None or self.role in roles
 
 

@@ -35,7 +35,7 @@ class SettingProblem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        """The problem as one line."""
+        """Return the problem as one line."""
         return f"{self.name}: {self.message}"
 
 
@@ -59,7 +59,7 @@ class SettingsReader:
         self._problems: list[SettingProblem] = []
 
     def read[T](self, setting: Setting[T]) -> T:
-        """The setting's value. A problem is noted and raised when the reading ends."""
+        """Return the setting's value. A problem is noted, and raised when the reading ends."""
         text = self._environment.get(setting.name, "").strip()
         if not text:
             if setting.default is None:
@@ -74,7 +74,7 @@ class SettingsReader:
             return cast("T", None)
 
     def is_set(self, setting: Setting[object]) -> bool:
-        """Whether the environment gives the setting a value."""
+        """Return whether the environment gives the setting a value."""
         return bool(self._environment.get(setting.name, "").strip())
 
     def reject(self, setting: Setting[object], message: str) -> None:
@@ -89,7 +89,7 @@ class SettingsReader:
 
 @contextmanager
 def reading_settings(environment: Mapping[str, str]) -> Iterator[SettingsReader]:
-    """A reader whose problems are raised together when the block ends.
+    """Give the block a reader, and raise all its problems together when the block ends.
 
     What the block builds must not be used inside it: a setting with a problem reads as None there.
 
