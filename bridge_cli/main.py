@@ -254,7 +254,7 @@ def settings(
 
 
 def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> None:
-    """Run to an exit code; an expected error is one sentence, and where to read more."""
+    """Return the run's exit code; an expected error prints one sentence, and where to read more."""
     try:
         code = asyncio.run(run())
     except StackNotReadyError as error:

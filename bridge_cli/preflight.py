@@ -125,7 +125,7 @@ def _judge_role(session: boto3.session.Session, arn: str) -> LogRole:
     except client.exceptions.NoSuchEntityException:
         return LogRole.GONE
     except botocore.exceptions.ClientError as error:
-        # Whoever may not look at roles still gets the setting, which API Gateway checked once.
+        # A caller who may not look at roles still sees the setting, which API Gateway checked once.
         if error.response["Error"]["Code"] not in _NOT_ALLOWED:
             raise
     return LogRole.SET
