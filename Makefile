@@ -121,7 +121,7 @@ unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 
 .PHONY: build
 build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
-	@$(BIN)/python -m emulator.aws.bundles all .aws-sam/bundles
+	@$(BIN)/python -m bundling all .aws-sam/bundles
 
 .PHONY: test
 test: install azurite check lock-check ## everything that CI runs

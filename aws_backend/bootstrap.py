@@ -24,7 +24,7 @@ _CLIENT_CONFIG: Final = Config(
 
 
 def build_records_api(settings: RecordsSettings) -> RecordsApi:
-    """The records API over DynamoDB.
+    """Return the records API over DynamoDB.
 
     Region, credentials and endpoint are boto3's own settings; the local stack sets
     AWS_ENDPOINT_URL.

@@ -19,24 +19,24 @@ class Cursor:
     """A place in one feed: everything up to `sequence` has been handed out."""
 
     feed_id: bytes
-    """Which feed; a table that is created anew is another one."""
+    """Which feed; a table that is created again is another one."""
     sequence: int
 
     @classmethod
     def at_start(cls) -> Self:
-        """The place before the first change, the same in every feed."""
+        """Return the place before the first change, the same in every feed."""
         return cls(bytes(FEED_ID_BYTES), 0)
 
     def to_text(self) -> str:
-        """The cursor as callers get it: base64url without padding (RFC 4648 section 5)."""
+        """Return the cursor as callers get it: base64url without padding (RFC 4648 section 5)."""
         packed = _FORMAT + self.feed_id + self.sequence.to_bytes(_SEQUENCE_BYTES)
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
 
 
 def parse_cursor(unverified_text: str) -> Cursor:
-    """The cursor, if the text is one that `Cursor.to_text` can have written.
+    """Return the cursor in a text that `Cursor.to_text` can have written.
 
-    It is not signed: who makes one up reads what the caller may read anyway, from elsewhere.
+    It is not signed: a made-up cursor shows nothing that its caller may not read anyway.
 
     Raises:
         InvalidRequest: `cursor_invalid`.

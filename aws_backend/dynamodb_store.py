@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NotConnected
+import botocore.exceptions
 
 from aws_backend.cursor import FEED_ID_BYTES, Cursor
 from aws_backend.errors import (
@@ -19,8 +18,8 @@ from aws_backend.errors import (
     InternalError,
     StorageUnavailable,
 )
-from aws_backend.record import Record
-from aws_backend.record_store import ChangePage, DecideData
+from aws_backend.record import StoredRecord
+from aws_backend.record_store import DecideData, FeedPage
 from aws_backend.table_layout import (
     COUNTER_KEY,
     FEED_INDEX,
@@ -69,7 +68,7 @@ _logger = logging.getLogger(__name__)
 
 
 def format_time(seconds: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
+    """Return seconds since 1970 as an RFC 3339 time in UTC, to the millisecond."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
@@ -86,7 +85,7 @@ class DynamoDbRecordStore:
     """Gives a random number from 0 to 1, for the pauses between attempts."""
     new_feed_id: Callable[[], bytes] = lambda: secrets.token_bytes(FEED_ID_BYTES)
 
-    def read_changes(self, after: Cursor, limit: int) -> ChangePage:
+    def read_changes(self, after: Cursor, limit: int) -> FeedPage:
         """See `RecordStore.read_changes`. A page ends early where a DynamoDB page does, at 1 MB."""
         with _storage_errors():
             # The bound comes first: what is committed while the page is read may show up in it
@@ -95,14 +94,14 @@ class DynamoDbRecordStore:
             if counter is None:
                 if after.sequence > 0:
                     raise _expired()
-                return ChangePage((), Cursor.at_start(), has_more=False)
+                return FeedPage((), Cursor.at_start(), has_more=False)
             if after.sequence > 0 and (
                 after.feed_id != counter.feed_id or after.sequence > counter.sequence
             ):
                 raise _expired()
             if after.sequence == counter.sequence:
-                return ChangePage((), Cursor(counter.feed_id, after.sequence), has_more=False)
-            answer = self.client.query(
+                return FeedPage((), Cursor(counter.feed_id, after.sequence), has_more=False)
+            response = self.client.query(
                 TableName=self.table,
                 IndexName=FEED_INDEX,
                 ConsistentRead=True,
@@ -123,26 +122,26 @@ class DynamoDbRecordStore:
                     },
                 },
             )
-        records = tuple(item_to_record(item) for item in answer["Items"])
+        records = tuple(item_to_record(item) for item in response["Items"])
         # The cursor goes no further than what has been handed out: the change that the counter
         # names may be committed there and not yet visible in the index.
         if not records:
             # DynamoDB may stop at an item that it does not show yet; asking again at once for the
             # same page would go round in circles.
-            return ChangePage((), Cursor(counter.feed_id, after.sequence), has_more=False)
+            return FeedPage((), Cursor(counter.feed_id, after.sequence), has_more=False)
         reached = records[-1].sequence
-        return ChangePage(
+        return FeedPage(
             records,
             Cursor(counter.feed_id, reached),
-            has_more="LastEvaluatedKey" in answer and reached < counter.sequence,
+            has_more="LastEvaluatedKey" in response and reached < counter.sequence,
         )
 
-    def get_record(self, record_id: str) -> Record | None:
+    def get_record(self, record_id: str) -> StoredRecord | None:
         """See `RecordStore.get_record`."""
         with _storage_errors():
             return self._get_record(record_id)
 
-    def write_record(self, record_id: str, decide: DecideData) -> Record:
+    def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """See `RecordStore.write_record`."""
         for attempt in range(MAX_ATTEMPTS):
             if attempt > 0:
@@ -154,7 +153,7 @@ class DynamoDbRecordStore:
             if counter is not None and counter.is_importing:
                 raise FeedImporting("The records are being imported; try again when that is over.")
             data = decide(current)
-            written = Record(
+            written = StoredRecord(
                 id=record_id,
                 version=current.version + 1 if current else 1,
                 sequence=counter.sequence + 1 if counter else 1,
@@ -167,17 +166,19 @@ class DynamoDbRecordStore:
         raise FeedContended("Other writers were quicker; try again.")
 
     def _get_counter(self) -> Counter | None:
-        answer = self.client.get_item(TableName=self.table, Key=COUNTER_KEY, ConsistentRead=True)
-        return item_to_counter(answer["Item"]) if "Item" in answer else None
+        response = self.client.get_item(TableName=self.table, Key=COUNTER_KEY, ConsistentRead=True)
+        return item_to_counter(response["Item"]) if "Item" in response else None
 
-    def _get_record(self, record_id: str) -> Record | None:
-        answer = self.client.get_item(
+    def _get_record(self, record_id: str) -> StoredRecord | None:
+        response = self.client.get_item(
             TableName=self.table, Key=record_key(record_id), ConsistentRead=True
         )
-        return item_to_record(answer["Item"]) if "Item" in answer else None
+        return item_to_record(response["Item"]) if "Item" in response else None
 
-    def _commit(self, counter: Counter | None, current: Record | None, written: Record) -> bool:
-        """Whether the change was committed; False means that another writer came first."""
+    def _commit(
+        self, counter: Counter | None, current: StoredRecord | None, written: StoredRecord
+    ) -> bool:
+        """Commit the change and return True, or return False if another writer came first."""
         if counter is not None and not _is_whole(counter, current, written):
             return False
         actions: list[Action] = [
@@ -188,16 +189,16 @@ class DynamoDbRecordStore:
             actions.append({"ConditionCheck": self._check_previous(counter)})
         try:
             with _storage_errors():
-                answer = self.client.transact_write_items(
+                response = self.client.transact_write_items(
                     TransactItems=actions, ReturnItemCollectionMetrics="SIZE"
                 )
         except self.client.exceptions.TransactionCanceledException as error:
             _check_lost_race(error)
             return False
-        _log_size(answer)
+        _log_size(response)
         return True
 
-    def _put_record(self, current: Record | None, written: Record) -> "PutTypeDef":
+    def _put_record(self, current: StoredRecord | None, written: StoredRecord) -> "PutTypeDef":
         put: PutTypeDef = {"TableName": self.table, "Item": record_to_item(written)}
         if current is None:
             return put | {"ConditionExpression": "attribute_not_exists(id)"}
@@ -210,7 +211,7 @@ class DynamoDbRecordStore:
             },
         }
 
-    def _put_counter(self, counter: Counter | None, written: Record) -> "PutTypeDef":
+    def _put_counter(self, counter: Counter | None, written: StoredRecord) -> "PutTypeDef":
         if counter is None:
             first = Counter(self.new_feed_id(), written.sequence, written.id)
             return {
@@ -246,8 +247,8 @@ class DynamoDbRecordStore:
         }
 
 
-def _is_whole(counter: Counter, current: Record | None, written: Record) -> bool:
-    """What `_check_previous` checks, where the last change was of the record that is written."""
+def _is_whole(counter: Counter, current: StoredRecord | None, written: StoredRecord) -> bool:
+    """Return False if the last change was of this record and `current` does not show it yet."""
     if counter.last_id != written.id:
         return True
     return current is not None and current.sequence == counter.sequence
@@ -260,7 +261,7 @@ def _expired() -> CursorExpired:
 
 
 def _log_size(written: "Written") -> None:
-    """Log DynamoDB's estimate of all records together, once it is worth a look.
+    """Log DynamoDB's estimate of the size of all records, once it is worth a look.
 
     A table with a local index takes 10 GB a key, and all records share one. No metric of
     CloudWatch's shows it; docs/troubleshooting.md has the alarm on this line.
@@ -276,8 +277,8 @@ def _log_size(written: "Written") -> None:
         log_event(_logger, logging.WARNING, "item_collection_size", gigabytes=largest)
 
 
-def _check_lost_race(error: ClientError) -> None:
-    """Let a lost race pass and raise what is anything else."""
+def _check_lost_race(error: botocore.exceptions.ClientError) -> None:
+    """Return if the transaction lost a race; raise if it failed for any other reason."""
     reasons = {
         str(reason.get("Code", "None")) for reason in error.response.get("CancellationReasons", ())
     } - {"None"}
@@ -289,12 +290,12 @@ def _check_lost_race(error: ClientError) -> None:
 
 @contextmanager
 def _storage_errors() -> Iterator[None]:
-    """Tell what a second attempt may cure from what it cannot; botocore has retried already."""
+    """Raise StorageUnavailable for a fault that may pass; botocore has retried it already."""
     try:
         yield
-    except (NotConnected, HTTPClientError) as error:
+    except (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError) as error:
         raise StorageUnavailable("The storage did not answer; try again.") from error
-    except ClientError as error:
+    except botocore.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if code in _TRANSIENT_CODES or status >= 500:  # noqa: PLR2004 - RFC 9110 section 15.6

@@ -1,4 +1,4 @@
-"""What the backend answers when it does not do what it was asked.
+"""The errors with which the backend refuses a request.
 
     ApiError                            status  code
     |-- InvalidRequest                  400     *_invalid, parameter_*
@@ -25,7 +25,7 @@ from typing import ClassVar
 
 
 class ApiError(Exception):
-    """A request that is not served; the class says with which status."""
+    """A request is refused; the class says with which status."""
 
     status: ClassVar[int]
     code: str
@@ -51,14 +51,14 @@ class RoleMissing(ApiError):
 
 
 class RouteUnknown(ApiError):
-    """The gateway sent a request that no operation answers."""
+    """The gateway sent a request that no operation serves."""
 
     status = 404
     code = "route_unknown"
 
 
 class RecordNotFound(ApiError):
-    """There is no record with this ID, or no longer one."""
+    """There is no record with this ID, or it has been deleted."""
 
     status = 404
     code = "record_not_found"
@@ -72,7 +72,7 @@ class CursorExpired(ApiError):
 
 
 class PreconditionFailed(ApiError):
-    """If-Match or If-None-Match names another state than the record's."""
+    """The record is not in a state that If-Match and If-None-Match allow."""
 
     status = 412
     code = "precondition_failed"
@@ -106,7 +106,7 @@ class AuthorizerContextMissing(InternalError):
 
 
 class PublicUrlUnknown(InternalError):
-    """Nobody has told under which URL callers reach the API."""
+    """The URL under which callers reach the API is not known."""
 
     code = "public_url_unknown"
 
@@ -119,7 +119,7 @@ class ServiceUnavailable(ApiError):
 
 
 class FeedContended(ServiceUnavailable):
-    """Other writers were quicker, each time."""
+    """Other writers were quicker in every attempt."""
 
     code = "feed_contended"
 

@@ -22,11 +22,11 @@ class EntityTags:
     is_any: bool = False
 
     def match_strongly(self, current: str | None) -> bool:
-        """Whether the record's tag is among them; None means that there is no record."""
+        """Return whether the record's tag is among them; None means that there is no record."""
         return current is not None and (self.is_any or current in self.tags)
 
     def match_weakly(self, current: str | None) -> bool:
-        """The same with weak tags let in: equal opaque tags are enough."""
+        """Return whether the record's tag is among them; a weak tag counts by its opaque part."""
         opaque = {tag.removeprefix(_WEAK) for tag in self.tags}
         return current is not None and (self.is_any or current in opaque)
 
@@ -49,12 +49,12 @@ class Preconditions:
             raise PreconditionFailed("The record is in a state that If-None-Match names.")
 
     def is_known(self, current: str | None) -> bool:
-        """Whether If-None-Match says that the caller has this state already: 304 for reads."""
+        """Return whether If-None-Match names this tag: the caller has this state already."""
         return self.if_none_match is not None and self.if_none_match.match_weakly(current)
 
 
 def parse_preconditions(headers: Headers) -> Preconditions:
-    """The preconditions in the header fields.
+    """Return the preconditions in the header fields.
 
     Raises:
         InvalidRequest: `precondition_invalid`: a field is neither `*` nor a list of entity tags.

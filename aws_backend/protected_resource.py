@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_backend.api import Operation
+from aws_backend.dispatch import Operation
 from aws_backend.errors import PublicUrlUnknown
-from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response
+from aws_backend.proxy_event import BackendRequest, BackendResponse, json_response
 from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 
@@ -19,18 +19,18 @@ _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResourceApi:
-    """Tells anybody how to get a token for this API."""
+    """Tells anyone how to get a token for this API."""
 
     identity: ApiIdentity
     public_url: str | None
     """The API's address as callers know it; None takes API Gateway's word for it."""
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
-        """The one operation, by method and route."""
+        """Return the one operation, by method and route."""
         return {("GET", METADATA_PATH): self.get_metadata}
 
-    def get_metadata(self, request: ApiRequest) -> ApiResponse:
-        """The metadata document (RFC 9728 section 3.2)."""
+    def get_metadata(self, request: BackendRequest) -> BackendResponse:
+        """Return the metadata document (RFC 9728 section 3.2)."""
         document = {
             "resource": self.public_url or _gateway_url(request),
             # The v2.0 endpoint issues the tokens of either version: the API's registration decides.
@@ -41,11 +41,11 @@ class ProtectedResourceApi:
         return json_response(200, document, {"Cache-Control": "public, max-age=3600"})
 
 
-def _gateway_url(request: ApiRequest) -> str:
-    """The URL that API Gateway says was called.
+def _gateway_url(request: BackendRequest) -> str:
+    """Return the URL that API Gateway says was called.
 
     `domainName` is the domain that the gateway has routed by, so it belongs to this API; the Host
-    header, which a caller or a cache in between may set, is never asked.
+    header, which a caller or a cache in between may set, is never read.
     """
     host = (request.domain_name or "").lower()
     base_path = request.full_path.removesuffix(METADATA_PATH)

@@ -18,7 +18,7 @@ class ProxyEventError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRequest:
+class BackendRequest:
     """One request, as API Gateway has routed it."""
 
     method: str
@@ -37,15 +37,15 @@ class ApiRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiResponse:
-    """One answer."""
+class BackendResponse:
+    """One response, before it has API Gateway's shape."""
 
     status: int
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def to_proxy_response(self) -> dict[str, object]:
-        """The answer in the shape that API Gateway takes; any other member would make it a 502."""
+        """Return the response as API Gateway takes it; any other member would make it a 502."""
         return {
             "statusCode": self.status,
             # Without it a reader that guesses the type may take a record for a page of its own.
@@ -57,16 +57,16 @@ class ApiResponse:
 
 def json_response(
     status: int, document: object, headers: Mapping[str, str] | None = None
-) -> ApiResponse:
-    """An answer that holds the document as JSON."""
+) -> BackendResponse:
+    """Return a response that holds the document as JSON."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return ApiResponse(status, text, {"Content-Type": "application/json"} | dict(headers or {}))
+    return BackendResponse(status, text, {"Content-Type": "application/json"} | dict(headers or {}))
 
 
-def parse_proxy_event(event: Mapping[str, object]) -> ApiRequest:
-    """The request in the event.
+def parse_proxy_event(event: Mapping[str, object]) -> BackendRequest:
+    """Return the request that the event holds.
 
-    What the caller wrote is handed on as it is: parameters, headers and body are still unverified.
+    What the caller wrote is handed on unchanged: parameters, headers and body are still unverified.
 
     Raises:
         ProxyEventError: the event has another shape, so it does not come from a REST API.
@@ -75,7 +75,7 @@ def parse_proxy_event(event: Mapping[str, object]) -> ApiRequest:
     context = _mapping(event.get("requestContext"), "requestContext")
     authorizer = context.get("authorizer")
     domain_name = context.get("domainName")
-    return ApiRequest(
+    return BackendRequest(
         method=_text(event.get("httpMethod"), "httpMethod"),
         resource=_text(event.get("resource"), "resource"),
         path_parameters={
@@ -110,7 +110,7 @@ def _mapping(value: object, name: str) -> Mapping[str, object]:
 def _lists(
     event: Mapping[str, object], many_name: str, one_name: str
 ) -> Mapping[str, tuple[str, ...]]:
-    """The values of every name, repeats kept; the single-value map alone would drop all but one."""
+    """Return every value of each name; the event's single-value map would drop all but one."""
     many = event.get(many_name)
     if many is None:
         one = _mapping(event.get(one_name), one_name)

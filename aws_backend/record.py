@@ -22,7 +22,7 @@ _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?', 
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredRecord:
     """One record at one version."""
 
     id: str
@@ -43,7 +43,7 @@ class Record:
         return f'"{self.version}"'
 
     def to_json(self) -> str:
-        """The record as the API shows it."""
+        """Return the record as the API shows it."""
         # The data went in as checked JSON, so it needs no parsing on its way out.
         head = json.dumps(
             {
@@ -58,9 +58,9 @@ class Record:
 
 
 def parse_record_id(unverified_id: str) -> str:
-    """The ID, if it is one.
+    """Return the ID if it is a valid one.
 
-    API Gateway has percent-decoded it or has not; decoding here would decode some twice.
+    It is not percent-decoded here: API Gateway may have done that, and twice would change some.
 
     Raises:
         InvalidRequest: `id_invalid`.
@@ -82,7 +82,7 @@ def check_media_type(content_types: tuple[str, ...]) -> None:
 
 
 def parse_record_data(body: bytes) -> str:
-    """The data in the body as compact JSON text.
+    """Return the data in the body as compact JSON text.
 
     It is one JSON object in UTF-8 (RFC 8259) without a byte order mark, and stricter than that:
     no member twice in an object, no NaN or Infinity, no number that a double cannot hold, no half

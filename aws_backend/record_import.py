@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aws_backend.cursor import FEED_ID_BYTES
 from aws_backend.dynamodb_store import format_time
-from aws_backend.record import Record, parse_record_data, parse_record_id
+from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
 from aws_backend.table_layout import Counter, counter_to_item, record_to_item
 from shared.clock import Clock, SystemClock
 
@@ -43,7 +43,7 @@ def import_records(
     clock: Clock | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """How many records were imported, in their order, as the first changes of a new feed.
+    """Import records as the first changes of a new feed, in their order, and return how many.
 
     Readers of the feed see none of them until all are there, and writers are refused meanwhile.
     `progress` is called now and then, in this thread, with the number of records written so far.
@@ -69,13 +69,15 @@ def import_records(
             count += sum(map(len, group))
             last = group[-1][-1]
             progress(count)
-    # While it says that an import runs, nobody else writes the counter: no condition is needed.
+    # While it says that an import runs, no other writer touches the counter: it needs no condition.
     finished = replace(counter, sequence=count, last_id=last.id if last else "", is_importing=False)
     client.put_item(TableName=table, Item=counter_to_item(finished))
     return count
 
 
-def _batches(records: Iterable[ImportedRecord], updated_at: str) -> Iterator[tuple[Record, ...]]:
+def _batches(
+    records: Iterable[ImportedRecord], updated_at: str
+) -> Iterator[tuple[StoredRecord, ...]]:
     seen: set[str] = set()
     for numbered in batched(enumerate(records, start=1), _BATCH, strict=False):
         batch = []
@@ -89,8 +91,8 @@ def _batches(records: Iterable[ImportedRecord], updated_at: str) -> Iterator[tup
 
 def _build_record(
     record_id: str, data: Mapping[str, object], sequence: int, updated_at: str
-) -> Record:
-    return Record(
+) -> StoredRecord:
+    return StoredRecord(
         id=parse_record_id(record_id),
         version=1,
         sequence=sequence,
@@ -103,15 +105,15 @@ def _build_record(
 def _write_batch(
     client: "DynamoDBClient",
     table: str,
-    batch: tuple[Record, ...],
+    batch: tuple[StoredRecord, ...],
     sleep: Callable[[float], None],
 ) -> None:
     requests: list[WriteRequest] = [{"PutRequest": {"Item": record_to_item(r)}} for r in batch]
     pause = _FIRST_PAUSE_SECONDS
     while requests:
-        answer = client.batch_write_item(RequestItems={table: requests})
+        response = client.batch_write_item(RequestItems={table: requests})
         # What the table has no capacity for comes back, to be sent again after a pause.
-        requests = list(answer["UnprocessedItems"].get(table, ()))
+        requests = list(response["UnprocessedItems"].get(table, ()))
         if requests:
             sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)

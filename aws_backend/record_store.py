@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aws_backend.cursor import Cursor
-from aws_backend.record import Record
+from aws_backend.record import StoredRecord
 
-type DecideData = Callable[[Record | None], str | None]
+type DecideData = Callable[[StoredRecord | None], str | None]
 """Takes the record as it is (its tombstone too; None: there was never one) and gives its new data
 as JSON text, or None to delete it. What it raises ends the write. It may be called again."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChangePage:
+class FeedPage:
     """One page of the change feed, oldest change first."""
 
-    records: tuple[Record, ...]
+    records: tuple[StoredRecord, ...]
     next_cursor: Cursor
     has_more: bool
 
@@ -24,8 +24,8 @@ class ChangePage:
 class RecordStore(Protocol):
     """Records with versions, and a feed of their changes in the order of commit."""
 
-    def read_changes(self, after: Cursor, limit: int) -> ChangePage:
-        """The next changes, at most `limit`.
+    def read_changes(self, after: Cursor, limit: int) -> FeedPage:
+        """Return the next changes, at most `limit`.
 
         A record appears once, with its latest change. Whoever follows the feed to its end has
         seen the latest change of every record, whatever was being written meanwhile.
@@ -36,11 +36,11 @@ class RecordStore(Protocol):
 
         """
 
-    def get_record(self, record_id: str) -> Record | None:
-        """The record as last committed, or its tombstone, or None."""
+    def get_record(self, record_id: str) -> StoredRecord | None:
+        """Return the record as last committed, or its tombstone, or None if it never existed."""
 
-    def write_record(self, record_id: str, decide: DecideData) -> Record:
-        """The record as written, on top of exactly the state that `decide` was given last.
+    def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
+        """Write what `decide` returns, on exactly the state that it was given; return the record.
 
         Raises:
             FeedContended: other writers were quicker in every attempt; nothing was written.

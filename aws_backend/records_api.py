@@ -1,16 +1,16 @@
-"""The records API: each operation from a request to an answer (docs/openapi.yaml)."""
+"""The records API: each operation from a request to a response (docs/openapi.yaml)."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_backend.api import Operation
 from aws_backend.cursor import Cursor, parse_cursor
+from aws_backend.dispatch import Operation
 from aws_backend.errors import InvalidRequest, RecordNotFound
 from aws_backend.preconditions import parse_preconditions
-from aws_backend.proxy_event import ApiRequest, ApiResponse
-from aws_backend.record import Record, check_media_type, parse_record_data, parse_record_id
+from aws_backend.proxy_event import BackendRequest, BackendResponse
+from aws_backend.record import StoredRecord, check_media_type, parse_record_data, parse_record_id
 from aws_backend.record_store import RecordStore
 
 DEFAULT_LIMIT: Final = 500
@@ -30,7 +30,7 @@ class RecordsApi:
     store: RecordStore
 
     def operations(self) -> Mapping[tuple[str, str], Operation]:
-        """Each operation by method and route."""
+        """Return each operation by method and route."""
         return {
             ("GET", "/v1/records"): self.list_changes,
             ("GET", "/v1/records/{id}"): self.get_record,
@@ -38,8 +38,8 @@ class RecordsApi:
             ("DELETE", "/v1/records/{id}"): self.delete_record,
         }
 
-    def list_changes(self, request: ApiRequest) -> ApiResponse:
-        """A page of the change feed."""
+    def list_changes(self, request: BackendRequest) -> BackendResponse:
+        """Return a page of the change feed."""
         parameters = _parse_parameters(request, "cursor", "limit")
         page = self.store.read_changes(
             _parse_start(parameters.get("cursor", "")),
@@ -52,27 +52,27 @@ class RecordsApi:
             f'{{"items":[{items}],"next_cursor":"{page.next_cursor.to_text()}",'
             f'"has_more":{has_more}}}'
         )
-        return ApiResponse(200, body, _JSON | _NOT_STORED)
+        return BackendResponse(200, body, _JSON | _NOT_STORED)
 
-    def get_record(self, request: ApiRequest) -> ApiResponse:
-        """The record, or 304 where the caller has it already."""
+    def get_record(self, request: BackendRequest) -> BackendResponse:
+        """Return the record, or 304 if the caller has it already."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
         record = _existing(self.store.get_record(record_id), record_id)
         preconditions.check_if_match(record.entity_tag)
         if preconditions.is_known(record.entity_tag):
-            return ApiResponse(304, headers=_REVALIDATED | {"ETag": record.entity_tag})
+            return BackendResponse(304, headers=_REVALIDATED | {"ETag": record.entity_tag})
         return _show(record, 200)
 
-    def put_record(self, request: ApiRequest) -> ApiResponse:
-        """The record as written: 201 where there was none, 200 where there was one."""
+    def put_record(self, request: BackendRequest) -> BackendResponse:
+        """Write the record and return it: with 201 if it is new, with 200 if it was there."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
         check_media_type(request.headers.get("content-type", ()))
         data = parse_record_data(request.body)
         was_there = False
 
-        def decide(current: Record | None) -> str:
+        def decide(current: StoredRecord | None) -> str:
             nonlocal was_there
             was_there = current is not None and not current.deleted
             tag = _entity_tag(current)
@@ -83,45 +83,45 @@ class RecordsApi:
         written = self.store.write_record(record_id, decide)
         return _show(written, 200 if was_there else 201)
 
-    def delete_record(self, request: ApiRequest) -> ApiResponse:
-        """An empty answer; the record lives on in the feed, as a tombstone."""
+    def delete_record(self, request: BackendRequest) -> BackendResponse:
+        """Delete the record and return an empty response; the feed keeps a tombstone."""
         record_id = _parse_id(request)
         preconditions = parse_preconditions(request.headers)
 
-        def decide(current: Record | None) -> None:
+        def decide(current: StoredRecord | None) -> None:
             # RFC 9110 section 13.2.1: a 404 comes before any precondition.
             tag = _existing(current, record_id).entity_tag
             preconditions.check_if_match(tag)
             preconditions.check_if_none_match(tag)
 
         self.store.write_record(record_id, decide)
-        return ApiResponse(204)
+        return BackendResponse(204)
 
 
-def _show(record: Record, status: int) -> ApiResponse:
+def _show(record: StoredRecord, status: int) -> BackendResponse:
     headers = _JSON | _REVALIDATED | {"ETag": record.entity_tag}
-    return ApiResponse(status, record.to_json(), headers)
+    return BackendResponse(status, record.to_json(), headers)
 
 
-def _existing(record: Record | None, record_id: str) -> Record:
+def _existing(record: StoredRecord | None, record_id: str) -> StoredRecord:
     if record is None or record.deleted:
         raise RecordNotFound(f"There is no record {record_id}.")
     return record
 
 
-def _entity_tag(record: Record | None) -> str | None:
+def _entity_tag(record: StoredRecord | None) -> str | None:
     return None if record is None or record.deleted else record.entity_tag
 
 
-def _parse_id(request: ApiRequest) -> str:
+def _parse_id(request: BackendRequest) -> str:
     _parse_parameters(request)
     return parse_record_id(request.path_parameters.get("id", ""))
 
 
-def _parse_parameters(request: ApiRequest, *known: str) -> Mapping[str, str]:
-    """The query parameters, each known and given once.
+def _parse_parameters(request: BackendRequest, *known: str) -> Mapping[str, str]:
+    """Return the query parameters; raise InvalidRequest unless each is known and given once.
 
-    A misspelled cursor that is passed over would start the feed again, unnoticed, at every call.
+    If a misspelled cursor were ignored, every call would start the feed again, unnoticed.
     """
     for name, values in request.query.items():
         if name not in known:

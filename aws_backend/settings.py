@@ -37,7 +37,7 @@ def _parse_public_url(text: str) -> str | None:
     # Plain http is what the local stack speaks; anywhere else it would invite tokens in the clear.
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     has_extras = "?" in text or "#" in text or "@" in parts.netloc
-    # Reading the port raises ValueError where it is no port.
+    # Reading the port raises ValueError if it is not a port number.
     if not is_safe or not host or has_extras or parts.port == 0:
         raise ValueError("no public URL")
     if not _URL_PATH.fullmatch(parts.path):
@@ -86,7 +86,7 @@ class DiscoverySettings:
 
 
 def load_records_settings(environment: Mapping[str, str] = os.environ) -> RecordsSettings:
-    """The records Lambda's settings.
+    """Return the records Lambda's settings.
 
     Raises:
         SettingsError: with everything that is wrong with them.
@@ -98,7 +98,7 @@ def load_records_settings(environment: Mapping[str, str] = os.environ) -> Record
 
 
 def load_discovery_settings(environment: Mapping[str, str] = os.environ) -> DiscoverySettings:
-    """The discovery Lambda's settings.
+    """Return the discovery Lambda's settings.
 
     Raises:
         SettingsError: with everything that is wrong with them.

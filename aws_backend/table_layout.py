@@ -4,22 +4,20 @@
     records     <record>   <n>        version, updated_at, deleted, data
     counter     counter    <last n>   feed_id, last_id, is_importing
 
-The local index `feed` orders a collection by `sequence`. The reasons: docs/adr/0002-change-feed.md.
+The local index `feed` orders a collection by `sequence`; infra/aws/template.yaml makes both, and a
+test compares. The reasons: docs/adr/0002-change-feed.md.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aws_backend.record import Record
+from aws_backend.record import StoredRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_dynamodb.type_defs import (
-        AttributeDefinitionTypeDef,
         AttributeValueTypeDef,
-        KeySchemaElementTypeDef,
-        LocalSecondaryIndexTypeDef,
         UniversalAttributeValueTypeDef,
     )
 
@@ -31,27 +29,6 @@ FEED_INDEX: Final = "feed"
 
 COUNTER_KEY: Final["NewItem"] = {"collection": {"S": "counter"}, "id": {"S": "counter"}}
 """Where the counter lies: apart from the records, so that the feed does not show it."""
-
-ATTRIBUTES: Final["list[AttributeDefinitionTypeDef]"] = [
-    {"AttributeName": "collection", "AttributeType": "S"},
-    {"AttributeName": "id", "AttributeType": "S"},
-    {"AttributeName": "sequence", "AttributeType": "N"},
-]
-KEY_SCHEMA: Final["list[KeySchemaElementTypeDef]"] = [
-    {"AttributeName": "collection", "KeyType": "HASH"},
-    {"AttributeName": "id", "KeyType": "RANGE"},
-]
-LOCAL_INDEXES: Final["list[LocalSecondaryIndexTypeDef]"] = [
-    {
-        "IndexName": FEED_INDEX,
-        "KeySchema": [
-            {"AttributeName": "collection", "KeyType": "HASH"},
-            {"AttributeName": "sequence", "KeyType": "RANGE"},
-        ],
-        "Projection": {"ProjectionType": "ALL"},
-    },
-]
-"""Local, because a global index cannot be read consistently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +45,12 @@ class Counter:
 
 
 def record_key(record_id: str) -> "NewItem":
-    """The key of a record's item."""
+    """Return the key of a record's item."""
     return {"collection": {"S": RECORDS}, "id": {"S": record_id}}
 
 
-def record_to_item(record: Record) -> "NewItem":
-    """The item that holds the record."""
+def record_to_item(record: StoredRecord) -> "NewItem":
+    """Return the item that holds the record."""
     return {
         **record_key(record.id),
         "sequence": {"N": str(record.sequence)},
@@ -85,9 +62,9 @@ def record_to_item(record: Record) -> "NewItem":
     }
 
 
-def item_to_record(item: "StoredItem") -> Record:
-    """The record in the item."""
-    return Record(
+def item_to_record(item: "StoredItem") -> StoredRecord:
+    """Return the record in the item."""
+    return StoredRecord(
         id=item["id"]["S"],
         version=int(item["version"]["N"]),
         sequence=int(item["sequence"]["N"]),
@@ -98,7 +75,7 @@ def item_to_record(item: "StoredItem") -> Record:
 
 
 def counter_to_item(counter: Counter) -> "NewItem":
-    """The item that holds the counter."""
+    """Return the item that holds the counter."""
     return {
         **COUNTER_KEY,
         "sequence": {"N": str(counter.sequence)},
@@ -109,7 +86,7 @@ def counter_to_item(counter: Counter) -> "NewItem":
 
 
 def item_to_counter(item: "StoredItem") -> Counter:
-    """The counter in the item."""
+    """Return the counter in the item."""
     return Counter(
         feed_id=item["feed_id"]["B"],
         sequence=int(item["sequence"]["N"]),

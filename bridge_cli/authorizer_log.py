@@ -17,7 +17,7 @@ class AuthorizerLog:
         self._position = 0
 
     def skip_to_end(self) -> None:
-        """Forget what has been logged so far."""
+        """Skip what has been logged so far."""
         self._position = self._path.stat().st_size
 
     async def reasons_before(self, last: str) -> list[str] | None:
@@ -47,7 +47,7 @@ class AuthorizerLog:
 
 
 def reason_in(line: str) -> str | None:
-    """The reason code in a line of the log, if the line is a decision."""
+    """Return the reason code in a line of the log, or None if the line is not a decision."""
     try:
         members = json.loads(line)
     except (ValueError, RecursionError):

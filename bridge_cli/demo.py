@@ -45,7 +45,7 @@ class DemoReport:
     problems: list[str] = field(default_factory=list)
 
     def expect(self, is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
-        """Note a problem unless it is so."""
+        """Note a problem unless the statement is true."""
         if not is_so:
             self.problems.append(otherwise)
 
@@ -54,7 +54,7 @@ async def run_demo(stack: LocalStack, reporter: Reporter, clock: Clock) -> DemoR
     """Show the whole bridge on a running stack.
 
     Raises:
-        LocalCallError, SyncFailedError: a part did not answer, so the rest could not be shown.
+        LocalCallError, SyncFailedError: a part did not respond, so the rest could not be shown.
 
     """
     report = DemoReport(records_source=stack.records_imported)
@@ -147,7 +147,7 @@ async def _call_proxy(client: LocalClient, report: DemoReport) -> int:
 
 
 async def _call_after_rotation(stack: LocalStack, client: LocalClient, report: DemoReport) -> int:
-    """Rotate, then call with a token that the new key signed."""
+    """Rotate the signing key, then call with a token that the new key signed."""
     key_id = stack.entra.rotate_signing_key()
     token = await client.token_for(stack.tenant.service_principal)
     response = await client.call_api("GET", "/v1/records?limit=1", token=token)

@@ -11,7 +11,7 @@ from bridge_cli.refusals import GATEWAY
 
 
 def to_json(report: DemoReport) -> str:
-    """The report as one line of JSON."""
+    """Return the report as one line of JSON."""
     return json.dumps(
         {
             "ok": not report.problems,
@@ -34,7 +34,7 @@ def to_json(report: DemoReport) -> str:
 
 
 def print_tables(report: DemoReport, console: Console) -> None:
-    """What was shown, and how each bad call was refused. Counts and times are never cut in two."""
+    """Print what was shown and how each bad call was refused; counts and times are never cut."""
     shown = Table(title="The bridge at work", title_justify="left")
     shown.add_column("What")
     shown.add_column("Result", justify="right", no_wrap=True)

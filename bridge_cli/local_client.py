@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS = 60.0
 
 
 class LocalCallError(Exception):
-    """A part of the local stack did not answer as it must; the message says which."""
+    """A part of the local stack did not respond as it must; the message says which."""
 
     code = "local_call_failed"
 
@@ -31,7 +31,7 @@ class LocalClient:
     @classmethod
     @asynccontextmanager
     async def to(cls, stack: LocalStack, function_url: str | None = None) -> AsyncIterator[Self]:
-        """A client that stands until the block ends; the machine's proxy settings are ignored.
+        """Give the block a client; the machine's proxy settings are ignored.
 
         It calls the stack's own Function App, unless another one's URL is given.
         """
@@ -39,7 +39,7 @@ class LocalClient:
             yield cls(stack, function_url or stack.functions.url, http)
 
     async def token_for(self, application: Application) -> str:
-        """A fresh token for the API, by client secret from the token endpoint.
+        """Return a fresh token for the API, by client secret from the token endpoint.
 
         Raises:
             LocalCallError: the token endpoint refused.
@@ -69,7 +69,7 @@ class LocalClient:
         json: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The API's answer, through API Gateway and its authorizer."""
+        """Call the API through API Gateway and its authorizer, and return the response."""
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -85,7 +85,7 @@ class LocalClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The Function App's answer; the path stands below its route prefix."""
+        """Call the Function App, at a path below its route prefix, and return the response."""
         return await self._http.request(
             method, f"{self.function_url}/api{path}", content=content, headers=headers
         )

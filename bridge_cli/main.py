@@ -20,7 +20,7 @@ from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.up_page import print_up_page
-from emulator.aws.bundles import BundleError
+from bundling.bundles import BundleError
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
 from emulator.azurite import AzuriteError
@@ -254,7 +254,7 @@ def settings(
 
 
 def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> None:
-    """Run to an exit code; an expected error is one sentence, and where to read more."""
+    """Return the run's exit code; an expected error prints one sentence, and where to read more."""
     try:
         code = asyncio.run(run())
     except StackNotReadyError as error:

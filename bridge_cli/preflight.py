@@ -7,11 +7,11 @@ access log is refused; a second stack that sets it takes it over from the first.
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 import boto3
+import botocore.exceptions
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 _CONFIG: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 _NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
@@ -52,7 +52,14 @@ class Preflight:
     @property
     def parameters(self) -> dict[str, str]:
         """The template's parameters that depend on the account."""
-        return {"ManageGatewayLogRole": "false" if self.log_role is LogRole.SET else "true"}
+        match self.log_role:
+            case LogRole.SET:
+                manages = "false"
+            case LogRole.UNSET | LogRole.GONE:
+                manages = "true"
+            case _:
+                assert_never(self.log_role)
+        return {"ManageGatewayLogRole": manages}
 
     def to_json(self) -> str:
         """Return it as one JSON object."""
@@ -87,22 +94,22 @@ def inspect_account(*, region: str | None, profile: str | None) -> Preflight:
     """
     try:
         return _inspect(boto3.session.Session(region_name=region, profile_name=profile))
-    except NoRegionError as error:
+    except botocore.exceptions.NoRegionError as error:
         raise PreflightError("No AWS region is named: give --region, or set AWS_REGION.") from error
-    except NoCredentialsError as error:
+    except botocore.exceptions.NoCredentialsError as error:
         raise PreflightError(
             "Nobody is signed in to AWS: run `aws sso login` or `aws configure`, or give --profile."
         ) from error
-    except ClientError as error:
+    except botocore.exceptions.ClientError as error:
         raise PreflightError(_explain(error)) from error
     # botocore raises the latter for an address that is none.
-    except (BotoCoreError, ValueError) as error:
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise PreflightError(f"AWS could not be asked: {error}") from error
 
 
 def _inspect(session: boto3.session.Session) -> Preflight:
     if not session.region_name:
-        raise NoRegionError
+        raise botocore.exceptions.NoRegionError
     account_id = session.client("sts", config=_CONFIG).get_caller_identity()["Account"]
     account = session.client("apigateway", config=_CONFIG).get_account()
     arn = account.get("cloudwatchRoleArn", "")
@@ -117,14 +124,14 @@ def _judge_role(session: boto3.session.Session, arn: str) -> LogRole:
         client.get_role(RoleName=arn.rpartition("/")[2])
     except client.exceptions.NoSuchEntityException:
         return LogRole.GONE
-    except ClientError as error:
-        # Whoever may not look at roles still gets the setting, which API Gateway checked once.
+    except botocore.exceptions.ClientError as error:
+        # A caller who may not look at roles still sees the setting, which API Gateway checked once.
         if error.response["Error"]["Code"] not in _NOT_ALLOWED:
             raise
     return LogRole.SET
 
 
-def _explain(error: ClientError) -> str:
+def _explain(error: botocore.exceptions.ClientError) -> str:
     code = error.response["Error"]["Code"]
     if code in _NOT_ALLOWED:
         return (

@@ -21,7 +21,7 @@ from emulator.stack import Reporter
 
 
 class _CountColumn(ProgressColumn):
-    """`done/total` for steps that count something, and nothing for the others."""
+    """Shows `done/total` for steps that count something, and nothing for the others."""
 
     def render(self, task: Task) -> Text:
         if not task.fields["is_counted"]:
@@ -54,7 +54,7 @@ class _LiveReporter:
 
 
 class _LineReporter:
-    """One plain line a step: what is no terminal keeps every line that is written."""
+    """Shows each step as one plain line, because a log keeps every line that is written."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -63,12 +63,12 @@ class _LineReporter:
         self._console.print(text, highlight=False)
 
     def advance(self, done: int, total: int) -> None:
-        """Nothing: counts would fill a log."""
+        """Do nothing, because counts would fill a log."""
 
 
 @contextmanager
 def progress_on(console: Console) -> Iterator[Reporter]:
-    """A reporter that shows its steps on the console until the block ends."""
+    """Give the block a reporter that shows its steps on the console."""
     if not console.is_terminal:
         yield _LineReporter(console)
         return

@@ -41,7 +41,7 @@ async def _no_token(_stack: LocalStack, _client: LocalClient) -> None:
 def _bent(
     bend: Callable[[LocalStack, dict[str, object]], dict[str, object]],
 ) -> Callable[[LocalStack, LocalClient], Awaitable[str]]:
-    """A token signed with the tenant's own key, over valid claims with one of them bent."""
+    """Return a token with one claim changed, signed with the tenant's own key."""
 
     async def token(stack: LocalStack, _client: LocalClient) -> str:
         issuer = stack.entra.issuer
@@ -52,18 +52,18 @@ def _bent(
 
 
 def _hours_ago(_stack: LocalStack, claims: dict[str, object]) -> dict[str, object]:
-    """The same token as it was issued two hours ago; it was good for one."""
+    """Return the token as it was issued two hours ago; it was valid for one hour."""
     times = (ISSUED_AT, NOT_BEFORE, EXPIRES_AT)
     return {name: int(str(claims[name])) - _HOURS_AGO for name in times}
 
 
 def _hours_ahead(_stack: LocalStack, claims: dict[str, object]) -> dict[str, object]:
-    """The same token as it will be issued in two hours."""
+    """Return the token as it will be issued in two hours."""
     return {name: int(str(claims[name])) + _HOURS_AGO for name in (NOT_BEFORE, EXPIRES_AT)}
 
 
 async def _bad_signature(stack: LocalStack, client: LocalClient) -> str:
-    """A good token with one bit of its signature flipped."""
+    """Return a good token with one bit of its signature flipped."""
     signing_input, _, signature = (
         await client.token_for(stack.tenant.service_principal)
     ).rpartition(".")
@@ -131,7 +131,7 @@ REFUSAL_CASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How one bad call was answered."""
+    """The response to one bad call."""
 
     case: RefusalCase
     status: int
@@ -140,7 +140,7 @@ class Refusal:
 
     @property
     def problems(self) -> list[str]:
-        """What is not as it must be, a sentence each."""
+        """Everything that is not as it must be, a sentence each."""
         problems = []
         name = self.case.name
         if self.status != self.case.expected_status:
@@ -157,7 +157,7 @@ class Refusal:
 async def try_to_get_in(
     case: RefusalCase, stack: LocalStack, client: LocalClient, log: AuthorizerLog
 ) -> Refusal:
-    """Make the bad call, and return its answer and why it was refused.
+    """Make the bad call, and return its response and why it was refused.
 
     The probe after it makes the log's silence a proof that the authorizer was not asked.
     """

@@ -19,7 +19,7 @@ _TITLES: Final = {
 
 
 def settings_by_deployable() -> Mapping[str, tuple[Setting[object], ...]]:
-    """The declared settings; those of the contract stand under `contract` alone."""
+    """Return the declared settings; those of the contract stand only under `contract`."""
     own: dict[str, tuple[Setting[object], ...]] = {
         "function-app": azure_function_app.declared_settings.SETTINGS,
         "authorizer": aws_authorizer.settings.SETTINGS,
@@ -32,7 +32,7 @@ def settings_by_deployable() -> Mapping[str, tuple[Setting[object], ...]]:
 
 
 def to_markdown() -> str:
-    """The tables as the README shows them."""
+    """Return the tables as the README shows them."""
     sections = [
         f"### {_TITLES[name]}\n\n{_table(settings)}"
         for name, settings in settings_by_deployable().items()
@@ -41,7 +41,7 @@ def to_markdown() -> str:
 
 
 def to_json() -> str:
-    """The settings as one JSON object, by deployable."""
+    """Return the settings as one JSON object, by deployable."""
     return json.dumps(
         {
             name: [

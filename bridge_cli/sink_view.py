@@ -17,11 +17,11 @@ class SinkView:
     path: Path
 
     def count(self) -> int:
-        """How many records the sink holds, tombstones not counted; none before the first run."""
+        """Return how many records the sink holds, without tombstones; 0 before the first run."""
         return self._count("NOT deleted")
 
     def count_tombstones(self) -> int:
-        """How many deleted records the sink remembers."""
+        """Return how many deleted records the sink remembers."""
         return self._count("deleted")
 
     def _count(self, condition: str) -> int:
@@ -37,7 +37,7 @@ class SinkView:
         return count
 
     def digest(self) -> str:
-        """A digest of everything the sink holds: equal digests, equal records."""
+        """Return a digest of everything the sink holds: equal digests mean equal records."""
         digest = hashlib.sha256()
         with self._connected() as connection:
             for row in connection.execute(

@@ -24,7 +24,7 @@ class SyncFailedError(Exception):
 async def sync_to_end(
     client: LocalClient, store: SqliteStore, clock: Clock, watch: Callable[[], None]
 ) -> SyncReport:
-    """The report of the sync run that reached the end of the feed.
+    """Run the sync until it reaches the end of the feed, and return the last run's report.
 
     A run whose time was up, or that another one superseded, is followed by the next.
     `watch` is called several times a second meanwhile.
@@ -54,7 +54,7 @@ async def sync_to_end(
 
 @asynccontextmanager
 async def opened_store(path: Path) -> AsyncIterator[SqliteStore]:
-    """The Function App's store, for a look from outside."""
+    """Open the Function App's store until the block ends, to look into it from outside."""
     store = SqliteStore(path)
     try:
         yield store

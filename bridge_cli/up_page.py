@@ -7,7 +7,7 @@ from emulator.stack import LocalStack
 
 
 def print_up_page(stack: LocalStack, console: Console) -> None:
-    """The URLs, ready-made curl lines and where the logs are."""
+    """Print the URLs, ready-made curl lines and where the logs are."""
     places = Table(title="The bridge is up; Ctrl-C stops it", title_justify="left", box=None)
     places.add_column("", style="bold")
     places.add_column("", overflow="fold")

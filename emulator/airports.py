@@ -6,7 +6,7 @@ import airportsdata
 
 
 def load_airports() -> Iterator[tuple[str, dict[str, object]]]:
-    """Every airport as (record ID, data), some 28,000 of them, in the order of their ICAO codes."""
+    """Yield some 28,000 airports as (record ID, data), in the order of their ICAO codes."""
     airports = airportsdata.load("ICAO")
     for code in sorted(airports):
         yield code, dict(airports[code])

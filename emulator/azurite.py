@@ -40,7 +40,7 @@ class AzuritePrograms:
 
     @classmethod
     def under(cls, tools: Path) -> Self:
-        """The programs in the checkout's `.tools` and this environment.
+        """Return the programs in the checkout's `.tools` and this environment.
 
         Raises:
             AzuriteError: one of them is not installed.
@@ -103,7 +103,7 @@ class Azurite:
         tls: AzuriteTls | None = None,
         held_open: Sequence[int] = (),
     ) -> Self:
-        """An empty Azurite on free ports; it keeps its data in memory and its log in `folder`.
+        """Start an empty Azurite on free ports: its data stays in memory, its log goes to `folder`.
 
         Without `tls` it speaks plain http. The file descriptors `held_open` stay open until it has
         ended.

@@ -17,13 +17,13 @@ class ClientCertificate(NamedTuple):
     """A self-signed certificate, as an app registration and as azure-identity take it."""
 
     public: bytes
-    """The certificate alone, in PEM."""
+    """Only the certificate, in PEM."""
     with_private_key: bytes
     """Certificate and private key in one PEM file; a secret."""
 
 
 def make_client_certificate(name: str, lifetime: timedelta, clock: Clock) -> ClientCertificate:
-    """A new certificate for a new key, good from an hour ago until `lifetime` from now."""
+    """Return a new certificate for a new key, valid from an hour ago until `lifetime` from now."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_SIZE)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.fromtimestamp(clock.now(), UTC)

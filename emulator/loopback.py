@@ -20,7 +20,7 @@ class PortUser(NamedTuple):
 
 
 def find_free_port() -> int:
-    """A port that nothing listens on, at this moment."""
+    """Return a port that nothing listens on at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -28,7 +28,7 @@ def find_free_port() -> int:
 
 
 def is_port_free(port: int) -> bool:
-    """Whether a server could listen on the port now; 0, which takes any port, always is."""
+    """Return whether a server could listen on the port now; 0 takes any free port, so it could."""
     return why_port_is_unusable(port) is None
 
 

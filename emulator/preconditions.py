@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import NamedTuple
 
-from emulator.aws.bundles import BundleError, find_uv
+from bundling.bundles import BundleError, find_uv
 from emulator.aws.ministack import MinistackError, MinistackPrograms
 from emulator.azurite import AzuriteError, AzuritePrograms
 from emulator.functions_host.errors import FunctionsHostError
@@ -57,7 +57,7 @@ def claim_ready_folder(options: StackOptions) -> Iterator[StackFolder]:
 
 
 def find_problems(options: StackOptions) -> list[Problem]:
-    """Return what keeps a stack with these options from starting, its folder not looked at."""
+    """Return what keeps a stack with these options from starting; its folder is not checked."""
     return [*_port_problems(options), *_schedule_problems(options), *_program_problems(options)]
 
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from aws_backend.record_import import import_records
 from emulator.airports import load_airports
-from emulator.aws.bundles import build_local_bundles
 from emulator.aws.deployment import Deployment, LocalAws, deploy
+from emulator.aws.local_bundles import build_local_bundles
 from emulator.aws.ministack import Ministack, MinistackPrograms
 from emulator.azurite import Azurite, AzuritePrograms
 from emulator.entra.local_entra import LocalEntra
@@ -25,7 +25,7 @@ from emulator.functions_host.process import (
 )
 from emulator.loopback import LOOPBACK, find_free_port
 from emulator.preconditions import claim_ready_folder
-from emulator.stack_options import StackOptions, function_app_python
+from emulator.stack_options import RecordStore, StackOptions, function_app_python
 from emulator.tenant import LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
@@ -33,13 +33,13 @@ _STAGE: Final = "local"
 
 
 class Reporter(Protocol):
-    """Told what the stack is doing, for a person to watch."""
+    """Shows a person what the stack is doing."""
 
     def step(self, text: str) -> None:
-        """A new step begins."""
+        """Show that a new step begins."""
 
     def advance(self, done: int, total: int) -> None:
-        """The present step has done so many of its parts."""
+        """Show how many of the present step's parts are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class LocalStack:
     aws_endpoint_url: str
     deployment: Deployment
     functions: FunctionsHostProcess
+    record_store: RecordStore
     function_settings: Mapping[str, str]
     """The Function App's own settings, secrets included: not for printing."""
     records_imported: int
@@ -67,9 +68,13 @@ class LocalStack:
     @property
     def store_place(self) -> str:
         """Where the Function App keeps records and checkpoint, for a person."""
-        if self.function_settings["RECORD_STORE"] == "table":
-            return self.function_settings["TABLE_ENDPOINT"]
-        return str(self.sqlite_path)
+        match self.record_store:
+            case "sqlite":
+                return str(self.sqlite_path)
+            case "table":
+                return self.function_settings["TABLE_ENDPOINT"]
+            case _:
+                assert_never(self.record_store)
 
     @property
     def sqlite_path(self) -> Path:
@@ -78,16 +83,16 @@ class LocalStack:
 
     @property
     def log_folder(self) -> Path:
-        """Where every part writes its lines."""
+        """The folder of the log files, one for each part."""
         return self.folder / "logs"
 
     @asynccontextmanager
     async def another_function_app(
         self, name: str, settings: Mapping[str, str]
     ) -> AsyncIterator[FunctionsHostProcess]:
-        """A second Function App on a free port, with these settings in place of the first one's.
+        """Run a second Function App until the block ends, with these settings over the first's.
 
-        It keeps records of its own, and logs to `<name>.log`.
+        It takes a free port, keeps records of its own, and logs to `<name>.log`.
 
         Raises:
             FunctionsHostError: it did not start.
@@ -111,7 +116,7 @@ class LocalStack:
 async def start_stack(
     options: StackOptions, reporter: Reporter, clock: Clock | None = None
 ) -> AsyncIterator[LocalStack]:
-    """The whole stack, ready to be called, until the block ends.
+    """Start the whole stack, and keep it running until the block ends.
 
     Raises:
         StackNotReadyError: something that it needs is not there; nothing was started or touched.
@@ -192,7 +197,6 @@ async def start_stack(
             }
 
         reporter.step("Starting the Function App")
-        settings |= dict(options.further_settings or {})
         functions = await _start_function_app(
             options.checkout,
             settings,
@@ -212,6 +216,7 @@ async def start_stack(
             aws_endpoint_url=ministack.endpoint_url,
             deployment=deployment,
             functions=functions,
+            record_store=options.record_store,
             function_settings=settings,
             records_imported=imported,
         )

@@ -55,7 +55,7 @@ class StackFolder:
 
     @property
     def logs(self) -> Path:
-        """Where every part writes its lines."""
+        """The folder of the log files, one for each part."""
         return self.path / "logs"
 
     def empty(self) -> None:
@@ -85,7 +85,7 @@ class StackFolder:
 def claim_folder(
     folder: Path, checkout: Path, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[StackFolder]:
-    """Keep a folder for one stack until the block ends; it is made where it is missing.
+    """Keep a folder for one stack until the block ends; it is made if it is missing.
 
     Nothing in it is deleted before `empty` is called. Where the stack that had the folder has been
     killed, this waits until the last of its parts has ended. A symbolic link is followed first, so
@@ -125,8 +125,10 @@ def _check_is_ours(path: Path, checkout: Path) -> None:
         return
     if not path.is_dir():
         raise FolderNotOursError(f"{path} is a file, no folder: {_OPTION}.")
+    # Content first: what another start puts there meanwhile is its mark, which is then seen below.
+    has_content = any(path.iterdir())
     is_marked = os.path.lexists(path / MARK) and _is_file(path / MARK)
-    if not is_marked and any(path.iterdir()):
+    if has_content and not is_marked:
         raise FolderNotOursError(
             f"{path} holds files that the bridge did not make, and would be emptied: {_OPTION}."
         )
@@ -137,7 +139,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _lock(path: Path, sleep: Callable[[float], None]) -> int:
-    """The descriptor of the mark, locked by us, with our process's ID in it."""
+    """Lock the mark, write our process's ID into it, and return its descriptor."""
     mark = path / MARK
     holder = None
     for _ in range(int(_ENDING_WITHIN_SECONDS / _POLL_SECONDS)):
@@ -175,7 +177,7 @@ def _is_same_file(descriptor: int, mark: Path) -> bool:
 
 
 def _holder(descriptor: int) -> int | None:
-    """The process that the mark names; None if it names none."""
+    """Return the ID of the process that the mark names; None if it names none."""
     text = os.pread(descriptor, _LONGEST_ID, 0)
     return int(text) if text.strip().isdigit() else None
 

@@ -1,16 +1,15 @@
 """What can be chosen about a local stack."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from emulator.functions_host.process import FUNC, HostKind
 from emulator.tenant import Credential
 
 _NEVER: Final = "0 0 0 1 1 *"
-"""A schedule that leaves the sync to whoever starts it by hand (New Year's night apart)."""
+"""A schedule for a sync that is started by hand: it fires only on New Year's night."""
 
 RecordStore = Literal["sqlite", "table"]
 
@@ -33,16 +32,33 @@ class StackOptions:
     token_version: Literal[1, 2] = 2
     record_limit: int | None = None
     """How many records the source gets; all of them by default."""
-    further_settings: Mapping[str, str] | None = None
-    """Settings of the Function App that replace the stack's own."""
 
     @property
     def needs_azurite(self) -> bool:
         """Whether something asks for Azure Storage: the records, or the timers of Core Tools."""
-        uses_core_tools = self.functions_host != "emulated" and shutil.which(FUNC) is not None
-        return self.record_store == "table" or uses_core_tools
+        return self._keeps_records_there or self._uses_core_tools
+
+    @property
+    def _keeps_records_there(self) -> bool:
+        match self.record_store:
+            case "sqlite":
+                return False
+            case "table":
+                return True
+            case _:
+                assert_never(self.record_store)
+
+    @property
+    def _uses_core_tools(self) -> bool:
+        match self.functions_host:
+            case "emulated":
+                return False
+            case "auto" | "core-tools":
+                return shutil.which(FUNC) is not None
+            case _:
+                assert_never(self.functions_host)
 
 
 def function_app_python(checkout: Path) -> Path:
-    """The interpreter of the environment that the Function App ships with."""
+    """Return the interpreter of the environment that the Function App ships with."""
     return checkout / ".tools" / "function-app" / "bin" / "python"

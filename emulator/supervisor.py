@@ -1,4 +1,4 @@
-"""Runs one program, and ends it and its children when whoever asked for it is gone.
+"""Runs one program, and ends it and its children when the process that asked for it is gone.
 
 `python -I supervisor.py <program> <argument>...`, with a pipe for standard input whose other end
 only the asker holds. However the asker ends, the pipe closes, and then the program's whole process
@@ -35,7 +35,7 @@ def _has_ended(process_id: int) -> bool:
 
 
 def _supervise(program: int, signals: int) -> None:
-    """Return when the program has ended and its group is killed."""
+    """Wait until the program has ended, then kill its group."""
     watched = [_STDIN, signals]
     is_ending = False
     while not _has_ended(program):
@@ -61,7 +61,7 @@ def _supervise(program: int, signals: int) -> None:
 
 
 def main(command: list[str]) -> int:
-    """The program's exit code; 128 and the signal's number where a signal ended it."""
+    """Run the program and return its exit code: 128 plus the signal's number if one ended it."""
     signals, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)

@@ -1,7 +1,7 @@
 """The local tenant: the API, everyone who calls it locally, and their credentials.
 
 The IDs are fixed, so that a command copied from a page works on the next start too. Secrets and
-keys are made anew at each start.
+keys are new at each start.
 """
 
 import secrets
@@ -62,9 +62,9 @@ class LocalTenant:
     service_principal: Application
     """May read, and signs in by secret, certificate or federation."""
     editor: Application
-    """May read and write: whoever changes records at the source."""
+    """May read and write, as an application that changes records at the source."""
     without_role: Application
-    """On the authorizer's list, but nobody assigned it a role."""
+    """On the authorizer's list, but without a role."""
     unknown_client: Application
     """Has the role, but is not on the authorizer's list."""
     settings_by_credential: Mapping[Credential, Mapping[str, str]] = field(repr=False)
@@ -80,7 +80,7 @@ class LocalTenant:
 def build_local_tenant(
     folder: Path, authority: str, clock: Clock, *, token_version: Literal[1, 2] = 2
 ) -> LocalTenant:
-    """The local tenant at that authority; its callers' credential files go into `folder`."""
+    """Return the local tenant at that authority; its credential files go into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate = make_client_certificate("service-principal", _CREDENTIAL_LIFETIME, clock)
     certificate_file = _write_secret(folder / "service-principal.pem", certificate.with_private_key)
@@ -162,7 +162,7 @@ def _application(number: int, name: str, roles: frozenset[str]) -> Application:
 
 
 def _make_federation(folder: Path, clock: Clock) -> tuple[FederatedCredential, Path]:
-    """The trust in another issuer, and the file that holds a token of it."""
+    """Return the trust in another issuer, and the file that holds that issuer's token."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_SIZE)
     jwk: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     now = int(clock.now())

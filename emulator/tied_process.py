@@ -40,7 +40,7 @@ def start_tied_process(
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
-        # Ctrl-C is for whoever started us; it then stops this in order.
+        # Ctrl-C goes to the process that started us, which then stops this in order.
         start_new_session=True,
         pass_fds=held_open,
     )

@@ -8,10 +8,10 @@ class Clock(Protocol):
     """Tells the time. Claims are compared with `now`, durations measured with `monotonic`."""
 
     def now(self) -> float:
-        """Wall-clock time, in seconds since 1970 UTC."""
+        """Return the wall-clock time, in seconds since 1970 UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back, so it measures durations."""
+        """Return seconds since a fixed moment; they never go back, so they measure durations."""
 
 
 class SystemClock:

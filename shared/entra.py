@@ -28,7 +28,7 @@ class Cloud(NamedTuple):
         return f"{self.authority}/{tenant_id}/v2.0"
 
     def key_set_url(self, tenant_id: str) -> str:
-        """Return the tenant's v2.0 key set.
+        """Return the URL of the tenant's v2.0 key set.
 
         Its keys sign both token versions, and unlike the v1.0 document it says which issuer each
         key belongs to, so one set serves both.
@@ -54,14 +54,14 @@ CLOUDS: Final[Mapping[str, Cloud]] = {
 def parse_local_authority(url: str) -> Cloud:
     """Return the local emulator as a cloud of its own, so that its tokens are good nowhere else.
 
-    Plain http is accepted on loopback addresses alone; a host name is not, because what it resolves
+    Plain http is accepted only on loopback addresses; a host name is not, because what it resolves
     to is not ours to decide.
 
     Raises:
         ValueError: the URL is anything but `http://<loopback address>:<port>`.
 
     """
-    # On a laptop alone, so that no cold start in a cloud pays for these.
+    # Imported only on a laptop, so that no cold start in a cloud pays for these.
     import ipaddress  # noqa: PLC0415
     from urllib.parse import urlsplit  # noqa: PLC0415
 

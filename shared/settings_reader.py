@@ -59,7 +59,7 @@ class SettingsReader:
         self._problems: list[SettingProblem] = []
 
     def read[T](self, setting: Setting[T]) -> T:
-        """Return the setting's value. A problem is noted and raised when the reading ends."""
+        """Return the setting's value. A problem is noted, and raised when the reading ends."""
         text = self._environment.get(setting.name, "").strip()
         if not text:
             if setting.default is None:
@@ -89,7 +89,7 @@ class SettingsReader:
 
 @contextmanager
 def reading_settings(environment: Mapping[str, str]) -> Iterator[SettingsReader]:
-    """Yield a reader whose problems are raised together when the block ends.
+    """Give the block a reader, and raise all its problems together when the block ends.
 
     What the block builds must not be used inside it: a setting with a problem reads as None there.
 

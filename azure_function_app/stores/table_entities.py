@@ -32,7 +32,7 @@ type _Entity = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRecord:
+class HeldRecord:
     """What is known of a record that is there already."""
 
     order: tuple[int, int]
@@ -44,7 +44,7 @@ type Operation = tuple[str, _Entity] | tuple[str, _Entity, Mapping[str, Any]]
 
 
 def write_operations(
-    records: Sequence[Record], generation: int, stored: Mapping[str, StoredRecord]
+    records: Sequence[Record], generation: int, stored: Mapping[str, HeldRecord]
 ) -> Iterator[Operation]:
     """Yield what writes the records, each only if it is later than what is stored of it.
 

@@ -37,7 +37,7 @@ from azure_function_app.stores.table_entities import (
     BATCH_OPERATIONS,
     PARTITION_KEYS,
     Operation,
-    StoredRecord,
+    HeldRecord,
     missing_operation,
     partition_key,
     row_key,
@@ -260,11 +260,11 @@ class TableStore:
             return False
         return True
 
-    def _stored(self, records: Sequence[Record]) -> dict[str, StoredRecord]:
+    def _stored(self, records: Sequence[Record]) -> dict[str, HeldRecord]:
         """What there is of those records, by row key."""
         partition = partition_key(records[0].id)
         row_keys = [row_key(record.id) for record in records]
-        found: dict[str, StoredRecord] = {}
+        found: dict[str, HeldRecord] = {}
         for keys in itertools.batched(row_keys, _COMPARISONS - 1, strict=False):
             # Neither key can hold a quote, so neither can leave its place in the filter.
             names = " or ".join(f"RowKey eq '{key}'" for key in keys)
@@ -272,7 +272,7 @@ class TableStore:
                 f"PartitionKey eq '{partition}' and ({names})",
                 select=["RowKey", "generation", "version"],
             ):
-                found[entity["RowKey"]] = StoredRecord(
+                found[entity["RowKey"]] = HeldRecord(
                     (entity["generation"], entity["version"].value), str(entity.metadata["etag"])
                 )
         return found

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 
 from benchmarks.authorizer import material
 from benchmarks.authorizer.contenders import OUR_HANDLER, OURS, Contender, Language
-from emulator.aws.bundles import RECIPES, BundleBuilder, find_uv
+from bundling.bundles import RECIPES, BundleBuilder, find_uv
 
 _HERE: Final = Path(__file__).parent
 _PYTHON_PEERS: Final = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.exceptions
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from emulator.aws.bundles import Bundles
+from emulator.aws.local_bundles import Bundles
 from emulator.aws.ministack import REGION
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in, overlay_for_local
@@ -43,7 +43,7 @@ class Deployment:
     """The deployed stack."""
 
     api_url: str
-    """Where the API answers, stage included, without a trailing slash."""
+    """The API's URL, stage included, without a trailing slash."""
     api_id: str
     stage: str
     table_name: str
@@ -58,7 +58,7 @@ class LocalAws:
     endpoint_url: str
 
     def session(self) -> boto3.session.Session:
-        """A session that reads nothing of the developer's own AWS configuration."""
+        """Return a session that reads nothing of the developer's own AWS configuration."""
         return boto3.session.Session(
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - any text serves
@@ -67,7 +67,7 @@ class LocalAws:
 
     @property
     def config(self) -> Config:
-        """One try, straight to loopback: no proxy of the machine's stands in between."""
+        """Settings for one try, straight to loopback: the machine's proxy settings are ignored."""
         return Config(proxies={}, retries={"total_max_attempts": 1})
 
 
@@ -83,9 +83,9 @@ def deploy(  # noqa: PLR0913 - each is a thing of the caller's that it must hand
     report: Callable[[str], None] = lambda _line: None,
     stack_name: str = STACK_NAME,
 ) -> Deployment:
-    """The template deployed with these parameters, created or brought up to date.
+    """Create or update the stack from the template and these parameters, and return it.
 
-    `report` is told, a line at a time, what has been done so far.
+    `report` is called with a line of text after each step.
 
     Raises:
         DeploymentError: a resource could not be made, or the stack took more than a minute.
@@ -156,7 +156,7 @@ def _submit(
             Parameters=listed,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
-    except ClientError as error:
+    except botocore.exceptions.ClientError as error:
         reason = error.response["Error"].get("Message", str(error))
         if _NOTHING_TO_UPDATE not in reason:
             raise DeploymentError(f"the template was refused: {reason}") from error
@@ -165,7 +165,7 @@ def _submit(
 def _exists(client: "CloudFormationClient", stack_name: str) -> bool:
     try:
         client.describe_stacks(StackName=stack_name)
-    except ClientError:
+    except botocore.exceptions.ClientError:
         return False
     return True
 

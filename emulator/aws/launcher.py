@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def _answer_without_delay() -> None:
+def _send_without_delay() -> None:
     # The runtime API answers in two small writes; with Nagle's algorithm the second one waits for
     # the reader's delayed acknowledgement, some 40 ms.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -21,7 +21,7 @@ def _answer_without_delay() -> None:
 
 def _drain_output_without_waiting() -> None:
     # After each call MiniStack waits up to 50 ms for a line of output. Ours goes to a file of its
-    # own (see the bootstrap in bundles.py), so there is never one to wait for.
+    # own (see the bootstrap in local_bundles.py), so there is never one to wait for.
     from ministack.core import lambda_runtime  # noqa: PLC0415 - only MiniStack's Python has it
 
     worker_class = lambda_runtime.Worker
@@ -71,7 +71,7 @@ def main() -> None:
     """Run MiniStack in this process until it is told to stop."""
     from ministack.app import main as run_ministack  # noqa: PLC0415 - only MiniStack's Python has it
 
-    _answer_without_delay()
+    _send_without_delay()
     for change, without_it in _CHANGES.items():
         try:
             change()

@@ -37,7 +37,7 @@ class MinistackPrograms:
 
     @classmethod
     def under(cls, tools: Path) -> Self:
-        """The programs in the checkout's `.tools`.
+        """Return the programs in the checkout's `.tools`.
 
         Raises:
             MinistackError: one of them is not installed.
@@ -76,7 +76,7 @@ class Ministack:
         port: int | None = None,
         held_open: Sequence[int] = (),
     ) -> Self:
-        """A MiniStack that answers, with nothing deployed.
+        """Start MiniStack and return it once it responds, with nothing deployed.
 
         Everything that it writes stays in `folder`: `ministack.log`, `lambda.log` and its
         temporary files. Neither it nor the functions see this process's environment. The file
@@ -129,7 +129,7 @@ class Ministack:
 
     def _wait_until_ready(self, clock: Clock, sleep: Callable[[float], None]) -> None:
         give_up_at = clock.monotonic() + _READY_WITHIN_SECONDS
-        while not _answers(self.port):
+        while not _is_ready(self.port):
             if self._process.poll() is not None:
                 raise MinistackError(f"MiniStack ended while starting; see {self.log_file}")
             if clock.monotonic() >= give_up_at:
@@ -152,7 +152,7 @@ def _check_port_is_free(port: int) -> None:
         )
 
 
-def _answers(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5.0)
     try:
         connection.request("GET", "/_ministack/health")

@@ -30,6 +30,6 @@ _TemplateLoader.add_multi_constructor("!", _construct_intrinsic)
 
 
 def load_template(path: Path) -> dict[str, Any]:
-    """The template as plain values, every intrinsic function in its long form."""
+    """Return the template as plain values, every intrinsic function in its long form."""
     template: dict[str, Any] = yaml.load(path.read_text("utf-8"), _TemplateLoader)  # noqa: S506 - a SafeLoader
     return template

@@ -13,7 +13,7 @@ the bundle goes unnoticed.
 
 
 def functions_in(template: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The template's functions: logical ID and properties."""
+    """Yield the logical ID and the properties of each function in the template."""
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             yield logical_id, resource["Properties"]
@@ -26,12 +26,12 @@ def overlay_for_local(
     parameters: Mapping[str, str],
     authority: str,
 ) -> dict[str, Any]:
-    """A copy of the template that the local AWS can run.
+    """Return a copy of the template that the local AWS can run.
 
     Each function's code comes from its `code_uris` entry, as `sam package` would write it; the
     runtime is `LOCAL_RUNTIME`; the functions that know the tenant are told of the local Entra
     emulator, `authority`; and each of the `parameters` has its value for a default, because
-    MiniStack shows the SAM transform the defaults alone. Nothing else changes.
+    MiniStack shows the SAM transform only the defaults. Nothing else changes.
     """
     local = deepcopy(dict(template))
     for name, value in parameters.items():

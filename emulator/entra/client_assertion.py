@@ -25,7 +25,7 @@ def _refused(code: int, description: str) -> EntraRefusal:
 def verify_certificate_assertion(
     assertion: str, application: Application, audiences: Collection[str]
 ) -> None:
-    """Proves that the holder of one of the application's certificates signed the assertion.
+    """Raise unless the holder of one of the application's certificates signed the assertion.
 
     Both forms that azure-identity sends are taken: RS256 with `x5t`, and PS256 with `x5t#S256`.
 
@@ -51,7 +51,7 @@ def verify_certificate_assertion(
 def verify_federated_assertion(
     assertion: str, application: Application, own_issuer: str, own_key_set: Mapping[str, object]
 ) -> None:
-    """Proves that the assertion is a token which one of the application's federations trusts.
+    """Raise unless the assertion is a token that one of the application's federations trusts.
 
     Raises:
         EntraRefusal: no federated credential matches, or the token is not good.
@@ -72,7 +72,7 @@ def verify_federated_assertion(
 
 
 def is_certificate_assertion(assertion: str, application: Application) -> bool:
-    """Whether the application wrote the assertion itself, rather than another issuer.
+    """Return whether the application wrote the assertion itself, rather than another issuer.
 
     Decides only which check follows; it proves nothing.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from shared.entra import TokenVersion
 
@@ -26,10 +26,16 @@ class ApiRegistration:
     @property
     def token_version(self) -> TokenVersion:
         """The `ver` of this API's tokens."""
-        return TokenVersion.V1 if self.requested_access_token_version == 1 else TokenVersion.V2
+        match self.requested_access_token_version:
+            case 1:
+                return TokenVersion.V1
+            case 2:
+                return TokenVersion.V2
+            case _:
+                assert_never(self.requested_access_token_version)
 
     def is_named_by(self, resource: str) -> bool:
-        """Whether a caller who asks for this resource means this API; a last slash may differ."""
+        """Return whether this resource names this API; a slash at the end makes no difference."""
         return resource == self.client_id or resource.rstrip("/") == self.app_id_uri.rstrip("/")
 
 
@@ -78,7 +84,7 @@ class ManagedIdentity:
 
 
 Caller = Application | ManagedIdentity
-"""Whatever can be given a token."""
+"""A caller that can be given a token."""
 
 TOKEN_EXCHANGE: Final = ApiRegistration(
     client_id="fb60f99c-7a34-4190-8149-302f77469936",
@@ -105,21 +111,21 @@ class Directory:
     """Seconds for which a token given to a managed identity is good."""
 
     def find_api(self, resource: str) -> ApiRegistration | None:
-        """The API that a resource names, by App ID URI or client ID."""
+        """Return the API that a resource names, by App ID URI or client ID."""
         for api in (self.api, *self.other_apis, TOKEN_EXCHANGE):
             if api.is_named_by(resource):
                 return api
         return None
 
     def find_application(self, client_id: str) -> Application | None:
-        """The application with this client ID, in any case."""
+        """Return the application with this client ID, in any case."""
         for application in self.applications:
             if application.client_id == client_id.lower():
                 return application
         return None
 
     def find_managed_identity(self, selector: str, value: str) -> ManagedIdentity | None:
-        """The user-assigned identity that a selector of the managed identity endpoint names."""
+        """Return the user-assigned identity that a selector names, or None."""
         for identity in self.user_assigned:
             known = {
                 "client_id": identity.client_id,

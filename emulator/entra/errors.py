@@ -4,7 +4,7 @@
 class EntraRefusal(Exception):
     """The token endpoint gives no token; shaped as Entra ID's own error (RFC 6749 section 5.2).
 
-    Microsoft forbids branching on the description, so tests may compare `code` alone.
+    Microsoft forbids branching on the description, so tests may compare only `code`.
     """
 
     def __init__(self, code: int, error: str, description: str) -> None:
@@ -15,7 +15,7 @@ class EntraRefusal(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status: 401 where the client could not prove who it is, else 400."""
+        """The HTTP status: 401 if the client could not prove who it is, else 400."""
         return 401 if self.error == "invalid_client" else 400
 
 
@@ -23,7 +23,7 @@ class IdentityRefusal(Exception):
     """The managed identity endpoint gives no token."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Take the HTTP status and the message of the answer."""
+        """Take the HTTP status and the message of the response."""
         super().__init__(message)
         self.status = status
         self.message = message

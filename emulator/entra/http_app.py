@@ -4,6 +4,7 @@ import hmac
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import assert_never
 from uuid import uuid4
 
 from aiohttp import web
@@ -21,7 +22,7 @@ _TENANT_INDEPENDENT = ("common", "organizations")
 
 @dataclass(frozen=True, slots=True)
 class EntraService:
-    """What the addresses answer from."""
+    """What the request handlers work with."""
 
     directory: Directory
     issuer: Issuer
@@ -35,7 +36,7 @@ class EntraService:
 
 
 def build_http_app(service: EntraService) -> web.Application:
-    """The application; it answers on every listener alike."""
+    """Return the application; it serves every listener alike."""
     app = web.Application()
     app[_SERVICE] = service
     app.add_routes(
@@ -102,7 +103,13 @@ def _discovery(request: web.Request, version: TokenVersion) -> web.Response:
         return refusal
     # The endpoints are on the listener that was asked; the issuer is the same on each.
     base = f"{_origin(request)}/{tenant}"
-    infix = "/v2.0" if version is TokenVersion.V2 else ""
+    match version:
+        case TokenVersion.V1:
+            infix = ""
+        case TokenVersion.V2:
+            infix = "/v2.0"
+        case _:
+            assert_never(version)
     owner = "{tenantid}" if is_tenant_independent else tenant
     methods = ["client_secret_post", "private_key_jwt"]
     return web.json_response(
@@ -157,10 +164,10 @@ async def _token(request: web.Request) -> web.Response:
         for path in ("oauth2/v2.0/token", "oauth2/token", "v2.0", "")
     }
     try:
-        answer = grant_client_credentials(form, service.directory, service.issuer, audiences)
+        grant = grant_client_credentials(form, service.directory, service.issuer, audiences)
     except EntraRefusal as refusal:
         return _refuse(service, refusal)
-    return web.json_response(answer, headers={"Cache-Control": "no-store, no-cache"})
+    return web.json_response(grant, headers={"Cache-Control": "no-store, no-cache"})
 
 
 async def _managed_identity(request: web.Request) -> web.Response:
@@ -172,14 +179,14 @@ async def _managed_identity(request: web.Request) -> web.Response:
             raise IdentityRefusal(  # noqa: TRY301 - answered like the refusals of the grant
                 401, "X-IDENTITY-HEADER is missing or does not equal IDENTITY_HEADER."
             )
-        answer = grant_managed_identity(
+        grant = grant_managed_identity(
             request.query, service.directory, service.issuer, service.clock
         )
     except IdentityRefusal as refusal:
         return web.json_response(
             {"statusCode": refusal.status, "message": refusal.message}, status=refusal.status
         )
-    return web.json_response(answer)
+    return web.json_response(grant)
 
 
 async def _rotate_signing_key(request: web.Request) -> web.Response:

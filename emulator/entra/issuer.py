@@ -3,8 +3,15 @@
 import json
 import secrets
 from collections.abc import Mapping
+from typing import assert_never
 
-from emulator.entra.directory import ApiRegistration, Caller, Directory, ManagedIdentity
+from emulator.entra.directory import (
+    ApiRegistration,
+    Application,
+    Caller,
+    Directory,
+    ManagedIdentity,
+)
 from emulator.entra.key_store import KeyStore, SigningKey, base64url
 from shared.clock import Clock
 from shared.entra import Cloud, TokenVersion
@@ -27,14 +34,18 @@ class Issuer:
         self.cloud = cloud
 
     def name(self, version: TokenVersion) -> str:
-        """The `iss` of tokens of that version."""
+        """Return the `iss` of tokens of that version."""
         return self.cloud.issuer(self._directory.tenant_id, version)
 
     def lifetime(self, caller: Caller) -> int:
-        """Seconds until a token given to the caller now expires."""
-        if isinstance(caller, ManagedIdentity):
-            return self._directory.managed_identity_token_lifetime
-        return self._directory.token_lifetime
+        """Return how many seconds a token that the caller gets now is valid."""
+        match caller:
+            case ManagedIdentity():
+                return self._directory.managed_identity_token_lifetime
+            case Application():
+                return self._directory.token_lifetime
+            case _:
+                assert_never(caller)
 
     def claims_for(
         self,
@@ -44,7 +55,7 @@ class Issuer:
         resource: str | None = None,
         is_by_secret: bool = False,
     ) -> dict[str, object]:
-        """The claims of a valid app-only token: the caller's own dict, to bend as a test likes.
+        """Return the claims of a valid app-only token, in a new dict that a test may change.
 
         Args:
             caller: whom the token is for.
@@ -71,15 +82,18 @@ class Issuer:
             "uti": base64url(secrets.token_bytes(16)),
             "ver": version.value,
         }
-        if version is TokenVersion.V1:
-            claims |= {
-                "aud": resource or api.app_id_uri,
-                "appid": caller.client_id,
-                "appidacr": strength,
-                "idp": self.name(TokenVersion.V1),
-            }
-        else:
-            claims |= {"aud": api.client_id, "azp": caller.client_id, "azpacr": strength}
+        match version:
+            case TokenVersion.V1:
+                claims |= {
+                    "aud": resource or api.app_id_uri,
+                    "appid": caller.client_id,
+                    "appidacr": strength,
+                    "idp": self.name(TokenVersion.V1),
+                }
+            case TokenVersion.V2:
+                claims |= {"aud": api.client_id, "azp": caller.client_id, "azpacr": strength}
+            case _:
+                assert_never(version)
         if api.has_identity_type_claim:
             claims["idtyp"] = "app"
         # Entra ID leaves `roles` out where none is assigned, and never sends an empty array.
@@ -94,7 +108,7 @@ class Issuer:
         header: Mapping[str, object | None] | None = None,
         key: SigningKey | None = None,
     ) -> str:
-        """A compact JWS over any claims, good or bad.
+        """Return a compact JWS over any claims, good or bad.
 
         Args:
             claims: the payload, taken as it is.
@@ -113,14 +127,19 @@ class Issuer:
         return f"{signing_input}.{base64url(key.sign(signing_input.encode()))}"
 
     def key_set(self, *, tenant: str, version: TokenVersion) -> dict[str, object]:
-        """The published key set, as the tenant's own or a tenant-independent address shows it.
+        """Return the key set as the tenant's own address or a tenant-independent one publishes it.
 
         Only the v2.0 document says which issuer a key belongs to; under `common` that is a
         template.
         """
         keys = [key.as_jwk() for key in self.keys.published]
-        if version is TokenVersion.V2:
-            owner = tenant if tenant == self._directory.tenant_id else "{tenantid}"
-            for key in keys:
-                key["issuer"] = self.cloud.issuer(owner, TokenVersion.V2)
+        match version:
+            case TokenVersion.V1:
+                pass
+            case TokenVersion.V2:
+                owner = tenant if tenant == self._directory.tenant_id else "{tenantid}"
+                for key in keys:
+                    key["issuer"] = self.cloud.issuer(owner, TokenVersion.V2)
+            case _:
+                assert_never(version)
         return {"keys": keys}

@@ -16,7 +16,7 @@ _CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
 
 
 def base64url(raw: bytes) -> str:
-    """The bytes in base64url without padding (RFC 7515 section 2)."""
+    """Return the bytes in base64url without padding (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -35,7 +35,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls, clock: Clock, bits: int = 2048) -> Self:
-        """A new key with a self-signed certificate."""
+        """Return a new key with a self-signed certificate."""
         private_key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local Entra emulator")])
         now = datetime.fromtimestamp(clock.now(), UTC)
@@ -57,11 +57,11 @@ class SigningKey:
         )
 
     def sign(self, signing_input: bytes) -> bytes:
-        """The RS256 signature."""
+        """Return the RS256 signature."""
         return self.private_key.sign(signing_input, padding.PKCS1v15(), hashes.SHA256())
 
     def as_jwk(self) -> dict[str, object]:
-        """The public half, as Entra ID publishes it: without `alg`."""
+        """Return the public half, as Entra ID publishes it: without `alg`."""
         numbers = self.private_key.public_key().public_numbers()
         return {
             "kty": "RSA",
@@ -89,19 +89,19 @@ class KeyStore:
 
     @property
     def published(self) -> tuple[SigningKey, ...]:
-        """Every live key, newest first; the order has no meaning to a verifier."""
+        """Every live key, newest first; the order means nothing to a verifier."""
         return tuple(reversed(self._keys))
 
     def rotate(self) -> SigningKey:
-        """A new key signs from now on; the old ones stay published until they are dropped."""
+        """Sign with a new key from now on, and return it; old keys stay published until dropped."""
         self._keys.append(SigningKey.generate(self._clock))
         return self.current
 
     def drop(self, key_id: str) -> None:
-        """Publish a retired key no longer.
+        """Stop publishing a retired key.
 
         Raises:
-            ValueError: it is the key that signs, or no live key.
+            ValueError: it is the key that signs, or is not published.
 
         """
         retired = [key for key in self._keys[:-1] if key.key_id == key_id]

@@ -1,4 +1,4 @@
-"""Runs the local Entra ID in the caller's event loop, on loopback alone."""
+"""Runs the local Entra ID in the caller's event loop, only on loopback."""
 
 import asyncio
 import secrets
@@ -48,7 +48,7 @@ class LocalEntra:
         https_port: int = 0,
         clock: Clock | None = None,
     ) -> AsyncIterator[Self]:
-        """The tenant, answering until the block ends.
+        """Serve the tenant until the block ends.
 
         Args:
             directory: the tenant.
@@ -100,7 +100,7 @@ class LocalEntra:
 
     @property
     def issuer(self) -> Issuer:
-        """Makes tokens directly, good ones and ones with a lie in them."""
+        """The issuer, which makes tokens directly: good ones, and ones with a lie in them."""
         return self._service.issuer
 
     @property
@@ -109,7 +109,7 @@ class LocalEntra:
         return dict(self._service.requests)
 
     def rotate_signing_key(self) -> str:
-        """The ID of a new key, which signs from now on; the old key stays published."""
+        """Sign with a new key from now on, and return its ID; the old key stays published."""
         return self.issuer.keys.rotate().key_id
 
 

@@ -23,7 +23,7 @@ _SELECTORS = ("client_id", "principal_id", "object_id", "mi_res_id")
 def grant_client_credentials(
     form: Mapping[str, str], directory: Directory, issuer: Issuer, audiences: Collection[str]
 ) -> dict[str, object]:
-    """The answer to a client credentials request (RFC 6749 section 4.4), v2.0 or v1.0.
+    """Return the token response to a client credentials request (RFC 6749 section 4.4).
 
     Args:
         form: the request's form; `scope` (v2.0) or `resource` (v1.0) says what the token is for.
@@ -70,7 +70,7 @@ def grant_client_credentials(
 def grant_managed_identity(
     query: Mapping[str, str], directory: Directory, issuer: Issuer, clock: Clock
 ) -> dict[str, object]:
-    """The answer of the App Service managed identity endpoint.
+    """Return the token response of the App Service managed identity endpoint.
 
     Unlike the real one it keeps no token for a day: every request gets a new one.
 

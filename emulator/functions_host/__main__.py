@@ -60,7 +60,7 @@ async def _run_until_signal(options: HostOptions) -> bool:
 
     def on_signal() -> None:
         if stop.is_set():
-            # Whoever asks twice does not want to wait.
+            # A second signal means that its sender does not want to wait.
             os._exit(1)
         stop.set()
 
@@ -82,7 +82,7 @@ def _enter(app_root: Path) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 after a clean stop, 1 where the host could not start."""
+    """Run the host, and return 0 after a clean stop or 1 if it could not start."""
     options = _parse_options(sys.argv[1:])
     configure_logging()
     try:

@@ -50,7 +50,7 @@ class HostOptions:
     app_root: Path
     port: int
     settings_file: Path | None
-    """A local.settings.json; None takes the environment alone."""
+    """A local.settings.json; None takes only the environment."""
     state_folder: Path
     """Where the timers' status is kept."""
     grace: float
@@ -82,7 +82,7 @@ async def run_host(
     clock: Clock,
     stop: asyncio.Event,
 ) -> bool:
-    """Serve the app until `stop` is set; whether everything that was running then finished.
+    """Serve the app until `stop` is set, and return whether all invocations then finished.
 
     Raises:
         FunctionsHostError: the host cannot start.

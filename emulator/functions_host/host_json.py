@@ -24,13 +24,13 @@ class HostJson:
     custom_headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that every function's response gets."""
     max_outstanding_requests: int | None = None
-    """HTTP requests that may be queued or running; beyond, the answer is 429."""
+    """HTTP requests that may be queued or running; any more get a 429."""
     max_concurrent_requests: int | None = None
     """HTTP functions that run at once; the others queue."""
 
 
 def load_host_json(app_root: Path) -> HostJson:
-    """The app's host.json.
+    """Return what the app's host.json says.
 
     Raises:
         FunctionsHostError: it is missing, no JSON, not of version 2.0, or a member is wrong.

@@ -47,7 +47,7 @@ RunNow = Callable[[IndexedFunction], None]
 
 @dataclass(frozen=True, slots=True)
 class HttpFront:
-    """What the addresses answer from."""
+    """What the request handlers work with."""
 
     worker: Worker
     host_json: HostJson
@@ -66,7 +66,7 @@ class Admission:
 
     @classmethod
     def under(cls, host_json: HostJson) -> "Admission":
-        """Nothing running yet."""
+        """Return the limits that host.json sets, with nothing running yet."""
         concurrent = host_json.max_concurrent_requests
         return cls(
             host_json.max_outstanding_requests,
@@ -74,7 +74,7 @@ class Admission:
         )
 
     async def run[T](self, invocation: Callable[[], Awaitable[T]]) -> T | None:
-        """What the invocation gives, or None where no more requests are admitted."""
+        """Return the invocation's result, or None if no more requests are admitted."""
         if self.outstanding_limit is not None and self.outstanding >= self.outstanding_limit:
             return None
         self.outstanding += 1
@@ -88,7 +88,7 @@ class Admission:
 
 
 def build_routes(functions: Sequence[IndexedFunction], prefix: str) -> tuple[HttpRoute, ...]:
-    """The addresses of the HTTP-triggered functions.
+    """Return the addresses of the HTTP-triggered functions.
 
     Raises:
         FunctionsHostError: a route is malformed or beyond this host.
@@ -115,7 +115,7 @@ def build_routes(functions: Sequence[IndexedFunction], prefix: str) -> tuple[Htt
 
 
 def build_http_front(front: HttpFront) -> web.Application:
-    """The application that serves the functions and the host's own addresses."""
+    """Return the application that serves the functions and the host's own addresses."""
     app = web.Application(client_max_size=MAX_BODY)
     app[_FRONT] = front
     app.router.add_get("/", _home)
@@ -225,7 +225,7 @@ async def _read_body(request: web.Request) -> bytes:
 
 
 def decode_path(raw_path: str) -> str:
-    """The path as Kestrel decodes it: everything but an encoded slash, then without dot segments.
+    """Return the path as Kestrel decodes it: all but encoded slashes, then without dot segments.
 
     Raises:
         ValueError: it holds a null character, or is not UTF-8.
@@ -235,8 +235,8 @@ def decode_path(raw_path: str) -> str:
     position = 0
     for escape in _ESCAPE.finditer(raw_path):
         raw_bytes += raw_path[position : escape.start()].encode()
-        octet = int(escape[1], 16)
-        raw_bytes += escape[0].encode() if octet == ord("/") else bytes([octet])
+        byte = int(escape[1], 16)
+        raw_bytes += escape[0].encode() if byte == ord("/") else bytes([byte])
         position = escape.end()
     raw_bytes += raw_path[position:].encode()
     path = raw_bytes.decode()
@@ -246,7 +246,7 @@ def decode_path(raw_path: str) -> str:
 
 
 def encode_path(path: str) -> str:
-    """The decoded path as a URL shows it; what looks like an escape already stays as it is."""
+    """Return the decoded path as a URL shows it; what looks like an escape stays as it is."""
     return _BARE_PERCENT.sub("%25", quote(path, safe=_PATH_SAFE))
 
 
@@ -266,7 +266,7 @@ def _without_dot_segments(path: str) -> str:
 
 
 def merge_headers(headers: "CIMultiDict[str] | CIMultiDictProxy[str]") -> dict[str, str]:
-    """One value a header, in lower case; repeats are joined by a comma."""
+    """Return one value for each header name in lower case; repeats are joined by a comma."""
     merged: dict[str, str] = {}
     for name, value in headers.items():
         key = name.lower()
@@ -275,7 +275,7 @@ def merge_headers(headers: "CIMultiDict[str] | CIMultiDictProxy[str]") -> dict[s
 
 
 def merge_query(query: str) -> dict[str, str]:
-    """One value a parameter; repeats, in any case, are joined by a comma, empty ones dropped."""
+    """Return one value for each parameter; repeats, in any case, are joined, empty ones dropped."""
     merged: dict[str, tuple[str, list[str]]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         merged.setdefault(name.lower(), (name, []))[1].append(value)
@@ -284,7 +284,7 @@ def merge_query(query: str) -> dict[str, str]:
 
 
 def continue_trace(headers: Mapping[str, str]) -> TraceContext:
-    """The caller's trace with a span of the host's own, or a new trace (W3C Trace Context)."""
+    """Return the caller's trace with the host's own span, or a new trace (W3C Trace Context)."""
     match = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
     if match is None:
         return TraceContext.new()
@@ -297,7 +297,7 @@ def continue_trace(headers: Mapping[str, str]) -> TraceContext:
 def build_response(
     method: str, result: HttpResult, custom_headers: Mapping[str, str]
 ) -> web.Response:
-    """The response on the wire.
+    """Return the response on the wire.
 
     Raises:
         InvocationFailed: a header cannot be sent as the function set it; the real host breaks the

@@ -86,7 +86,7 @@ class Ncrontab:
 
     @classmethod
     def parse(cls, expression: str) -> Self:
-        """The schedule that an expression means.
+        """Return the schedule that an expression means.
 
         Raises:
             ValueError: it has not six fields, or one of them is wrong; the message says which.
@@ -102,7 +102,7 @@ class Ncrontab:
         return cls(expression, *sets)
 
     def matches(self, moment: datetime) -> bool:
-        """Whether the schedule fires at that second."""
+        """Return whether the schedule fires at that second."""
         return (
             self._matches_day(moment)
             and moment.hour in self.hours
@@ -111,7 +111,7 @@ class Ncrontab:
         )
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first time after that moment, never the moment itself, at a whole second.
+        """Return the first time after that moment, never the moment itself, at a whole second.
 
         Raises:
             ValueError: the schedule never fires, such as on February 30.

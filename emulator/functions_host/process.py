@@ -1,6 +1,6 @@
 """Starts a Functions host as a process of its own: Core Tools where they are, else the emulator.
 
-Imports the standard library alone, because it runs beside the app's environment, not in it.
+Imports only the standard library, because it runs beside the app's environment, not in it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import inherited_environment
@@ -50,7 +50,7 @@ class FunctionsHostProcess:
         return self._process.pid
 
     async def wait_ready(self, seconds: float = 60.0) -> None:
-        """Return when the host serves its functions.
+        """Wait until the host serves its functions.
 
         Raises:
             FunctionsHostError: it ended, or was not ready within that many seconds; the message
@@ -70,7 +70,7 @@ class FunctionsHostProcess:
             await self._sleep(_POLL)
 
     def stop(self, grace: float = 30.0) -> int:
-        """End the host and everything that it started; its exit code.
+        """End the host and everything that it started, and return its exit code.
 
         Args:
             grace: seconds that it gets to let running invocations finish, before it is killed.
@@ -80,8 +80,8 @@ class FunctionsHostProcess:
 
     def _is_running(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as answer:  # noqa: S310 - http on loopback
-                return bool(json.load(answer).get("state") == "Running")
+            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as response:  # noqa: S310 - http on loopback
+                return bool(json.load(response).get("state") == "Running")
         except (OSError, ValueError):
             return False
 
@@ -102,7 +102,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> FunctionsHostProcess:
-    """A Functions host that serves an app already; call `stop` in the end.
+    """Start a Functions host, and return it once it serves the app; call `stop` in the end.
 
     Args:
         app_root: the app's root folder.
@@ -156,8 +156,13 @@ def _launch(  # noqa: PLR0913 - as above
             f"{python} is missing; `make install` sets up the app's environment."
         )
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    if chosen == "emulated":
-        arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
+    match chosen:
+        case "emulated":
+            arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
+        case "core-tools":
+            pass  # they take the folder that they start in
+        case _:
+            assert_never(chosen)
     with log_file.open("wb") as log:
         process = start_tied_process(
             arguments, cwd=app_root, environment=settings, log=log, held_open=held_open
@@ -169,14 +174,34 @@ def _choose(
     kind: HostKind, settings: dict[str, str], python: Path, port: int
 ) -> tuple[_Chosen, list[str]]:
     func = shutil.which(FUNC, path=settings.get("PATH"))
-    if kind == "core-tools" and func is None:
-        raise FunctionsHostError("Azure Functions Core Tools are not there: no `func` on the PATH.")
-    if func is not None and kind != "emulated":
-        # Core Tools take the interpreter of the active virtual environment.
-        settings["VIRTUAL_ENV"] = str(python.parent.parent)
-        settings["PATH"] = os.pathsep.join([str(python.parent), settings.get("PATH", "")])
-        settings["FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT"] = "1"
-        return "core-tools", [func, "start", "--port", str(port)]
+    match kind:
+        case "emulated":
+            return _emulated(settings, python, port)
+        case "core-tools":
+            if func is None:
+                raise FunctionsHostError(
+                    "Azure Functions Core Tools are not there: no `func` on the PATH."
+                )
+            return _core_tools(func, settings, python, port)
+        case "auto":
+            if func is None:
+                return _emulated(settings, python, port)
+            return _core_tools(func, settings, python, port)
+        case _:
+            assert_never(kind)
+
+
+def _core_tools(
+    func: str, settings: dict[str, str], python: Path, port: int
+) -> tuple[_Chosen, list[str]]:
+    # Core Tools take the interpreter of the active virtual environment.
+    settings["VIRTUAL_ENV"] = str(python.parent.parent)
+    settings["PATH"] = os.pathsep.join([str(python.parent), settings.get("PATH", "")])
+    settings["FUNCTIONS_CORE_TOOLS_TELEMETRY_OPTOUT"] = "1"
+    return "core-tools", [func, "start", "--port", str(port)]
+
+
+def _emulated(settings: dict[str, str], python: Path, port: int) -> tuple[_Chosen, list[str]]:
     settings["PYTHONPATH"] = str(_REPO_ROOT)
     settings["PYTHONUNBUFFERED"] = "1"
     host = [str(python), "-m", "emulator.functions_host", "--ignore-local-settings"]

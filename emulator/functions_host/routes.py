@@ -1,6 +1,6 @@
-"""Which function answers a request: route templates as ASP.NET Core matches them.
+"""Which function serves a request: route templates as ASP.NET Core matches them.
 
-Functions are tried in the order of their names, and the first whose route and method fit answers,
+Functions are tried in the order of their names; the first whose route and method fit is called,
 as in the real host. Literal text is compared without regard to case.
 """
 
@@ -43,7 +43,7 @@ class RouteTemplate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The route that a template such as `aws/{*path}` means.
+        """Return the route that a template such as `aws/{*path}` means.
 
         Raises:
             ValueError: it is malformed, or uses something that this host does not know: a default
@@ -61,7 +61,7 @@ class RouteTemplate:
         return cls(text, segments)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The route parameters, or None where the path is another one.
+        """Return the route parameters, or None if the path does not match.
 
         An optional or catch-all parameter that matches nothing is left out.
 
@@ -119,7 +119,7 @@ class HttpRoute:
 def find_route(
     routes: Sequence[HttpRoute], method: str, path: str
 ) -> tuple[HttpRoute, dict[str, str]] | None:
-    """The route that answers, with its parameters; None is a 404, a wrong method included."""
+    """Return the route that serves path and method, with its parameters; None means 404."""
     for route in sorted(routes, key=lambda route: route.function_name.lower()):
         if route.methods is not None and method not in route.methods:
             continue

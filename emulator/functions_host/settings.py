@@ -15,20 +15,20 @@ _INHERITED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TEMP",
 
 
 def process_environment() -> MutableMapping[str, str]:
-    """This process's own environment, which the worker and the app read their settings from."""
+    """Return this process's own environment, from which the worker and the app read settings."""
     return os.environ
 
 
 def inherited_environment() -> dict[str, str]:
-    """What a host that is started may know of the shell: where programs and the home folder are.
+    """Return what a new host gets of our environment: where programs and the home folder are.
 
-    Nothing else, so that a variable forgotten in a shell cannot become a setting of the app.
+    It gets no more, so that a variable forgotten in a shell cannot become a setting of the app.
     """
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 def load_local_settings(path: Path) -> dict[str, str]:
-    """The `Values` of a local.settings.json, as Core Tools read them; nulls are left out.
+    """Return the `Values` of a local.settings.json, as Core Tools read them; nulls are left out.
 
     Raises:
         FunctionsHostError: the file is missing, encrypted, or not what Core Tools would take.
@@ -62,7 +62,7 @@ def load_local_settings(path: Path) -> dict[str, str]:
 def apply_settings(
     values: Mapping[str, str], port: int, app_root: Path, environment: MutableMapping[str, str]
 ) -> list[str]:
-    """Put the settings into the environment, which wins wherever it has a value.
+    """Put the settings into the environment; a value that is there already wins.
 
     Returns:
         The names that were skipped because the environment has a value of its own.
@@ -86,7 +86,7 @@ def apply_settings(
 
 
 def resolve_indirection(text: str, environment: Mapping[str, str]) -> str:
-    """The text with every `%NAME%` replaced by the app setting of that name.
+    """Return the text with every `%NAME%` replaced by the app setting of that name.
 
     Raises:
         ValueError: a setting is missing or empty; the message names it.

@@ -34,7 +34,7 @@ class ScheduleStatus:
     last_updated: datetime
 
     def as_json(self) -> dict[str, str]:
-        """As the function sees it, and as it is kept."""
+        """Return the status as the function sees it, and as it is kept."""
         return {
             "Last": self.last.isoformat(),
             "Next": self.next.isoformat(),
@@ -46,21 +46,21 @@ class ScheduleMonitor(Protocol):
     """Keeps each timer's status over restarts, so that a missed run is noticed."""
 
     def load(self, function_name: str) -> ScheduleStatus | None:
-        """The status as it was kept; None where there is none."""
+        """Return the status as it was kept; None if there is none."""
 
     def save(self, function_name: str, status: ScheduleStatus) -> None:
         """Keep the status."""
 
 
 class FileScheduleMonitor:
-    """One small file a timer. The real host keeps a blob."""
+    """Keeps one small file for each timer. The real host keeps a blob."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the files in this folder, which is made when the first is written."""
         self._folder = folder
 
     def load(self, function_name: str) -> ScheduleStatus | None:
-        """The status as it was kept; None where there is none or it cannot be read."""
+        """Return the status as it was kept; None if there is none or it cannot be read."""
         try:
             members = json.loads(self._file(function_name).read_text())
             return ScheduleStatus(
@@ -92,7 +92,7 @@ class TimerTrigger:
     is_monitored: bool
 
     def next_after(self, moment: datetime) -> datetime:
-        """When the timer is due after that moment, in UTC."""
+        """Return when the timer is due after that moment, in UTC."""
         local = moment.astimezone(self.time_zone).replace(tzinfo=None)
         return self.schedule.next_after(local).replace(tzinfo=self.time_zone).astimezone(UTC)
 
@@ -100,7 +100,7 @@ class TimerTrigger:
 def parse_timer(
     function: IndexedFunction, environment: Mapping[str, str], now: datetime
 ) -> TimerTrigger:
-    """The function's timer, `%SETTING%` in its schedule resolved.
+    """Return the function's timer, with every `%SETTING%` in its schedule resolved.
 
     Raises:
         FunctionsHostError: the schedule, a setting that it names, or the time zone is wrong.
@@ -160,7 +160,7 @@ class TimerListener:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """The task that listens, begun."""
+        """Start listening, and return the task that does it."""
         self._task = asyncio.create_task(self.listen())
         return self._task
 
@@ -230,7 +230,7 @@ async def run_timer(
     reason: str,
     is_past_due: bool = False,
 ) -> None:
-    """One run of a timer-triggered function; a failure is logged and goes no further."""
+    """Run a timer-triggered function once; a failure is logged and not raised."""
     _LOG.info("Executing 'Functions.%s' (%s)", function.name, reason)
     timer = {
         "Schedule": {"AdjustForDST": True},

@@ -114,10 +114,10 @@ class Worker:
     async def invoke_http(
         self, function: IndexedFunction, call: HttpCall, trace: "TraceContext"
     ) -> HttpResult:
-        """The function's response.
+        """Call an HTTP function and return its response.
 
         Raises:
-            InvocationFailed: there is none.
+            InvocationFailed: the function gave none.
 
         """
         datum = Datum(
@@ -143,7 +143,7 @@ class Worker:
         await self._invoke(function, Datum(json.dumps(timer), "json"), TraceContext.new())
 
     async def wait_until_idle(self, seconds: float) -> bool:
-        """Whether every invocation that is under way ended within that time."""
+        """Wait for the running invocations, and return whether all ended within that time."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
         return not self._running
@@ -186,12 +186,12 @@ class TraceContext:
 
     @classmethod
     def new(cls) -> "TraceContext":
-        """The beginning of a trace."""
+        """Return the context of a new trace."""
         return cls(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", "")
 
 
 async def load_worker(app_root: Path, function_timeout: float | None) -> Worker:
-    """The app, indexed by Microsoft's library; the process must be the app's own.
+    """Load the app by Microsoft's library, in a process of the app's own, and return its worker.
 
     Raises:
         FunctionsHostError: the app cannot be loaded or indexed, or has no function at all.
@@ -217,8 +217,8 @@ async def load_worker(app_root: Path, function_timeout: float | None) -> Worker:
         raise FunctionsHostError(
             f"the app cannot be indexed: {exception.message}\n{exception.stack_trace}"
         )
-    answer = await azure_functions_runtime.functions_metadata_request(request)
-    functions = tuple(map(_read_metadata, answer.function_metadata_results or ()))
+    metadata = await azure_functions_runtime.functions_metadata_request(request)
+    functions = tuple(map(_read_metadata, metadata.function_metadata_results or ()))
     if not functions:
         raise FunctionsHostError(f"{app_root / _SCRIPT} declares no function.")
     return Worker(functions, function_timeout)

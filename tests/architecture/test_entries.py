@@ -13,9 +13,9 @@ ENTRIES = {
     "azure_function_app/functions/http_proxy.py": 60,
     "azure_function_app/functions/health.py": 60,
     "aws_authorizer/handler.py": 100,
-    "aws_backend/records.py": 120,
-    "aws_backend/discovery.py": 80,
-    "aws_backend/health.py": 80,
+    "aws_backend/handlers/records.py": 120,
+    "aws_backend/handlers/discovery.py": 80,
+    "aws_backend/handlers/health.py": 80,
 }
 DEPLOYABLES = ("azure_function_app", "aws_authorizer", "aws_backend", "shared")
 

@@ -10,7 +10,7 @@ import pytest
 
 from aws_authorizer.decision_log import DecisionLog, write_settings_problem
 from aws_authorizer.key_set import FetchResult
-from aws_backend.api import answer_event
+from aws_backend.dispatch import dispatch_event
 from emulator.aws.template import load_template
 from shared.log import JsonLines
 from shared.principal import Principal
@@ -59,7 +59,7 @@ def authorizer_members() -> set[str]:
 def backend_members(caplog: pytest.LogCaptureFixture) -> set[str]:
     """The names in the backend's line of a request."""
     with caplog.at_level(logging.INFO, "aws_backend"):
-        answer_event(proxy_event(), dict, FakeClock())
+        dispatch_event(proxy_event(), dict, FakeClock())
     return {name for record in caplog.records for name in json.loads(JsonLines().format(record))}
 
 

@@ -11,10 +11,10 @@ from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from aws_backend import cursor, errors, preconditions, record, records_api
-from aws_backend.api import Operation, answer_event
 from aws_backend.cursor import Cursor
+from aws_backend.dispatch import Operation, dispatch_event
 from aws_backend.errors import ApiError, FeedContended, FeedImporting, StorageUnavailable
-from aws_backend.health import get_health
+from aws_backend.handlers.health import get_health
 from aws_backend.protected_resource import METADATA_PATH, ProtectedResourceApi
 from aws_backend.record import MAX_DATA_BYTES, MAX_DEPTH
 from aws_backend.records_api import RecordsApi
@@ -62,7 +62,7 @@ class Backend:
         sent = proxy_event(
             method, resource, record_id=record_id if resource == RECORD else None, **event
         )
-        answer: dict[str, Any] = answer_event(sent, lambda: self.operations, FakeClock())
+        answer: dict[str, Any] = dispatch_event(sent, lambda: self.operations, FakeClock())
         document = json.loads(answer["body"]) if answer["body"] else None
         check_described(method, resource, answer["statusCode"], answer["headers"], document)
         return answer["statusCode"], document

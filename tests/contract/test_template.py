@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from aws_authorizer import settings as authorizer_settings
 from aws_backend import settings as backend_settings
 from aws_backend import table_layout
+from aws_backend.record import StoredRecord
 from azure_function_app import declared_settings as function_app_settings
-from emulator.aws.bundles import AWS_PLATFORM, RECIPES
+from bundling.bundles import AWS_PLATFORM, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 from shared.contract import CONTRACT_SETTINGS
@@ -586,12 +587,20 @@ def test_when_the_answer_is_401_or_403_then_it_carries_a_challenge() -> None:
 
 
 def test_when_the_table_is_made_then_it_is_the_one_that_the_store_writes() -> None:
-    """Keys and index are those of aws_backend.table_layout."""
+    """Keys, their types and the index are those that aws_backend.table_layout writes and names."""
     (table,) = resources_of("AWS::DynamoDB::Table").values()
+    (index,) = table["LocalSecondaryIndexes"]
+    record = StoredRecord("id", 1, 1, "", deleted=False, data="{}")
+    item: dict[str, Any] = table_layout.record_to_item(record)
 
-    assert table_layout.ATTRIBUTES == table["AttributeDefinitions"]
-    assert table_layout.KEY_SCHEMA == table["KeySchema"]
-    assert table_layout.LOCAL_INDEXES == table["LocalSecondaryIndexes"]
+    assert list(table_layout.record_key("id")) == [
+        key["AttributeName"] for key in table["KeySchema"]
+    ]
+    assert table_layout.FEED_INDEX == index["IndexName"]
+    assert ["collection", "sequence"] == [key["AttributeName"] for key in index["KeySchema"]]
+    assert {"ProjectionType": "ALL"} == index["Projection"]
+    for attribute in table["AttributeDefinitions"]:
+        assert [attribute["AttributeType"]] == list(item[attribute["AttributeName"]])
 
 
 def test_when_the_stack_is_deleted_then_the_records_stay() -> None:

@@ -22,9 +22,9 @@ from aws_backend.errors import (
     RecordNotFound,
 )
 from aws_backend.preconditions import EntityTags, Preconditions
-from aws_backend.record import Record
+from aws_backend.record import StoredRecord
 from aws_backend.record_import import FeedNotEmptyError, import_records
-from aws_backend.record_store import ChangePage
+from aws_backend.record_store import FeedPage
 from aws_backend.table_layout import (
     Counter,
     counter_to_item,
@@ -61,14 +61,16 @@ def store(client: "DynamoDBClient") -> DynamoDbRecordStore:
     return open_store(client, create_table(client))
 
 
-def put(store: DynamoDbRecordStore, record_id: str, data: str = "{}") -> Record:
+def put(store: DynamoDbRecordStore, record_id: str, data: str = "{}") -> StoredRecord:
     """The record as written, whatever there was."""
     return store.write_record(record_id, lambda _current: data)
 
 
-def follow(store: DynamoDbRecordStore, after: Cursor = START, limit: int = 1000) -> list[Record]:
+def follow(
+    store: DynamoDbRecordStore, after: Cursor = START, limit: int = 1000
+) -> list[StoredRecord]:
     """Every change from the cursor to the end of the feed."""
-    changes: list[Record] = []
+    changes: list[StoredRecord] = []
     while True:
         page = store.read_changes(after, limit)
         changes += page.records
@@ -77,7 +79,7 @@ def follow(store: DynamoDbRecordStore, after: Cursor = START, limit: int = 1000)
             return changes
 
 
-def ids(page: ChangePage) -> list[str]:
+def ids(page: FeedPage) -> list[str]:
     """The page's records by ID."""
     return [record.id for record in page.records]
 
@@ -86,7 +88,7 @@ def test_when_nothing_was_written_then_the_feed_is_empty(store: DynamoDbRecordSt
     """An empty table reads as an empty feed whose cursor stays good."""
     page = store.read_changes(START, 10)
 
-    assert ChangePage((), START, has_more=False) == page
+    assert FeedPage((), START, has_more=False) == page
 
     put(store, "a")
 
@@ -182,7 +184,7 @@ def test_when_a_write_is_refused_then_nothing_is_written(store: DynamoDbRecordSt
     put(store, "a")
     before = follow(store)
 
-    def refuse(_current: Record | None) -> str:
+    def refuse(_current: StoredRecord | None) -> str:
         raise RecordNotFound("refused")
 
     with pytest.raises(RecordNotFound):
@@ -222,7 +224,7 @@ def test_when_a_cursor_is_ahead_of_the_feed_then_it_has_expired(
 # --- concurrent writers -------------------------------------------------------------------------
 
 
-def patient(write: Callable[[], Record]) -> Record:
+def patient(write: Callable[[], StoredRecord]) -> StoredRecord:
     """The record as written, however often others come first."""
     while True:
         try:
@@ -236,7 +238,7 @@ def test_when_many_write_while_one_follows_then_no_change_is_missed_or_out_of_or
 ) -> None:
     """A reader at any pace ends with exactly what was committed, and saw it in order of commit."""
     writers, writes = 6, 25
-    written: list[Record] = []
+    written: list[StoredRecord] = []
     is_over = threading.Event()
 
     def write_some(writer: int) -> None:
@@ -250,8 +252,8 @@ def test_when_many_write_while_one_follows_then_no_change_is_missed_or_out_of_or
                 patient(lambda i=record_id, d=data: own.write_record(i, lambda _current: d))  # type: ignore[misc]  # bound now, not when it runs
             )
 
-    def follow_along() -> list[Record]:
-        seen: list[Record] = []
+    def follow_along() -> list[StoredRecord]:
+        seen: list[StoredRecord] = []
         cursor = START
         while True:
             # Read before asking, so that one more page is read after the last write.
@@ -290,7 +292,7 @@ def test_when_many_write_with_the_same_etag_then_exactly_one_wins(
     def compete(writer: int) -> str:
         own = open_store(client, store.table)
 
-        def decide(current: Record | None) -> str:
+        def decide(current: StoredRecord | None) -> str:
             preconditions.check_if_match(current.entity_tag if current else None)
             return json.dumps({"writer": writer})
 
@@ -320,7 +322,7 @@ def test_when_many_create_the_same_record_then_exactly_one_wins(
     def compete(writer: int) -> bool:
         own = open_store(client, store.table)
 
-        def decide(current: Record | None) -> str:
+        def decide(current: StoredRecord | None) -> str:
             preconditions.check_if_none_match(current.entity_tag if current else None)
             return json.dumps({"writer": writer})
 
@@ -346,7 +348,7 @@ def test_when_others_always_come_first_then_the_write_ends_with_feed_contended(
     pauses: list[float] = []
     unlucky = replace(store, sleep=pauses.append, jitter=lambda: 1.0)
 
-    def overtaken(_current: Record | None) -> str:
+    def overtaken(_current: StoredRecord | None) -> str:
         put(store, f"other{next(numbers)}")
         return "{}"
 
@@ -366,7 +368,7 @@ def test_when_the_record_alone_is_changed_meanwhile_then_the_write_starts_over(
     first = put(store, "a")
     given: list[int] = []
 
-    def decide(current: Record | None) -> str:
+    def decide(current: StoredRecord | None) -> str:
         assert current is not None
         given.append(current.version)
         changed = replace(first, version=7)
@@ -388,8 +390,8 @@ class HalfShown:
     """A feed whose last change, of `b`, shows in the counter and not yet in the record."""
 
     store: DynamoDbRecordStore
-    before: Record
-    after: Record
+    before: StoredRecord
+    after: StoredRecord
 
     def complete(self) -> None:
         """Let the rest of the transaction show."""

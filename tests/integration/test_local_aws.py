@@ -13,15 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from emulator.aws.bundles import (
-    RECIPES,
-    BundleBuilder,
-    BundleError,
-    Recipe,
-    build_local_bundles,
-    find_uv,
-)
+from bundling.bundles import RECIPES, BundleBuilder, BundleError, Recipe, find_uv
 from emulator.aws.deployment import DeploymentError, deploy
+from emulator.aws.local_bundles import build_local_bundles
 from emulator.aws.ministack import REGION, Ministack, MinistackError, MinistackPrograms
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
@@ -327,6 +321,6 @@ def test_when_the_requirements_cannot_be_installed_then_the_error_says_which(
     builder = BundleBuilder(tmp_path, find_uv(ROOT), cache)
 
     with pytest.raises(BundleError, match=r"^broken\.txt could not be installed: "):
-        builder.build_zip(Recipe("package", "broken.txt"), platform=None, is_local=True)
+        builder.build_zip(Recipe("package", "broken.txt"), platform=None)
 
     assert [] == list(cache.iterdir())

@@ -1,15 +1,18 @@
 """Record tables on the local DynamoDB."""
 
 import itertools
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
 
-from aws_backend import table_layout
+from emulator.aws.template import load_template
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+TEMPLATE: Final = Path(__file__).parents[2] / "infra" / "aws" / "template.yaml"
 
 _numbers = itertools.count(1)
 
@@ -27,13 +30,14 @@ def build_client(endpoint_url: str) -> "DynamoDBClient":
 
 
 def create_table(client: "DynamoDBClient") -> str:
-    """The name of a new, empty table for records."""
+    """The name of a new, empty table for records, made as the template makes it."""
+    table = load_template(TEMPLATE)["Resources"]["RecordsTable"]["Properties"]
     name = f"records-{next(_numbers)}"
     client.create_table(
         TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=table_layout.ATTRIBUTES,
-        KeySchema=table_layout.KEY_SCHEMA,
-        LocalSecondaryIndexes=table_layout.LOCAL_INDEXES,
+        BillingMode=table["BillingMode"],
+        AttributeDefinitions=table["AttributeDefinitions"],
+        KeySchema=table["KeySchema"],
+        LocalSecondaryIndexes=table["LocalSecondaryIndexes"],
     )
     return name

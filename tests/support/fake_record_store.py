@@ -2,8 +2,8 @@
 
 from aws_backend.cursor import Cursor
 from aws_backend.errors import ApiError, CursorExpired
-from aws_backend.record import Record
-from aws_backend.record_store import ChangePage, DecideData
+from aws_backend.record import StoredRecord
+from aws_backend.record_store import DecideData, FeedPage
 
 FEED_ID = bytes(range(16))
 
@@ -14,11 +14,11 @@ class FakeRecordStore:
     def __init__(self) -> None:
         """Start empty."""
         self.sequence = 0
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, StoredRecord] = {}
         self.limits: list[int] = []
         self.fails_with: ApiError | Exception | None = None
 
-    def read_changes(self, after: Cursor, limit: int) -> ChangePage:
+    def read_changes(self, after: Cursor, limit: int) -> FeedPage:
         """The next changes."""
         self._fail()
         self.limits.append(limit)
@@ -30,20 +30,20 @@ class FakeRecordStore:
         )
         page = tuple(changes[:limit])
         reached = page[-1].sequence if page else after.sequence
-        return ChangePage(page, Cursor(FEED_ID, reached), has_more=len(changes) > limit)
+        return FeedPage(page, Cursor(FEED_ID, reached), has_more=len(changes) > limit)
 
-    def get_record(self, record_id: str) -> Record | None:
+    def get_record(self, record_id: str) -> StoredRecord | None:
         """The record or its tombstone."""
         self._fail()
         return self.records.get(record_id)
 
-    def write_record(self, record_id: str, decide: DecideData) -> Record:
+    def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """The record as written."""
         self._fail()
         current = self.records.get(record_id)
         data = decide(current)
         self.sequence += 1
-        written = Record(
+        written = StoredRecord(
             id=record_id,
             version=current.version + 1 if current else 1,
             sequence=self.sequence,

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from emulator.aws.bundles import BOOTSTRAP, RECIPES, Bundles
+from bundling.bundles import RECIPES
 from emulator.aws.deployment import Deployment, deploy
+from emulator.aws.local_bundles import BOOTSTRAP, Bundles
 from emulator.aws.ministack import Ministack, MinistackPrograms
 from shared.clock import SystemClock
 

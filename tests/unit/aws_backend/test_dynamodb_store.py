@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import botocore.exceptions
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from aws_backend.cursor import Cursor
@@ -17,7 +17,7 @@ from aws_backend.dynamodb_store import (
     format_time,
 )
 from aws_backend.errors import ApiError, FeedContended, InternalError, StorageUnavailable
-from aws_backend.record_store import ChangePage
+from aws_backend.record_store import FeedPage
 from aws_backend.table_layout import Counter, counter_to_item, record_key
 from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
@@ -168,7 +168,7 @@ def test_when_the_deployment_is_wrong_then_the_error_is_not_softened(
     """No second attempt helps; the log has DynamoDB's own words."""
     scripted.answers.add_client_error("get_item", code)
 
-    with pytest.raises(ClientError, match=code):
+    with pytest.raises(botocore.exceptions.ClientError, match=code):
         scripted.store.read_changes(Cursor.at_start(), 1)
 
 
@@ -178,7 +178,9 @@ def test_when_dynamodb_cannot_be_reached_then_the_caller_may_try_again(
     """No connection is no verdict."""
 
     def unreachable(**_arguments: object) -> None:
-        raise EndpointConnectionError(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com")
+        raise botocore.exceptions.EndpointConnectionError(
+            endpoint_url="https://dynamodb.eu-west-1.amazonaws.com"
+        )
 
     monkeypatch.setattr(scripted.store.client, "get_item", unreachable)
 
@@ -197,7 +199,7 @@ def test_when_dynamodb_stops_at_an_item_that_it_does_not_show_then_the_page_is_t
     scripted.answers.add_response("query", {"Items": [], "LastEvaluatedKey": hidden})
     after = Cursor(counter.feed_id, 7)
 
-    assert ChangePage((), after, has_more=False) == scripted.store.read_changes(after, 1)
+    assert FeedPage((), after, has_more=False) == scripted.store.read_changes(after, 1)
 
 
 @pytest.mark.parametrize(

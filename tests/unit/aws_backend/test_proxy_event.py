@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from aws_backend.proxy_event import ApiResponse, ProxyEventError, json_response, parse_proxy_event
+from aws_backend.proxy_event import (
+    BackendResponse,
+    ProxyEventError,
+    json_response,
+    parse_proxy_event,
+)
 from tests.support.proxy_event import CALLER, proxy_event
 
 
@@ -115,4 +120,4 @@ def test_when_an_answer_is_given_then_it_has_exactly_the_members_that_the_gatewa
 
 def test_when_an_answer_is_empty_then_its_body_is_an_empty_text() -> None:
     """204 and 304 have no content."""
-    assert "" == ApiResponse(204).to_proxy_response()["body"]
+    assert "" == BackendResponse(204).to_proxy_response()["body"]

@@ -10,7 +10,7 @@ from aws_backend.errors import BodyTooLarge, InvalidRequest, MediaTypeUnsupporte
 from aws_backend.record import (
     MAX_DATA_BYTES,
     MAX_DEPTH,
-    Record,
+    StoredRecord,
     check_media_type,
     parse_record_data,
     parse_record_id,
@@ -165,7 +165,7 @@ def test_when_data_grows_beyond_the_limit_by_its_stored_form_then_it_is_refused(
 
 def test_when_a_record_is_shown_then_it_has_the_five_members_of_the_api() -> None:
     """The sequence stays inside: callers have cursors."""
-    record = Record("a", 3, 9, "2026-11-21T05:47:00.000Z", deleted=False, data='{"n":1.0}')
+    record = StoredRecord("a", 3, 9, "2026-11-21T05:47:00.000Z", deleted=False, data='{"n":1.0}')
 
     assert (
         '{"id":"a","version":3,"updated_at":"2026-11-21T05:47:00.000Z","deleted":false,'

@@ -13,7 +13,7 @@ from aws_backend.errors import (
     PreconditionFailed,
     RecordNotFound,
 )
-from aws_backend.proxy_event import ApiRequest, ApiResponse, parse_proxy_event
+from aws_backend.proxy_event import BackendRequest, BackendResponse, parse_proxy_event
 from aws_backend.record import MAX_DATA_BYTES
 from aws_backend.records_api import DEFAULT_LIMIT, RecordsApi
 from tests.support.fake_record_store import FakeRecordStore
@@ -34,14 +34,14 @@ def api(store: FakeRecordStore) -> RecordsApi:
     return RecordsApi(store)
 
 
-def listing(**query: str) -> ApiRequest:
+def listing(**query: str) -> BackendRequest:
     """A request for changes."""
     return parse_proxy_event(proxy_event(query={name: [value] for name, value in query.items()}))
 
 
 def on_record(
     method: str, record_id: str = "a", *, body: str | None = None, **headers: str
-) -> ApiRequest:
+) -> BackendRequest:
     """A request for one record; header names come with underscores."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
@@ -53,7 +53,7 @@ def on_record(
 
 def put(
     api: RecordsApi, record_id: str = "a", body: str = '{"n":1}', **headers: str
-) -> ApiResponse:
+) -> BackendResponse:
     """The answer to a PUT."""
     return api.put_record(on_record("PUT", record_id, body=body, **headers))
 
@@ -319,7 +319,7 @@ def test_when_a_put_may_only_create_then_it_creates(api: RecordsApi) -> None:
     ],
 )
 def test_when_a_put_is_wrong_in_itself_then_nothing_is_written(
-    api: RecordsApi, store: FakeRecordStore, request_: ApiRequest, error: type[ApiError]
+    api: RecordsApi, store: FakeRecordStore, request_: BackendRequest, error: type[ApiError]
 ) -> None:
     """The store is not even asked."""
     with pytest.raises(error):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -235,6 +236,25 @@ def test_when_several_start_at_once_then_one_has_the_folder(tmp_path: Path) -> N
             thread.join()
 
         assert [True] == [is_winner for is_winner in won if is_winner]
+
+
+def test_when_another_start_marks_the_folder_meanwhile_then_it_is_still_a_stacks_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mark that appears between two looks is not taken for somebody's file."""
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    iterdir = Path.iterdir
+
+    def mark_and_list(path: Path) -> Iterator[Path]:
+        if path == folder:
+            (path / MARK).touch()
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", mark_and_list)
+
+    with claim_folder(folder, CHECKOUT) as claimed:
+        assert folder == claimed.path
 
 
 def test_when_the_folder_lies_in_a_stacks_folder_then_it_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""Builds what each Lambda function ships, by one recipe for AWS and for the laptop.
+"""Builds what each Lambda function ships.
 
 A bundle holds the locked requirements, the function's own package, `shared`, and bytecode that the
 runtime takes without looking at the sources. It holds no machine path and no time, so the same
-inputs give the same bytes. As a program it builds for AWS: `make build` and the recipes of
-`sam build` in `infra/aws/Makefile` are `python -m emulator.aws.bundles FUNCTION|all FOLDER`.
+inputs give the same bytes.
 """
 
-import argparse
 import compileall
 import hashlib
 import os
@@ -16,10 +14,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Final
 
 AWS_PLATFORM: Final = "aarch64-manylinux_2_28"
@@ -38,15 +37,6 @@ _KEPT_RECORDS: Final = re.compile(r"\.dist-info/(METADATA$|licenses/|LICENSE|NOT
 _SERVICE_DATA: Final = ("botocore/data", "boto3/data")
 _CALLED_SERVICES: Final = frozenset({"dynamodb"})
 
-BOOTSTRAP: Final = """\
-#!/bin/sh
-# Hands over to AWS's own runtime client. Who started MiniStack says which Python has it, and where
-# the functions' lines go. /var/task cannot be written to on AWS, so nothing is written here either.
-export PYTHONPATH="$LAMBDA_TASK_ROOT" PYTHONDONTWRITEBYTECODE=1
-exec "$LOCAL_LAMBDA_PYTHON" -m awslambdaric "$_HANDLER" >>"$LOCAL_LAMBDA_LOG" 2>&1
-"""
-"""What a bundle for the laptop starts with: the `provided` runtimes run it for each environment."""
-
 
 class BundleError(Exception):
     """A bundle could not be built; the message says what to change."""
@@ -61,7 +51,7 @@ class Recipe:
     package: str
     """The deployable's own package; `shared` goes with it."""
     requirements: str | None
-    """Its lock under `requirements/`; None for the standard library alone."""
+    """Its lock under `requirements/`; None if it needs only the standard library."""
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -72,8 +62,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 }
 """Each function of the template, by its logical ID."""
 
-type Bundles = Mapping[str, Path]
-"""Each function's zip file, by the function's logical ID."""
+NO_PROGRAMS: Final[Mapping[str, str]] = MappingProxyType({})
+"""For a bundle that AWS gets: its runtime starts the handler without a program of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +78,7 @@ class BundleBuilder:
     """Where installed requirements and finished zips are kept, by the hash of what made them."""
 
     def fill(self, recipe: Recipe, into: Path, platform: str | None) -> None:
-        """Put the bundle's files into an empty folder.
+        """Write the bundle's files into the empty folder `into`.
 
         `platform` is uv's name of the target; None means this machine.
 
@@ -107,12 +97,19 @@ class BundleBuilder:
             _compile(into, into / package)
         _stamp(into)
 
-    def build_zip(self, recipe: Recipe, *, platform: str | None, is_local: bool) -> Path:
-        """The bundle as a zip file, from the cache where nothing that it is made of has changed.
+    def build_zip(
+        self, recipe: Recipe, *, platform: str | None, programs: Mapping[str, str] = NO_PROGRAMS
+    ) -> Path:
+        """Return the bundle as a zip file, from the cache if nothing that makes it has changed.
 
-        A local one has a `bootstrap`, with which the `provided` runtimes start.
+        `programs` are scripts that go into the bundle's top folder as executable files: text by
+        file name.
+
+        Raises:
+            BundleError: the requirements could not be installed.
+
         """
-        digest = self._digest(recipe, platform, is_local=is_local)
+        digest = self._digest(recipe, platform, programs)
         finished = self.cache / f"{recipe.package}-{digest}.zip"
         if not finished.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -120,10 +117,10 @@ class BundleBuilder:
                 folder = Path(scratch) / "bundle"
                 folder.mkdir()
                 self.fill(recipe, folder, platform)
-                if is_local:
-                    (folder / "bootstrap").write_text(BOOTSTRAP)
+                for name, text in programs.items():
+                    (folder / name).write_text(text)
                 unfinished = Path(scratch) / "bundle.zip"
-                _zip(folder, unfinished)
+                _zip(folder, unfinished, programs.keys())
                 unfinished.replace(finished)
         return finished
 
@@ -152,8 +149,8 @@ class BundleBuilder:
         if result.returncode != 0:
             raise BundleError(f"{lock.name} could not be installed: {result.stderr.strip()}")
 
-    def _digest(self, recipe: Recipe, platform: str | None, *, is_local: bool) -> str:
-        parts = [repr((recipe, is_local)).encode(), self._common_inputs(platform)]
+    def _digest(self, recipe: Recipe, platform: str | None, programs: Mapping[str, str]) -> str:
+        parts = [repr((recipe, sorted(programs.items()))).encode(), self._common_inputs(platform)]
         if recipe.requirements is not None:
             parts.append((self.root / "requirements" / recipe.requirements).read_bytes())
         for package in (recipe.package, "shared"):
@@ -168,7 +165,7 @@ class BundleBuilder:
 
 
 def find_uv(root: Path) -> Path:
-    """The machine's own uv if it has one, else the checkout's.
+    """Return the machine's own uv if it has one, else the checkout's.
 
     Raises:
         BundleError: there is neither.
@@ -178,20 +175,6 @@ def find_uv(root: Path) -> Path:
     if found is None:
         raise BundleError("uv is not on PATH nor in the checkout's .tools; run: make install")
     return Path(found)
-
-
-def build_local_bundles(root: Path) -> Bundles:
-    """Every function's bundle for this machine, ready for MiniStack; a second call finds them made.
-
-    Raises:
-        BundleError: the requirements could not be installed.
-
-    """
-    builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
-    return {
-        function: builder.build_zip(recipe, platform=None, is_local=True)
-        for function, recipe in RECIPES.items()
-    }
 
 
 def _hash(*parts: bytes) -> str:
@@ -245,38 +228,11 @@ def _stamp(folder: Path) -> None:
         os.utime(path, (_EPOCH, _EPOCH))
 
 
-def _zip(folder: Path, into: Path) -> None:
+def _zip(folder: Path, into: Path, executable: Collection[str]) -> None:
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in _files(folder):
             name = file.relative_to(folder).as_posix()
             entry = zipfile.ZipInfo(name, _ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
+            entry.external_attr = (0o100755 if name in executable else 0o100644) << 16
             archive.writestr(entry, file.read_bytes())
-
-
-def main() -> None:
-    """Build what AWS gets: one function's folder, or every function's zip file."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("function", choices=[*sorted(RECIPES), "all"])
-    parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args()
-    root = Path(__file__).parents[2]
-    folder: Path = arguments.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
-        if arguments.function != "all":
-            builder.fill(RECIPES[arguments.function], folder, AWS_PLATFORM)
-            return
-        for function, recipe in RECIPES.items():
-            bundle = builder.build_zip(recipe, platform=AWS_PLATFORM, is_local=False)
-            zip_file = folder / f"{function}.zip"
-            shutil.copyfile(bundle, zip_file)
-            print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
-    except BundleError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

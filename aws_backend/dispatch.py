@@ -1,4 +1,4 @@
-"""From API Gateway's event to its answer: checks the caller, runs the operation, maps errors."""
+"""Turns API Gateway's event into a response: checks the caller, runs the operation, maps errors."""
 
 import logging
 import sys
@@ -13,13 +13,18 @@ from aws_backend.errors import (
     RoleMissing,
     RouteUnknown,
 )
-from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response, parse_proxy_event
+from aws_backend.proxy_event import (
+    BackendRequest,
+    BackendResponse,
+    json_response,
+    parse_proxy_event,
+)
 from shared.clock import Clock
 from shared.log import JsonLines, log_event
 from shared.principal import DECISION_ID, Principal, PrincipalMissingError, parse_context
 from shared.routes import ROUTES, Route
 
-type Operation = Callable[[ApiRequest], ApiResponse]
+type Operation = Callable[[BackendRequest], BackendResponse]
 
 _logger = logging.getLogger(__name__)
 _ROUTES: Final[Mapping[tuple[str, str], Route]] = {
@@ -28,7 +33,7 @@ _ROUTES: Final[Mapping[tuple[str, str], Route]] = {
 
 
 def configure_logging() -> None:
-    """Make every log line of the process a JSON object; libraries speak up from WARNING on."""
+    """Make every log line of the process a JSON object; libraries log from WARNING on."""
     root = logging.getLogger()
     # The handler that Lambda's runtime client puts there ends no line outside AWS.
     handler = logging.StreamHandler(sys.stdout)
@@ -38,12 +43,12 @@ def configure_logging() -> None:
     logging.getLogger("aws_backend").setLevel(logging.INFO)
 
 
-def answer_event(
+def dispatch_event(
     event: Mapping[str, object],
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     clock: Clock,
 ) -> dict[str, object]:
-    """The answer to one event, as API Gateway takes it, with one log line. Raises nothing.
+    """Return the response to one event, as API Gateway takes it, and log one line. Raise nothing.
 
     A route that `shared.routes` protects is served only to a caller whom the authorizer has put
     into the request context and whose roles admit it: the gateway has checked that already, and a
@@ -52,7 +57,7 @@ def answer_event(
     started = clock.monotonic()
     fields: dict[str, object] = {}
     try:
-        response = _answer(event, build_operations, fields)
+        response = _serve(event, build_operations, fields)
     except ApiError as error:
         response = _problem(error, fields)
         # The cause may hold what only our log may hold.
@@ -74,11 +79,11 @@ def answer_event(
     return response.to_proxy_response()
 
 
-def _answer(
+def _serve(
     event: Mapping[str, object],
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     fields: dict[str, object],
-) -> ApiResponse:
+) -> BackendResponse:
     request = parse_proxy_event(event)
     fields |= {
         "method": request.method,
@@ -102,7 +107,7 @@ def _answer(
     return operation(request)
 
 
-def _parse_principal(request: ApiRequest) -> Principal:
+def _parse_principal(request: BackendRequest) -> Principal:
     try:
         return parse_context(request.authorizer or {})
     except PrincipalMissingError as error:
@@ -120,8 +125,8 @@ def _log_refusal(error: ApiError) -> None:
         )
 
 
-def _problem(error: ApiError, fields: Mapping[str, object]) -> ApiResponse:
-    """The error as problem details (RFC 9457), with the members of the gateway's own."""
+def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
+    """Return the error as problem details (RFC 9457), with the members of the gateway's own."""
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)

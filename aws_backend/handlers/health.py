@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from aws_backend.api import Operation, answer_event, configure_logging
-from aws_backend.proxy_event import ApiRequest, ApiResponse, json_response
+from aws_backend.dispatch import Operation, configure_logging, dispatch_event
+from aws_backend.proxy_event import BackendRequest, BackendResponse, json_response
 from shared.clock import SystemClock
 
 configure_logging()
 
 
-def get_health(_request: ApiRequest) -> ApiResponse:
-    """That gateway and Lambda run. The table is not asked: anybody may call this, at our cost."""
+def get_health(_request: BackendRequest) -> BackendResponse:
+    """Say that gateway and Lambda run. The table is not read: anyone may call this, at our cost."""
     return json_response(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
@@ -19,5 +19,5 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
-    """Answer one API Gateway event."""
-    return answer_event(event, _operations, SystemClock())
+    """Return the response to one API Gateway event."""
+    return dispatch_event(event, _operations, SystemClock())

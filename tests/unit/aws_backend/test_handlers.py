@@ -29,11 +29,11 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         monkeypatch.setenv(name, "eu-west-1")
 
     def load_entry(name: str) -> Handler:
-        monkeypatch.delitem(sys.modules, f"aws_backend.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"aws_backend.handlers.{name}", raising=False)
         with monkeypatch.context() as patch:
             # What an entry does to the handlers as it starts must not reach pytest's own.
             patch.setattr(root, "handlers", [logging.NullHandler()])
-            handler: Handler = importlib.import_module(f"aws_backend.{name}").handler
+            handler: Handler = importlib.import_module(f"aws_backend.handlers.{name}").handler
         return handler
 
     yield load_entry
@@ -92,7 +92,7 @@ def test_when_the_records_entry_is_called_then_it_serves_the_records_routes(
 def test_when_an_entry_needs_no_third_party_then_it_starts_without(entry: str) -> None:
     """The bundles of these two hold the standard library and our own code."""
     program = (
-        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import aws_backend.{entry}; "
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import aws_backend.handlers.{entry}; "
         "print([m for m in sys.modules if m.split('.')[0] in ('boto3', 'botocore')])"
     )
 

@@ -6,7 +6,7 @@ from types import CodeType
 
 import pytest
 
-from emulator.aws.bundles import BundleBuilder, BundleError, Recipe, _trim, find_uv
+from bundling.bundles import BundleBuilder, BundleError, Recipe, _trim, find_uv
 
 RECIPE = Recipe("package", None)
 
@@ -26,9 +26,14 @@ def builder(root: Path) -> BundleBuilder:
     return BundleBuilder(root, uv=Path("no-uv"), cache=root / "cache")
 
 
-def build(root: Path, *, is_local: bool = True) -> Path:
+def build(root: Path) -> Path:
     """The zip file of the one recipe."""
-    return builder(root).build_zip(RECIPE, platform=None, is_local=is_local)
+    return builder(root).build_zip(RECIPE, platform=None)
+
+
+def build_with_program(root: Path, text: str) -> Path:
+    """The zip file of the one recipe, with a program beside it."""
+    return builder(root).build_zip(RECIPE, platform=None, programs={"start": text})
 
 
 def names_in(bundle: Path) -> list[str]:
@@ -51,7 +56,6 @@ def test_when_a_bundle_is_built_then_it_has_sources_and_their_bytecode(tmp_path:
     tag = importlib.util.cache_from_source("x.py").split(".")[-2]
 
     assert [
-        "bootstrap",
         "package/__init__.py",
         f"package/__pycache__/__init__.{tag}.pyc",
         f"package/__pycache__/handler.{tag}.pyc",
@@ -74,20 +78,24 @@ def test_when_bytecode_is_made_then_the_runtime_takes_it_unchecked(tmp_path: Pat
     assert "/var/task/package/handler.py" == code.co_filename
 
 
-def test_when_a_bundle_is_local_then_its_bootstrap_can_be_executed(tmp_path: Path) -> None:
-    """The provided runtimes exec it, and it holds no path of this machine."""
-    with zipfile.ZipFile(build(checkout(tmp_path))) as archive:
+def test_when_a_program_goes_along_then_only_it_can_be_executed(tmp_path: Path) -> None:
+    """A runtime that execs its program finds it ready; nothing else of the bundle is one."""
+    with zipfile.ZipFile(build_with_program(checkout(tmp_path), "#!/bin/sh\n")) as archive:
         modes = {each.filename: each.external_attr >> 16 & 0o777 for each in archive.infolist()}
-        bootstrap = archive.read("bootstrap").decode()
+        program = archive.read("start")
 
-    assert 0o755 == modes.pop("bootstrap")
+    assert 0o755 == modes.pop("start")
     assert {0o644} == set(modes.values())
-    assert 'exec "$LOCAL_LAMBDA_PYTHON" -m awslambdaric "$_HANDLER"' in bootstrap
+    assert b"#!/bin/sh\n" == program
 
 
-def test_when_a_bundle_is_for_aws_then_it_has_no_bootstrap(tmp_path: Path) -> None:
-    """There the runtime is AWS's own."""
-    assert "bootstrap" not in names_in(build(checkout(tmp_path), is_local=False))
+def test_when_a_program_differs_then_another_bundle_is_built(tmp_path: Path) -> None:
+    """A bundle with a program is never taken for one without, or for one with another."""
+    root = checkout(tmp_path)
+
+    bundles = {build(root), build_with_program(root, "one"), build_with_program(root, "two")}
+
+    assert 3 == len(bundles)
 
 
 def test_when_nothing_has_changed_then_the_bundle_is_not_built_again(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from functools import cache
 
-from aws_backend.api import Operation, answer_event, configure_logging
 from aws_backend.bootstrap import build_records_api
+from aws_backend.dispatch import Operation, configure_logging, dispatch_event
 from aws_backend.settings import load_records_settings
 from shared.clock import SystemClock
 
@@ -17,5 +17,5 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
-    """Answer one API Gateway event."""
-    return answer_event(event, _operations, SystemClock())
+    """Return the response to one API Gateway event."""
+    return dispatch_event(event, _operations, SystemClock())

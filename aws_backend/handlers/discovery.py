@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
-from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.dispatch import Operation, configure_logging, dispatch_event
 from aws_backend.protected_resource import ProtectedResourceApi
 from aws_backend.settings import load_discovery_settings
 from shared.clock import SystemClock
@@ -18,5 +18,5 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
-    """Answer one API Gateway event."""
-    return answer_event(event, _operations, SystemClock())
+    """Return the response to one API Gateway event."""
+    return dispatch_event(event, _operations, SystemClock())

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from aws_backend.api import Operation, answer_event, configure_logging
+from aws_backend.dispatch import Operation, configure_logging, dispatch_event
 from aws_backend.errors import ApiError, FeedContended, RecordNotFound, StorageUnavailable
-from aws_backend.proxy_event import ApiResponse
+from aws_backend.proxy_event import BackendResponse
 from shared.log import JsonLines
 from shared.routes import PROTECTED_ROUTES, ROUTES
 from tests.support.fake_clock import FakeClock
@@ -22,13 +22,15 @@ SECRET = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln"
 
 def serve_everything() -> Mapping[tuple[str, str], Operation]:
     """An operation for every route, each of which answers 200."""
-    return {(route.method, route.path): lambda _request: ApiResponse(200, "{}") for route in ROUTES}
+    return {
+        (route.method, route.path): lambda _request: BackendResponse(200, "{}") for route in ROUTES
+    }
 
 
 def failing(error: Exception) -> Mapping[tuple[str, str], Operation]:
     """An operation for every route, each of which raises."""
 
-    def fail(_request: object) -> ApiResponse:
+    def fail(_request: object) -> BackendResponse:
         raise error
 
     return {(route.method, route.path): fail for route in ROUTES}
@@ -39,7 +41,7 @@ def answer(
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, document and headers of the answer."""
     chosen = serve_everything() if operations is None else operations
-    response: dict[str, Any] = answer_event(event, lambda: chosen, FakeClock())
+    response: dict[str, Any] = dispatch_event(event, lambda: chosen, FakeClock())
     return response["statusCode"], json.loads(response["body"]), response["headers"]
 
 
@@ -180,7 +182,7 @@ def test_when_the_operations_cannot_be_built_then_the_answer_is_500(
     def broken() -> Mapping[tuple[str, str], Operation]:
         raise RuntimeError("RECORDS_TABLE: is missing")
 
-    response = answer_event(proxy_event(), broken, FakeClock())
+    response = dispatch_event(proxy_event(), broken, FakeClock())
 
     assert 500 == response["statusCode"]
     assert "RECORDS_TABLE" in caplog.text
@@ -199,7 +201,7 @@ def test_when_a_request_is_answered_then_there_is_one_line_about_it(
     (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records]
     assert {
         "level": "INFO",
-        "logger": "aws_backend.api",
+        "logger": "aws_backend.dispatch",
         "event": "request",
         "status": 200,
         "milliseconds": 0.0,
@@ -250,7 +252,7 @@ def test_when_the_runtime_has_a_handler_then_each_event_is_still_a_line_of_its_o
 
     configure_logging()
     for event in ("first", "second"):
-        logging.getLogger("aws_backend.api").info(event)
+        logging.getLogger("aws_backend.dispatch").info(event)
 
     lines = capsys.readouterr().out.splitlines()
     assert ["first", "second"] == [json.loads(line)["event"] for line in lines]
@@ -266,5 +268,5 @@ def test_when_there_is_no_handler_then_one_is_made(monkeypatch: pytest.MonkeyPat
 
     root = logging.getLogger()
     assert [JsonLines] == [type(handler.formatter) for handler in root.handlers]
-    assert logging.getLogger("aws_backend.api").isEnabledFor(logging.INFO)
+    assert logging.getLogger("aws_backend.dispatch").isEnabledFor(logging.INFO)
     assert not logging.getLogger("botocore").isEnabledFor(logging.INFO)
