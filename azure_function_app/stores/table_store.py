@@ -36,8 +36,8 @@ from azure_function_app.errors import CheckpointConflict, StoreUnavailable
 from azure_function_app.stores.table_entities import (
     BATCH_OPERATIONS,
     PARTITION_KEYS,
-    Operation,
     HeldRecord,
+    Operation,
     missing_operation,
     partition_key,
     row_key,
