@@ -140,17 +140,21 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-client bench-hostile
-bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
+.PHONY: bench bench-authorizer bench-against bench-client bench-hostile
+bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
-	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(AUTHORIZER_ARGS)
+	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" $(ARGS)
+
+bench-against: $(VENV)/.installed .tools/lambda-runtime/.installed ## measure this authorizer against another checkout's; CHECKOUT=../old
+	@test -n "$(CHECKOUT)" || { echo "say which checkout: make bench-against CHECKOUT=../old" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" --against "$(CHECKOUT)" $(ARGS)
 
 bench-hostile: $(VENV)/.installed ## search for the request that makes the authorizer work hardest
-	@$(BIN)/python -m benchmarks.authorizer.hostile $(HOSTILE_ARGS)
+	@$(BIN)/python -m benchmarks.authorizer.hostile $(ARGS)
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
-	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(CLIENT_ARGS)
+	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
 
 # --- mutation testing ---------------------------------------------------------------------------
 
