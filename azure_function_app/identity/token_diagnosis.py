@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from azure_function_app.identity.access_token import AccessToken
 from shared import claims
@@ -22,7 +22,6 @@ from shared.routes import Role
 _logger = logging.getLogger(__name__)
 
 _JWS_PARTS: Final = 3
-_MANIFEST_VERSION: Final = {TokenVersion.V1: "1 (or null)", TokenVersion.V2: "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _version_findings(unverified: Mapping[str, object], identity: ApiIdentity) -
         yield Finding(
             "wrong_version",
             f"The token is of version {version}, the API accepts {accepted}: set"
-            f" api.requestedAccessTokenVersion to {_MANIFEST_VERSION[wanted]} in the manifest of"
+            f" api.requestedAccessTokenVersion to {_manifest_version(wanted)} in the manifest of"
             f" the API's registration {identity.client_id}, or add {version} to"
             " ACCEPTED_TOKEN_VERSIONS on both sides.",
         )
@@ -125,6 +124,16 @@ def _version_findings(unverified: Mapping[str, object], identity: ApiIdentity) -
             f" {' or '.join(sorted(identity.audiences(version)))}: set API_APP_ID_URI to the"
             " Application ID URI of the API's own registration, API_CLIENT_ID to its client ID.",
         )
+
+
+def _manifest_version(version: TokenVersion) -> str:
+    match version:
+        case TokenVersion.V1:
+            return "1 (or null)"
+        case TokenVersion.V2:
+            return "2"
+        case _:
+            assert_never(version)
 
 
 def report_token(token: AccessToken, identity: ApiIdentity) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
@@ -100,8 +100,7 @@ class SyncJob:
                 finished_at=rfc3339(self.clock.now()),
                 error_code=error_code,
             )
-            level = logging.ERROR if status is SyncStatus.FAILED else logging.INFO
-            log_event(_logger, level, "sync_finished", **asdict(report))
+            log_event(_logger, _level_of(status), "sync_finished", **asdict(report))
             await self.checkpoints.save_report(report)
             return report
 
@@ -211,6 +210,16 @@ def _raw(record: Record) -> str:
         return encode_data(record)
     except (ValueError, TypeError, RecursionError):
         return ""
+
+
+def _level_of(status: SyncStatus) -> int:
+    match status:
+        case SyncStatus.COMPLETE | SyncStatus.PAUSED | SyncStatus.SUPERSEDED:
+            return logging.INFO
+        case SyncStatus.FAILED:
+            return logging.ERROR
+        case _:
+            assert_never(status)
 
 
 def _code_of(error: BaseException) -> str:

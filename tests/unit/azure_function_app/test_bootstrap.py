@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
+from copy import replace
 from pathlib import Path
 
 import pytest
 
-from azure_function_app import bootstrap, settings
+from azure_function_app import bootstrap
 from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import RequestRefused
-from azure_function_app.identity.credential_kinds import CredentialKind, CredentialSettings
-from azure_function_app.settings import load_settings
+from azure_function_app.settings import SqliteSettings, TableSettings, load_settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore
 from shared.clock import SystemClock
@@ -158,10 +158,24 @@ async def test_when_settings_are_given_then_everything_is_built_from_them() -> N
     await api.aclose()
 
 
-def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:
-    """Every class that `CREDENTIAL` leads to has its kind."""
-    assert set(CredentialKind) == set(bootstrap._CREDENTIAL_KINDS.values())
-    assert set(CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
+async def test_when_sink_and_checkpoints_are_chosen_apart_then_each_is_built(
+    tmp_path: Path,
+) -> None:
+    """A sink need not be able to keep checkpoints."""
+    chosen = replace(
+        load_settings(NEEDED),
+        record_sink=SqliteSettings(str(tmp_path / "records.sqlite3")),
+        checkpoint_store=TableSettings("http://127.0.0.1:9/devstoreaccount1"),
+    )
+    subject = ServicesPerLoop(lambda: chosen, SystemClock())
+
+    services = await subject.get()
+    await subject.aclose()
+
+    assert isinstance(services.sync_job.sink, SqliteStore)
+    assert isinstance(services.sync_job.checkpoints, TableStore)
+    assert services.sync_job.checkpoints is services.health.checkpoints
+    assert "sqlite" == services.health.record_store
 
 
 @pytest.mark.parametrize(
@@ -209,7 +223,7 @@ def test_when_the_process_starts_then_its_environment_is_read(
     """The production wiring reads the process's own settings."""
     signed_in = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}
     monkeypatch.setattr(
-        settings, "load_process_settings", lambda: load_settings(NEEDED | signed_in)
+        bootstrap, "load_process_settings", lambda: load_settings(NEEDED | signed_in)
     )
 
     assert bootstrap.build_services_per_loop().proxy_needs_sign_in

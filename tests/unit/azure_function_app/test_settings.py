@@ -15,8 +15,8 @@ from azure_function_app.identity.credential_kinds import (
     WorkloadIdentity,
 )
 from azure_function_app.settings import (
-    SqliteStore,
-    TableStore,
+    SqliteSettings,
+    TableSettings,
     load_process_settings,
     load_settings,
 )
@@ -46,7 +46,8 @@ def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults
     settings = load_settings(NEEDED)
 
     assert ManagedIdentity(client_id=None) == settings.token_source.credential
-    assert SqliteStore(".bridge/records.sqlite3") == settings.store
+    assert SqliteSettings(".bridge/records.sqlite3") == settings.record_sink
+    assert settings.record_sink == settings.checkpoint_store
     assert f"api://{API}/.default" == settings.api.scope
     assert "https://login.microsoftonline.com" == settings.token_source.authority
     assert not settings.token_source.is_local_authority
@@ -299,9 +300,9 @@ def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
     endpoint = "https://account.table.core.windows.net"
 
     assert {"TABLE_ENDPOINT"} == set(problems(NEEDED | table))
-    assert (
-        TableStore(endpoint) == load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint}).store
-    )
+    settings = load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint})
+    assert TableSettings(endpoint) == settings.record_sink
+    assert settings.record_sink == settings.checkpoint_store
 
 
 @pytest.mark.parametrize(
