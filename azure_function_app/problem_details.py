@@ -17,10 +17,9 @@ from azure_function_app.errors import (
     TokenAcquisitionError,
 )
 from azure_function_app.http_response import HttpResponse
+from shared import problem
 from shared.settings_reader import SettingsError
 
-MEDIA_TYPE: Final = "application/problem+json"
-_TYPE_PREFIX: Final = "urn:azure-aws-bridge:problem:"
 _RETRY_AFTER_SECONDS: Final = 5
 """Said with a 503 whose error does not know better."""
 
@@ -58,7 +57,7 @@ class Problem:
     def response(self, request_id: str, *headers: tuple[str, str]) -> HttpResponse:
         """Return the problem as a response. The request ID finds it in our log."""
         document = {
-            "type": _TYPE_PREFIX + self.code,
+            "type": problem.TYPE,
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
@@ -66,7 +65,7 @@ class Problem:
             "request_id": request_id,
         }
         fields = [
-            ("Content-Type", MEDIA_TYPE),
+            ("Content-Type", problem.MEDIA_TYPE),
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
             *headers,

@@ -34,6 +34,7 @@ from azure_function_app.errors import (
 )
 from azure_function_app.identity.token_diagnosis import unverified_roles
 from azure_function_app.identity.token_provider import TokenProvider
+from shared.problem import MEDIA_TYPE
 
 MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes; API Gateway lets no larger body through, in either direction."""
@@ -209,7 +210,7 @@ class AwsApi:
 
 def problem_code(answer: ApiResponse) -> str | None:
     """The stable code in the answer's problem document (RFC 9457), where it holds one."""
-    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+    if not answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
         return None
     try:
         problem = json.loads(answer.content)

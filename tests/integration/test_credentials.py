@@ -260,7 +260,9 @@ def test_when_the_api_issues_v1_tokens_then_the_diagnosis_names_the_manifest(
         settings = settings_for(entra)
         token = request_token(settings.token_source)
 
-    assert ["wrong_version"] == [finding.code for finding in diagnose(token.value, settings.api)]
+    assert ["unaccepted_version"] == [
+        finding.code for finding in diagnose(token.value, settings.api)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_when_a_problem_is_an_answer_then_it_is_rfc_9457() -> None:
     answer = problem_of(RequestRefused("No.")).response("r-1", ("Allow", "GET"))
 
     assert {
-        "type": "urn:azure-aws-bridge:problem:request_refused",
+        "type": "about:blank",
         "title": "Bad Request",
         "status": 400,
         "detail": "No.",

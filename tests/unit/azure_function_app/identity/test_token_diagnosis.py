@@ -66,7 +66,7 @@ def test_when_the_token_fits_then_there_is_nothing_to_say(
         ({"roles": "Records.Read"}, "missing_role", "Records.Read"),
         ({"roles": [["Records.Read"]]}, "missing_role", "Records.Read"),
         ({"scp": "user_impersonation"}, "delegated_token", "managed identity"),
-        ({"ver": "3.0"}, "unknown_version", "version"),
+        ({"ver": "3.0"}, "unaccepted_version", "version"),
     ],
 )
 def test_when_one_thing_is_wrong_then_the_advice_names_what_to_change(
@@ -83,7 +83,7 @@ def test_when_the_version_is_not_accepted_then_the_manifest_setting_is_named() -
     """The most common mistake of all: the API's registration still issues v1.0."""
     (finding,) = diagnose(token(V1), IDENTITY)
 
-    assert "wrong_version" == finding.code
+    assert "unaccepted_version" == finding.code
     assert "requestedAccessTokenVersion to 2" in finding.advice
     assert API in finding.advice
 
@@ -93,7 +93,7 @@ def test_when_the_version_is_not_accepted_then_the_manifest_setting_is_named() -
 )
 def test_when_a_token_cannot_be_read_then_that_is_the_finding(text: str) -> None:
     """An encrypted or an opaque token is of no use to the API."""
-    assert ["token_unreadable"] == [finding.code for finding in diagnose(text, IDENTITY)]
+    assert ["malformed_token"] == [finding.code for finding in diagnose(text, IDENTITY)]
 
 
 @given(st.text())

@@ -222,7 +222,7 @@ async def test_when_an_answer_is_no_page_then_it_is_a_contract_error(
         (problem(400, ["x"]), BackendRejected, "backend_rejected"),
         (answering(401, b'{"message":"Unauthorized"}'), BackendRejected, "backend_401"),
         (answering(403, b'{"Message":"User is not"}'), BackendRejected, "backend_403"),
-        (problem(403, "role_missing"), BackendRejected, "role_missing"),
+        (problem(403, "missing_role"), BackendRejected, "missing_role"),
         (answering(500, b'{"message":null}'), BackendUnavailable, "backend_500"),
         (answering(503), BackendUnavailable, "backend_503"),
         (answering(302, b"", ("location", "/")), BackendContractError, "backend_contract"),
