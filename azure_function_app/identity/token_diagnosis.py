@@ -4,13 +4,12 @@ The token's signature is not checked, so what is found here is advice and nothin
 decides. It saves the search for the reason of a bare 401.
 """
 
-import base64
-import binascii
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
+
+import jwt
 
 from azure_function_app.identity.access_token import AccessToken
 from shared import claims
@@ -21,8 +20,6 @@ from shared.reasons import Reason
 from shared.routes import Role
 
 _logger = logging.getLogger(__name__)
-
-_JWS_PARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +33,16 @@ class Finding:
 
 
 def unverified_claims(token: str) -> Mapping[str, object] | None:
-    """The payload of a JWT, without any check of its signature; None if it cannot be read."""
-    parts = token.split(".")
-    if len(parts) != _JWS_PARTS:
-        return None
-    padded = parts[1] + "=" * (-len(parts[1]) % 4)
+    """Return the claims of a JWT without any check of them; None if they cannot be read."""
     try:
-        payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):
+        return jwt.decode(token, options={"verify_signature": False})
+    # A lone surrogate, which no encoding has, is a ValueError and not PyJWT's.
+    except (jwt.InvalidTokenError, ValueError):
         return None
-    return payload if isinstance(payload, dict) else None
 
 
 def unverified_roles(token: str) -> frozenset[str] | None:
-    """The `roles` of a JWT, without any check of its signature; None if they cannot be read."""
+    """Return the `roles` of a JWT without any check of them; None if they cannot be read."""
     unverified = unverified_claims(token)
     if unverified is None:
         return None
@@ -61,7 +54,7 @@ def unverified_roles(token: str) -> frozenset[str] | None:
 
 
 def diagnose(token: str, identity: ApiIdentity) -> tuple[Finding, ...]:
-    """Everything in which the token differs from what the API expects, each with its fix."""
+    """Return everything in which the token differs from what the API expects, with its fix."""
     unverified = unverified_claims(token)
     if unverified is None:
         return (

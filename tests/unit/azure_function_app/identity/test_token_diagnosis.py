@@ -89,7 +89,18 @@ def test_when_the_version_is_not_accepted_then_the_manifest_setting_is_named() -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "opaque", "a.b", "a.b.c.d.e", "a.!.c", token([1]), token("x")]
+    "text",
+    [
+        "",
+        "opaque",
+        "a.b",
+        "a.b.c.d.e",
+        "a.!.c",
+        "\ud800",
+        token([1]),
+        token("x"),
+        f"bm9uZQ.{token(V2).partition('.')[2]}",
+    ],
 )
 def test_when_a_token_cannot_be_read_then_that_is_the_finding(text: str) -> None:
     """An encrypted or an opaque token is of no use to the API."""
@@ -105,7 +116,7 @@ def test_when_any_text_is_read_then_nothing_is_raised(text: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*V2, "scp"]),
+        st.sampled_from([*V2, "scp", "exp", "iat", "nbf", "sub", "jti"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(),
             lambda children: st.lists(children) | st.dictionaries(st.text(), children),
