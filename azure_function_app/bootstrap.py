@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
-from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
@@ -111,7 +111,7 @@ async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services
 
 
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
-    api = build_aws_api(config, clock)
+    api = build_api_client(config, clock)
     closing.push_async_callback(api.aclose)
     sink, checkpoints = _build_stores(config, closing)
     return Services(
@@ -126,7 +126,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             page_seconds=config.calls.sync_call_deadline,
         ),
         proxy=Proxy(
-            backend=api,
+            api=api,
             routes=ROUTES,
             clock=clock,
             call_seconds=config.calls.proxy_deadline,
@@ -143,10 +143,10 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     )
 
 
-def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
+def build_api_client(config: Settings, clock: Clock) -> ApiClient:
     """The API that the settings name, with every layer in place. Needs a running event loop."""
     calls = config.calls
-    return AwsApi(
+    return ApiClient(
         destination=Destination.parse(config.api_base_url),
         client=build_client(
             connections=calls.concurrent_calls,

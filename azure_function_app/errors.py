@@ -1,6 +1,6 @@
 """What can go wrong on the Azure side.
 
-    ClientError                     code                retryable
+    BridgeError                     code                retryable
     |-- TokenAcquisitionError       token_*             no: the token provider has its own pauses
     |-- BackendError
     |   |-- BackendUnavailable      backend_*           yes
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 
-class ClientError(Exception):
+class BridgeError(Exception):
     """Anything that the Azure side raises on purpose."""
 
     code = "client_error"
@@ -42,13 +42,13 @@ class ClientError(Exception):
         self.retry_after = retry_after
 
 
-class TokenAcquisitionError(ClientError):
+class TokenAcquisitionError(BridgeError):
     """No access token could be had; where a setting is to blame, the message names it."""
 
     code = "token_unavailable"
 
 
-class BackendError(ClientError):
+class BackendError(BridgeError):
     """The API in AWS did not give a usable answer."""
 
     code = "backend_error"
@@ -102,31 +102,31 @@ class BackendContractError(BackendError):
     code = "backend_contract"
 
 
-class Overloaded(ClientError):
+class Overloaded(BridgeError):
     """This process has as many calls to the API under way as it may; nothing was sent."""
 
     code = "overloaded"
 
 
-class DeadlineExceeded(ClientError):
+class DeadlineExceeded(BridgeError):
     """The time for the whole call is used up, attempts and pauses included."""
 
     code = "deadline_exceeded"
 
 
-class RequestRefused(ClientError):
+class RequestRefused(BridgeError):
     """The request was refused before anything was sent, or any token asked for."""
 
     code = "request_refused"
 
 
-class CheckpointConflict(ClientError):
+class CheckpointConflict(BridgeError):
     """Another run has moved the checkpoint; this one must stop and leave it alone."""
 
     code = "checkpoint_conflict"
 
 
-class StoreUnavailable(ClientError):
+class StoreUnavailable(BridgeError):
     """The store of records and checkpoints could not be read or written."""
 
     code = "store_unavailable"

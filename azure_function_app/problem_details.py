@@ -8,8 +8,8 @@ from typing import Final
 
 from azure_function_app.errors import (
     BackendError,
+    BridgeError,
     CircuitOpen,
-    ClientError,
     DeadlineExceeded,
     Overloaded,
     RequestRefused,
@@ -86,7 +86,7 @@ def problem_of(error: Exception) -> Problem:
             error.code,
             "The Function App's settings are not valid; its log names every one that is wrong.",
         )
-    if not isinstance(error, ClientError):
+    if not isinstance(error, BridgeError):
         return Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "internal_error",

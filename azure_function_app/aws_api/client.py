@@ -28,7 +28,7 @@ from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import (
     BackendContractError,
     BackendUnavailable,
-    ClientError,
+    BridgeError,
     DeadlineExceeded,
     RequestRefused,
 )
@@ -81,7 +81,7 @@ class ApiResponse:
     """The roles in the token that went out, unverified; read only where the answer is a refusal."""
 
 
-class AwsApi:
+class ApiClient:
     """Calls the API. Belongs to one event loop."""
 
     def __init__(
@@ -108,7 +108,7 @@ class AwsApi:
 
         Raises:
             BackendContractError: the body is larger than API Gateway lets through.
-            ClientError: any other kind, as `send` raises them.
+            BridgeError: any other kind, as `send` raises them.
 
         """
         return await self._call(request, deadline, PROXY_POLICY, _read_raw)
@@ -121,7 +121,7 @@ class AwsApi:
         Raises:
             BackendContractError: the body is larger than API Gateway lets through, or is not coded
                 as its header says.
-            ClientError: any other kind, as `send` raises them.
+            BridgeError: any other kind, as `send` raises them.
 
         """
         return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
@@ -220,7 +220,7 @@ def problem_code(answer: ApiResponse) -> str | None:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
-def backend_error(error: httpx.TransportError) -> ClientError:
+def backend_error(error: httpx.TransportError) -> BridgeError:
     """What a failure on the way to the API and back means to a caller."""
     match error:
         case CertificateError():

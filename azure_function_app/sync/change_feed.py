@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.aws_api.client import ApiRequest, ApiResponse, AwsApi, problem_code
+from azure_function_app.aws_api.client import ApiClient, ApiRequest, ApiResponse, problem_code
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal, log_refusal
 from azure_function_app.deadline import Deadline
@@ -31,7 +31,7 @@ _ROUTE: Final = next(
 class ChangeFeed:
     """The change feed of the API: the sync job's source."""
 
-    api: AwsApi
+    api: ApiClient
     clock: Clock
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
@@ -47,7 +47,7 @@ class ChangeFeed:
             TokenRefused: it turned our token away; the reason is in our log.
             BackendRejected: it does not serve the request; the code is the API's own.
             BackendContractError: its response is no page of the feed.
-            ClientError: any other kind, as `AwsApi.send` raises them.
+            BridgeError: any other kind, as `ApiClient.send` raises them.
 
         """
         query = httpx.QueryParams(

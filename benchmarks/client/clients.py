@@ -13,7 +13,7 @@ import httpx2
 from httpx_aiohttp import HttpxAiohttpClient
 
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
-from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
@@ -67,9 +67,9 @@ def good_token() -> AccessToken:
     return AccessToken(MADE_UP_TOKEN, _CLOCK.now() + 86_400)
 
 
-def build_api(origin: str, client: httpx.AsyncClient) -> AwsApi:
+def build_api(origin: str, client: httpx.AsyncClient) -> ApiClient:
     """Every layer over the given client, as in the Function App."""
-    return AwsApi(
+    return ApiClient(
         destination=Destination.parse(origin),
         client=client,
         token_provider=build_token_provider(good_token),

@@ -8,13 +8,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendContractError,
     BackendUnavailable,
-    ClientError,
+    BridgeError,
     DeadlineExceeded,
 )
 from azure_function_app.identity.access_token import AccessToken
@@ -52,11 +52,11 @@ def request(method: str) -> ApiRequest:
     return ApiRequest(method, "/v1/records/one", content=b"" if method == "GET" else b"{}")
 
 
-async def outcome(api: AwsApi, method: str, seconds: float = 2.0) -> object:
+async def outcome(api: ApiClient, method: str, seconds: float = 2.0) -> object:
     """The status that the caller gets, or the code of the error."""
     try:
         response = await api.fetch(request(method), deadline=Deadline.after(seconds, CLOCK))
-    except ClientError as error:
+    except BridgeError as error:
         return error.code
     return response.status_code
 

@@ -13,11 +13,11 @@ from azure_function_app.aws_api.retry import (
     LONGEST_PAUSE,
     PROXY_POLICY,
     SYNC_POLICY,
+    Failure,
     Retrier,
     RetryPolicy,
-    Trouble,
+    failure_of,
     rules_for,
-    trouble_with,
 )
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
@@ -280,4 +280,4 @@ def test_when_nothing_was_sent_then_it_is_connect_trouble(
     build: Callable[[str], httpx.TransportError],
 ) -> None:
     """The one kind that any request may be repeated after."""
-    assert Trouble.CONNECT is trouble_with(build("x"))
+    assert Failure.CONNECT is failure_of(build("x"))

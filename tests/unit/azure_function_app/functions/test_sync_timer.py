@@ -26,7 +26,7 @@ class ClosableFeed(FakeFeed):
 def feed(monkeypatch: pytest.MonkeyPatch) -> ClosableFeed:
     """What stands in for the API."""
     feed = ClosableFeed([record("a"), record("b")])
-    monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: feed)
+    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: feed)
     monkeypatch.setattr(bootstrap, "ChangeFeed", lambda *_: feed)
     return feed
 

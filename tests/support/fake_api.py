@@ -8,7 +8,7 @@ from azure_function_app.aws_api.client import ApiRequest, ApiResponse
 from azure_function_app.deadline import Deadline
 
 
-class FakeBackend:
+class FakeApi:
     """Answers every request with what it was given, and remembers what it was asked."""
 
     def __init__(
