@@ -122,14 +122,14 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             clock=clock,
             new_run_id=lambda: str(uuid4()),
             page_size=config.sync.page_size,
-            run_seconds=config.sync.run_deadline,
-            page_seconds=config.calls.sync_call_deadline,
+            run_seconds=config.sync.run_seconds,
+            page_seconds=config.calls.sync_call_seconds,
         ),
         proxy=Proxy(
             api=api,
             routes=ROUTES,
             clock=clock,
-            call_seconds=config.calls.proxy_deadline,
+            call_seconds=config.calls.proxy_call_seconds,
             random_hex=secrets.token_hex,
             needs_sign_in=_needs_sign_in(config),
         ),
@@ -151,13 +151,13 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
         client=build_client(
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,
-            connect_timeout=calls.connect_timeout,
+            connect_seconds=calls.connect_seconds,
         ),
         token_provider=TokenProvider(
             partial(request_token, config.token_source),
             clock=clock,
             random=random.random,
-            wait_limit=calls.token_wait,
+            wait_seconds=calls.token_wait_seconds,
             on_first_token=partial(report_token, identity=config.api),
         ),
         retrier=Retrier(

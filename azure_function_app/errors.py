@@ -30,16 +30,16 @@ class BridgeError(Exception):
     retryable = False
 
     def __init__(
-        self, message: str, *, code: str | None = None, retry_after: float | None = None
+        self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None
     ) -> None:
         """Take a message that is safe to show, and a code more exact than the class's own.
 
-        `retry_after` is in how many seconds another call may fare better, where that is known.
+        `retry_after_seconds` says when another call may fare better, where that is known.
         """
         super().__init__(message)
         if code is not None:
             self.code = code
-        self.retry_after = retry_after
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TokenAcquisitionError(BridgeError):

@@ -51,7 +51,7 @@ class Problem:
     status: HTTPStatus
     code: str
     detail: str
-    retry_after: int | None = None
+    retry_after_seconds: int | None = None
     """Seconds; given with every 503."""
 
     def response(self, request_id: str, *headers: tuple[str, str]) -> HttpResponse:
@@ -70,8 +70,8 @@ class Problem:
             ("X-Request-Id", request_id),
             *headers,
         ]
-        if self.retry_after is not None:
-            fields.append(("Retry-After", str(self.retry_after)))
+        if self.retry_after_seconds is not None:
+            fields.append(("Retry-After", str(self.retry_after_seconds)))
         return HttpResponse(self.status, tuple(fields), json.dumps(document).encode())
 
 
@@ -96,9 +96,11 @@ def problem_of(error: Exception) -> Problem:
         (status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
-    retry_after = None
+    retry_after_seconds = None
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         # Retry-After is whole seconds (RFC 9110 section 10.2.3), and 0 would invite a rush.
-        seconds = _RETRY_AFTER_SECONDS if error.retry_after is None else error.retry_after
-        retry_after = max(1, math.ceil(seconds))
-    return Problem(status, error.code, str(error), retry_after)
+        seconds = (
+            _RETRY_AFTER_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+        )
+        retry_after_seconds = max(1, math.ceil(seconds))
+    return Problem(status, error.code, str(error), retry_after_seconds)

@@ -76,10 +76,10 @@ type CheckpointStoreSettings = SqliteSettings | TableSettings
 class CallLimits:
     """How long calls to the API may take, in seconds, and how many may run at once."""
 
-    proxy_deadline: float
-    sync_call_deadline: float
-    connect_timeout: float
-    token_wait: float
+    proxy_call_seconds: float
+    sync_call_seconds: float
+    connect_seconds: float
+    token_wait_seconds: float
     concurrent_calls: int
     waiting_calls: int
 
@@ -90,7 +90,7 @@ class SyncLimits:
 
     schedule: str
     page_size: int
-    run_deadline: float
+    run_seconds: float
     """Seconds after which a run stops at the next page and leaves the rest to the next tick."""
 
 
@@ -246,17 +246,17 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             record_sink=record_sink,
             checkpoint_store=checkpoint_store,
             calls=CallLimits(
-                proxy_deadline=reader.read(PROXY_CALL_SECONDS),
-                sync_call_deadline=reader.read(SYNC_CALL_SECONDS),
-                connect_timeout=reader.read(CONNECT_SECONDS),
-                token_wait=reader.read(TOKEN_WAIT_SECONDS),
+                proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
+                sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
+                connect_seconds=reader.read(CONNECT_SECONDS),
+                token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
                 concurrent_calls=reader.read(CONCURRENT_CALLS),
                 waiting_calls=reader.read(WAITING_CALLS),
             ),
             sync=SyncLimits(
                 schedule=reader.read(SYNC_SCHEDULE),
                 page_size=reader.read(SYNC_PAGE_SIZE),
-                run_deadline=reader.read(SYNC_RUN_SECONDS),
+                run_seconds=reader.read(SYNC_RUN_SECONDS),
             ),
             proxy_authentication=_read_proxy_authentication(reader, environment),
         )

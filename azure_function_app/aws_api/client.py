@@ -178,7 +178,7 @@ class ApiClient:
                 headers=[*request.headers, ("user-agent", _USER_AGENT)],
                 content=request.content,
                 extensions={
-                    "timeout": {"read": policy.read_timeout},
+                    "timeout": {"read": policy.read_seconds},
                     DEADLINE_EXTENSION: deadline,
                 },
             )

@@ -24,9 +24,9 @@ from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.2
 """Seconds; the longest that the first pause can be. Each further one can be twice as long."""
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 class Failure(StrEnum):
@@ -88,15 +88,15 @@ class RetryPolicy:
     """How much trying a kind of call is worth."""
 
     attempts: int
-    window: float
+    window_seconds: float
     """Seconds after the first attempt's start within which the last one must begin."""
-    read_timeout: float
+    read_seconds: float
     """Seconds that an attempt may go without a sign of life."""
 
 
-PROXY_POLICY: Final = RetryPolicy(attempts=3, window=3.0, read_timeout=30.0)
+PROXY_POLICY: Final = RetryPolicy(attempts=3, window_seconds=3.0, read_seconds=30.0)
 """Somebody waits for the response. API Gateway itself waits up to 29 s for a slow integration."""
-SYNC_POLICY: Final = RetryPolicy(attempts=6, window=30.0, read_timeout=10.0)
+SYNC_POLICY: Final = RetryPolicy(attempts=6, window_seconds=30.0, read_seconds=10.0)
 """Nobody waits; what matters is that the page arrives."""
 
 
@@ -212,7 +212,9 @@ class Retrier:
 
     def jittered(self, retry_number: int) -> float:
         """Return full jitter: anything from nothing to a bound that doubles with each retry."""
-        return self._random() * min(LONGEST_PAUSE, FIRST_PAUSE * float(1 << (retry_number - 1)))
+        return self._random() * min(
+            LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * float(1 << (retry_number - 1))
+        )
 
     def told_pause(self, outcome: ResponseHead | BaseException) -> float | None:
         """Return the seconds that the response asks to wait, where it does."""
@@ -224,7 +226,7 @@ class Retrier:
     def is_affordable(self, pause: float, policy: RetryPolicy, started: float) -> bool:
         """Return whether window and budget still allow a retry after the pause."""
         ends = self._clock.monotonic() + pause
-        return ends <= started + policy.window and self._budget.withdraw()
+        return ends <= started + policy.window_seconds and self._budget.withdraw()
 
 
 def _replaying[T](
@@ -300,7 +302,7 @@ class _Call[T: ResponseHead]:
         if self._rule.only_if_told_when and self._retrier.told_pause(self._outcome(state)) is None:
             return True
         pause = float(state.upcoming_sleep)
-        if pause >= self._deadline.remaining():
+        if pause >= self._deadline.remaining_seconds():
             return True
         return not self._retrier.is_affordable(pause, self._policy, self._started)
 

@@ -73,24 +73,28 @@ class ChangeFeed:
             log_refusal(refusal)
             raise refusal
         told = response.headers.get("Retry-After")
-        retry_after = None if told is None else parse_retry_after(told, self.clock.now())
-        raise error_for_status(status, code, retry_after)
+        retry_after_seconds = None if told is None else parse_retry_after(told, self.clock.now())
+        raise error_for_status(status, code, retry_after_seconds)
 
 
-def error_for_status(status: int, code: str | None, retry_after: float | None) -> BackendError:
+def error_for_status(
+    status: int, code: str | None, retry_after_seconds: float | None
+) -> BackendError:
     """The error that a status other than 200 means to a caller who wanted the resource.
 
     What 401 and 403 mean, `token_refusal` says.
     """
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return BackendUnavailable(
-            "The API is being called too often.", code="backend_throttled", retry_after=retry_after
+            "The API is being called too often.",
+            code="backend_throttled",
+            retry_after_seconds=retry_after_seconds,
         )
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return BackendUnavailable(
             f"The API is broken or busy ({status}).",
             code=f"backend_{status}",
-            retry_after=retry_after,
+            retry_after_seconds=retry_after_seconds,
         )
     if status >= httpx.codes.BAD_REQUEST:
         return BackendRejected(f"The API refused the request ({status}).", status=status, code=code)

@@ -48,7 +48,7 @@ def _check(status: int, content: bytes) -> None:
 
 @asynccontextmanager
 async def _open_bridge(origin: str, connections: int) -> AsyncIterator[Get]:
-    async with build_client(connections=connections, waiting=1000, connect_timeout=3.0) as client:
+    async with build_client(connections=connections, waiting=1000, connect_seconds=3.0) as client:
 
         async def get(path: str) -> None:
             response = await client.get(origin + path, timeout=TIMEOUT)
@@ -59,7 +59,7 @@ async def _open_bridge(origin: str, connections: int) -> AsyncIterator[Get]:
 
 def build_token_provider(request_token: Callable[[], AccessToken]) -> TokenProvider:
     """A token provider over the given source."""
-    return TokenProvider(request_token, clock=_CLOCK, random=random.random, wait_limit=5.0)
+    return TokenProvider(request_token, clock=_CLOCK, random=random.random, wait_seconds=5.0)
 
 
 def good_token() -> AccessToken:
@@ -83,7 +83,7 @@ def build_api(origin: str, client: httpx.AsyncClient) -> ApiClient:
 @asynccontextmanager
 async def _open_api(origin: str, connections: int) -> AsyncIterator[Get]:
     api = build_api(
-        origin, build_client(connections=connections, waiting=1000, connect_timeout=3.0)
+        origin, build_client(connections=connections, waiting=1000, connect_seconds=3.0)
     )
 
     async def get(path: str) -> None:

@@ -328,7 +328,7 @@ async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_tok
             partial(request_token, settings.token_source),
             clock=CLOCK,
             random=random.random,
-            wait_limit=30,
+            wait_seconds=30,
         )
         tokens = await asyncio.gather(*(provider.get_token() for _ in range(64)))
         first = entra.requests["token"]

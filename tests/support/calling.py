@@ -44,7 +44,7 @@ def build_token_provider(
         request_token,
         clock=clock,
         random=middle,
-        **{"wait_limit": 5.0} | options,  # type: ignore[arg-type] # each option is checked by its name
+        **{"wait_seconds": 5.0} | options,  # type: ignore[arg-type] # each option is checked by its name
     )
 
 
@@ -78,7 +78,7 @@ async def real_api(
 ) -> AsyncIterator[ApiClient]:
     """The API client over real sockets, closed at the end of the block."""
     client = build_client(
-        connections=connections, waiting=waiting, connect_timeout=3.0, ssl_context=tls
+        connections=connections, waiting=waiting, connect_seconds=3.0, ssl_context=tls
     )
     api = build_api(base_url, client)
     try:

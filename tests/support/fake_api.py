@@ -28,7 +28,7 @@ class FakeApi:
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """The answer."""
         self.requests.append(request)
-        self.deadlines.append(deadline.remaining())
+        self.deadlines.append(deadline.remaining_seconds())
         if self.error is not None:
             raise self.error
         return self.response

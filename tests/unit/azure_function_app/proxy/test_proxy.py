@@ -334,9 +334,14 @@ async def test_when_something_else_answers_403_then_no_role_is_guessed(
     ("error", "status", "code", "retry_after"),
     [
         (TokenAcquisitionError("No token."), 503, "token_unavailable", "5"),
-        (TokenAcquisitionError("No token.", retry_after=0.2), 503, "token_unavailable", "1"),
-        (CircuitOpen("Left alone.", retry_after=12.1), 503, "circuit_open", "13"),
-        (Overloaded("Too much.", retry_after=1.0), 503, "overloaded", "1"),
+        (
+            TokenAcquisitionError("No token.", retry_after_seconds=0.2),
+            503,
+            "token_unavailable",
+            "1",
+        ),
+        (CircuitOpen("Left alone.", retry_after_seconds=12.1), 503, "circuit_open", "13"),
+        (Overloaded("Too much.", retry_after_seconds=1.0), 503, "overloaded", "1"),
         (
             BackendUnavailable("No route.", code="backend_unreachable"),
             502,
