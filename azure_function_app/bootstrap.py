@@ -98,11 +98,6 @@ class ServicesPerLoop:
             self._by_loop[loop] = (await anext(lifetime), lifetime)
         return self._by_loop[loop][0]
 
-    async def aclose(self) -> None:
-        """Close the services of the running event loop, where the loop's end comes too late."""
-        if entry := self._by_loop.pop(asyncio.get_running_loop(), None):
-            await entry[1].aclose()
-
 
 async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services]:
     async with AsyncExitStack() as closing:

@@ -1,22 +1,22 @@
 """What can go wrong on the Azure side.
 
-    BridgeError                     code                retryable
-    |-- TokenAcquisitionError       token_*             no: the token provider has its own pauses
+    BridgeError                     code
+    |-- TokenAcquisitionError       token_*
     |-- BackendError
-    |   |-- BackendUnavailable      backend_*           yes
-    |   |-- CircuitOpen             circuit_open        no: the breaker has its own pause
-    |   |-- BackendRejected         backend_rejected    no
-    |   |   `-- TokenRefused        backend_refused_*   no: about our own token
-    |   `-- BackendContractError    backend_contract    no
-    |-- Overloaded                  overloaded          no: this process has too much to do
-    |-- DeadlineExceeded            deadline_exceeded   no
-    |-- RequestRefused              request_*           no: nothing was sent
-    |-- CheckpointConflict          checkpoint_conflict no
-    `-- StoreUnavailable            store_unavailable   no: the next run tries again
+    |   |-- BackendUnavailable      backend_*
+    |   |-- CircuitOpen             circuit_open
+    |   |-- BackendRejected         backend_rejected
+    |   |   `-- TokenRefused        backend_refused_*
+    |   `-- BackendContractError    backend_contract
+    |-- Overloaded                  overloaded
+    |-- DeadlineExceeded            deadline_exceeded
+    |-- RequestRefused              request_*
+    |-- CheckpointConflict          checkpoint_conflict
+    `-- StoreUnavailable            store_unavailable
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
-a caller; what only our log may hold travels in the fields and in `__cause__`. `retryable` is for
-whoever runs a whole piece of work again; which single attempts are repeated is `retry`'s to say.
+a caller; what only our log may hold travels in the fields and in `__cause__`. Which attempts are
+repeated is said in `aws_api.retry`, not by these classes.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,6 @@ class BridgeError(Exception):
     """Anything that the Azure side raises on purpose."""
 
     code = "client_error"
-    retryable = False
 
     def __init__(
         self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None
@@ -58,7 +57,6 @@ class BackendUnavailable(BackendError):
     """The API could not be reached or said that it is busy or broken; trying again may help."""
 
     code = "backend_unavailable"
-    retryable = True
 
 
 class CircuitOpen(BackendError):

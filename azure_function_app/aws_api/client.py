@@ -7,7 +7,7 @@ breaker, the token, and the transport with its bulkhead. One deadline holds for 
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -55,17 +55,6 @@ class ApiRequest:
     headers: tuple[tuple[str, str], ...] = ()
     """Neither Host nor Authorization: those are not the caller's to choose."""
     content: bytes = b""
-
-    def with_idempotency_key(self, key: str) -> "ApiRequest":
-        """The same request with an Idempotency-Key, unless it brings one; it may then be repeated.
-
-        To be called only where the API is known to honor the key: one that ignores it would carry
-        the request out twice. The key is sent as a structured string, as
-        draft-ietf-httpapi-idempotency-key-header has it, so it must be printable ASCII.
-        """
-        if any(name.lower() == "idempotency-key" for name, _ in self.headers):
-            return self
-        return replace(self, headers=(*self.headers, ("idempotency-key", f'"{key}"')))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ async def test_when_services_are_asked_for_then_each_loop_has_one_set(
 
     assert first is second
     assert first is await subject.get()
-    await subject.aclose()
 
 
 def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
@@ -61,18 +60,6 @@ def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
 
     assert first is not second
     assert ["closed", "closed"] == events
-
-
-async def test_when_services_are_closed_then_the_next_call_builds_anew(
-    subject: ServicesPerLoop,
-) -> None:
-    """Closing by hand is for hosts whose loop outlives the app; twice is harmless."""
-    first = await subject.get()
-    await subject.aclose()
-    await subject.aclose()
-
-    assert first is not await subject.get()
-    await subject.aclose()
 
 
 async def test_when_settings_are_wrong_then_every_call_says_so_and_nothing_is_built(
@@ -127,7 +114,6 @@ async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
     subject = services_per_loop(SQLITE_PATH=str(tmp_path / "r.sqlite3"), **environment)
 
     services = await subject.get()
-    await subject.aclose()
 
     assert isinstance(services.sync_job.sink, store)
     assert id(services.sync_job.sink) == id(services.sync_job.checkpoints)
@@ -137,7 +123,6 @@ async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
 async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerLoop) -> None:
     """What the settings say is what the jobs do."""
     services = await subject.get()
-    await subject.aclose()
 
     assert (500, 240.0, 30.0, 30.0) == (
         services.sync_job.page_size,
@@ -170,7 +155,6 @@ async def test_when_sink_and_checkpoints_are_chosen_apart_then_each_is_built(
     subject = ServicesPerLoop(lambda: chosen, SystemClock())
 
     services = await subject.get()
-    await subject.aclose()
 
     assert isinstance(services.sync_job.sink, SqliteStore)
     assert isinstance(services.sync_job.checkpoints, TableStore)

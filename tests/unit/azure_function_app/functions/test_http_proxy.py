@@ -47,7 +47,6 @@ async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(
     )
 
     response = await function(request, context(SPAN, "k=v"))
-    await services.aclose()
 
     assert ("PUT", "/v1/records/a", "x=&x=1", b"\x00\xff\x01") == (
         api.request.method,
@@ -73,7 +72,6 @@ async def test_when_the_host_has_no_trace_then_that_is_no_error(
     function = user_function(services, "http_proxy")
 
     await function(http_request(), context(None, None))  # type: ignore[arg-type] # as hosts do
-    await services.aclose()
 
     assert api.request_headers["traceparent"].endswith("-00")
 

@@ -282,7 +282,7 @@ def test_when_the_api_is_busy_then_the_error_says_when_to_come_back() -> None:
     """429 and 503 may carry Retry-After."""
     busy = error_for_status(429, None, 7.0)
 
-    assert ("backend_throttled", 7.0, True) == (busy.code, busy.retry_after_seconds, busy.retryable)
+    assert ("backend_throttled", 7.0) == (busy.code, busy.retry_after_seconds)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"[]"])
