@@ -17,7 +17,7 @@ from bridge_cli.sink_view import SinkView
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
 from emulator.entra.directory import Application
 from emulator.stack import LocalStack
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
 from tests.support.local_stack import RECORD_COUNT, another_function_app, running_stack
 
@@ -37,13 +37,13 @@ def _authorizer_log(stack: LocalStack) -> AuthorizerLog:
     return AuthorizerLog(stack.log_folder / "lambda.log")
 
 
-def _settings_for(stack: LocalStack, credential: Credential) -> dict[str, str]:
+def _settings_for(stack: LocalStack, credential: LocalCredentialKind) -> dict[str, str]:
     return {"CREDENTIAL": credential.value, **stack.tenant.settings_by_credential[credential]}
 
 
-@pytest.mark.parametrize("credential", Credential)
+@pytest.mark.parametrize("credential", LocalCredentialKind)
 async def test_when_a_credential_is_named_then_it_carries_a_call_and_a_sync_to_the_end(
-    stack: LocalStack, credential: Credential
+    stack: LocalStack, credential: LocalCredentialKind
 ) -> None:
     """Every credential kind goes through the whole chain: Entra, gateway, authorizer, backend."""
     settings = _settings_for(stack, credential)
@@ -191,7 +191,7 @@ async def test_when_our_app_has_the_role_but_is_not_listed_then_no_role_is_asked
 
 def _secret_settings(caller: Application) -> dict[str, str]:
     return {
-        "CREDENTIAL": Credential.CLIENT_SECRET.value,
+        "CREDENTIAL": LocalCredentialKind.CLIENT_SECRET.value,
         "AZURE_CLIENT_ID": caller.client_id,
         "AZURE_CLIENT_SECRET": caller.secrets[0],
     }

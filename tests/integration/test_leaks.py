@@ -13,7 +13,7 @@ from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
 from emulator.stack import LocalStack
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
 from tests.support.local_stack import another_function_app, running_stack
 
@@ -46,7 +46,9 @@ class Output:
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     """A stack whose Function App holds a client secret."""
     folder = tmp_path_factory.mktemp("leaks")
-    async with running_stack(folder, credential=Credential.CLIENT_SECRET, record_limit=5) as stack:
+    async with running_stack(
+        folder, credential=LocalCredentialKind.CLIENT_SECRET, record_limit=5
+    ) as stack:
         yield stack
 
 
