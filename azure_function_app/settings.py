@@ -180,8 +180,7 @@ def _read_token_authority(
         )
     if local is not None:
         return local
-    # A cloud that was not understood reads as None; the reader raises before anybody sees this.
-    return getattr(api.cloud, "authority", "")
+    return api.cloud.authority
 
 
 def _read_store(reader: SettingsReader) -> SqliteStore | TableStore:
@@ -218,7 +217,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     """
     with reading_settings(environment) as reader:
         api = read_api_identity(reader)
-        kind: CredentialKind | None = reader.read(CREDENTIAL)
+        named = reader.read(CREDENTIAL)
+        kind = None if reader.is_rejected(CREDENTIAL) else named
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,

@@ -94,12 +94,13 @@ routes.Role.READ
 routes.Role.WRITE
 routes.Route(method, path, role)
 routes.Route.admits(roles)
-settings_reader.Setting(name, meaning, expects, parse, default=, is_secret=)
+settings_reader.Setting(name, meaning, expects, parse, default=, is_secret=, example=)
 settings_reader.SettingsReader
 settings_reader.SettingProblem(name, message)
 settings_reader.SettingsError(problems)
 settings_reader.SettingsReader.read(setting)
 settings_reader.SettingsReader.is_set(setting)
+settings_reader.SettingsReader.is_rejected(setting)
 settings_reader.SettingsReader.reject(setting, message)
 settings_reader.reading_settings(environment)
 """,
