@@ -160,6 +160,19 @@ def test_when_the_code_knows_a_status_then_the_table_has_it() -> None:
     assert known == LISTED_STATUSES
 
 
+def test_when_the_code_has_a_rule_then_a_row_reaches_it() -> None:
+    """A rule for a failure that no outcome is taken for would be repeated by nothing."""
+    reached = {retry.trouble_with(outcome) for row in OUTCOMES.values() for outcome in row}
+    ruled = {
+        trouble
+        for requests in REQUESTS.values()
+        for request in requests
+        for trouble in retry.rules_for(request)
+    }
+
+    assert ruled == reached - {None}
+
+
 def test_when_the_policies_are_read_then_the_page_has_their_numbers() -> None:
     """The proxy's and the sync job's, and the defaults of their deadlines."""
     policies = (PROXY_POLICY, SYNC_POLICY)
