@@ -91,6 +91,7 @@ ALLOWED_CLIENT_IDS: Final = Setting(
     "The applications that may call the API; no other gets in, whatever its token says.",
     "application (client) IDs, separated by commas",
     _parse_client_ids,
+    example="00000000-0000-0000-0000-000000000001",
 )
 ADDITIONAL_TENANT_IDS: Final = Setting(
     "ADDITIONAL_TENANT_IDS",

@@ -50,6 +50,7 @@ RECORDS_TABLE: Final = Setting(
     "The DynamoDB table that holds the records and their change feed.",
     "a table name: 3 to 255 letters, digits, '_', '-' and '.'",
     _parse_table_name,
+    example="records",
 )
 PUBLIC_URL: Final = Setting(
     "PUBLIC_URL",

@@ -122,6 +122,7 @@ AWS_API_BASE_URL: Final = Setting(
     "an https URL such as https://<api id>.execute-api.<region>.amazonaws.com/<stage>"
     " (http on a loopback address alone)",
     _parse_api_base_url,
+    example="https://abc123.execute-api.eu-central-1.amazonaws.com/prod",
 )
 CREDENTIAL: Final = Setting(
     "CREDENTIAL",

@@ -117,13 +117,12 @@ def _require(reader: SettingsReader, setting: Setting[str | None], because: str)
 
 
 def _read_credential(reader: SettingsReader) -> CredentialSettings:
-    kind: CredentialKind | None = reader.read(CREDENTIAL)
+    kind = reader.read(CREDENTIAL)
     because = f"CREDENTIAL={kind}"
-    if kind is not None:
+    if not reader.is_rejected(CREDENTIAL):
         _refuse_unused_secrets(reader, kind)
     match kind:
-        # A kind that was not understood reads as None; the reader raises before anybody sees this.
-        case CredentialKind.MANAGED_IDENTITY | None:
+        case CredentialKind.MANAGED_IDENTITY:
             return ManagedIdentity(reader.read(AZURE_CLIENT_ID))
         case CredentialKind.CLIENT_SECRET:
             return ClientSecret(
@@ -186,17 +185,15 @@ def _read_token_authority(
         )
     if local is not None:
         return local
-    # A cloud that was not understood reads as None; the reader raises before anybody sees this.
-    return getattr(api.cloud, "authority", "")
+    return api.cloud.authority
 
 
 def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
     """Return where records go and where checkpoints do, which one setting says for both."""
     path = reader.read(SQLITE_PATH)
-    kind: RecordStoreKind | None = reader.read(RECORD_STORE)
+    kind = reader.read(RECORD_STORE)
     match kind:
-        # A kind that was not understood reads as None; the reader raises before anybody sees this.
-        case RecordStoreKind.SQLITE | None:
+        case RecordStoreKind.SQLITE:
             sqlite = SqliteSettings(path)
             return sqlite, sqlite
         case RecordStoreKind.TABLE:

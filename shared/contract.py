@@ -45,6 +45,7 @@ ENTRA_TENANT_ID: Final = Setting(
     "The Entra ID tenant that issues the tokens.",
     "the tenant's GUID, as on the Entra overview page",
     parse_guid,
+    example="00000000-0000-0000-0000-000000000001",
 )
 ENTRA_CLOUD: Final = Setting(
     "ENTRA_CLOUD",
@@ -58,6 +59,7 @@ API_CLIENT_ID: Final = Setting(
     "The application (client) ID of the API's own registration: the audience of v2.0 tokens.",
     "the GUID of the API's app registration",
     parse_guid,
+    example="00000000-0000-0000-0000-000000000001",
 )
 API_APP_ID_URI: Final = Setting(
     "API_APP_ID_URI",

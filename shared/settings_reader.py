@@ -6,7 +6,7 @@ the README's table, the example file and the templates are compared with those b
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar
 
 # Covariant, and by hand: mypy finds that out for itself in a data class, not in a named tuple.
 _T_co = TypeVar("_T_co", covariant=True)
@@ -26,6 +26,9 @@ class Setting(NamedTuple, Generic[_T_co]):  # noqa: UP046 - see _T_co
     """The text used where the setting is absent or empty; None makes it required."""
     is_secret: bool = False
     """Whether its value belongs into a secret store, if it is set at all."""
+    example: str = ""
+    """The text of a right value, which a setting without a default must have. It is read in place
+    of a missing or wrong value until every problem is raised."""
 
 
 class SettingProblem(NamedTuple):
@@ -59,23 +62,31 @@ class SettingsReader:
         self._problems: list[SettingProblem] = []
 
     def read[T](self, setting: Setting[T]) -> T:
-        """Return the setting's value. A problem is noted, and raised when the reading ends."""
+        """Return the setting's value.
+
+        A problem is noted, and raised when the reading ends. Until then the default stands in for
+        the value, or the example where there is none, so that the reading can go on.
+        """
+        stand_in = setting.example if setting.default is None else setting.default
         text = self._environment.get(setting.name, "").strip()
         if not text:
             if setting.default is None:
                 self.reject(setting, f"is missing; expected {setting.expects}")
-                return cast("T", None)
-            text = setting.default
+            return setting.parse(stand_in)
         try:
             return setting.parse(text)
         except ValueError:
             # The value is not shown: what is wrong with it may be that it is a secret's.
             self.reject(setting, f"is not valid; expected {setting.expects}")
-            return cast("T", None)
+            return setting.parse(stand_in)
 
     def is_set(self, setting: Setting[object]) -> bool:
         """Return whether the environment gives the setting a value."""
         return bool(self._environment.get(setting.name, "").strip())
+
+    def is_rejected(self, setting: Setting[object]) -> bool:
+        """Return whether a problem with the setting is noted, so that its value says nothing."""
+        return any(problem.name == setting.name for problem in self._problems)
 
     def reject(self, setting: Setting[object], message: str) -> None:
         """Note a problem that only a rule across settings can see."""
@@ -91,7 +102,8 @@ class SettingsReader:
 def reading_settings(environment: Mapping[str, str]) -> Iterator[SettingsReader]:
     """Give the block a reader, and raise all its problems together when the block ends.
 
-    What the block builds must not be used inside it: a setting with a problem reads as None there.
+    What the block builds must not be used inside it: a setting with a problem reads as its default
+    or example there.
 
     Raises:
         SettingsError: at the end of the block, if anything was wrong.

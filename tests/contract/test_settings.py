@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from azure_function_app.declared_settings import SETTINGS
 from azure_function_app.settings import load_settings
 from bridge_cli.settings_table import settings_by_deployable, to_markdown
+from shared.settings_reader import Setting
 
 CHECKOUT = Path(__file__).parents[2]
 HOST_SETTINGS = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
@@ -56,3 +59,16 @@ def test_when_a_setting_stands_on_both_sides_then_it_is_one_declaration() -> Non
     declared = [setting for group in settings_by_deployable().values() for setting in group]
 
     assert len({setting.name for setting in declared}) == len(declared)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [setting for group in settings_by_deployable().values() for setting in group],
+    ids=lambda setting: setting.name,
+)
+def test_when_a_setting_is_wrong_then_a_right_value_can_stand_in(setting: Setting[object]) -> None:
+    """A required setting has an example, an optional one a default, and its parser takes it."""
+    stand_in = setting.example if setting.default is None else setting.default
+
+    assert (setting.default is None) == bool(setting.example)
+    setting.parse(stand_in)

@@ -227,6 +227,13 @@ def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     assert "made-up~secret" not in found[secret]
 
 
+def test_when_the_credential_is_wrong_then_nothing_is_blamed_for_it() -> None:
+    """Which credential was meant is unknown, so no secret is called unused and none is missing."""
+    wrong = NEEDED | {"CREDENTIAL": "password", "AZURE_CLIENT_SECRET": "made-up"}
+
+    assert ["CREDENTIAL"] == list(problems(wrong))
+
+
 def test_when_settings_are_shown_then_no_secret_is_among_them() -> None:
     """Neither repr nor an error shows a secret's value."""
     settings = load_settings(

@@ -4,9 +4,9 @@ import pytest
 
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
-COUNT = Setting("COUNT", "How many.", "a whole number", int)
+COUNT = Setting("COUNT", "How many.", "a whole number", int, example="3")
 SIZE = Setting("SIZE", "How large.", "a whole number", int, default="7")
-SECRET = Setting("SECRET", "A secret.", "a whole number", int, is_secret=True)
+SECRET = Setting("SECRET", "A secret.", "a whole number", int, is_secret=True, example="3")
 
 
 def read(environment: dict[str, str], *settings: Setting[int]) -> None:
@@ -71,6 +71,32 @@ def test_when_a_rule_across_settings_is_broken_then_it_is_reported_with_the_othe
     assert SettingProblem("SIZE", "is less than COUNT") == caught.value.problems[1]
     assert "SIZE: is less than COUNT" in str(caught.value)
     assert "settings_invalid" == caught.value.code
+
+
+@pytest.mark.parametrize("environment", [{}, {"COUNT": "many", "SIZE": "large"}])
+def test_when_a_value_is_wrong_then_the_block_goes_on_with_a_right_one(
+    environment: dict[str, str],
+) -> None:
+    """What the block computes from it has the type that it must have, and never leaves it."""
+    values: list[int] = []
+
+    def read_and_add() -> None:
+        with reading_settings(environment) as reader:
+            values.append(reader.read(COUNT) + reader.read(SIZE))
+            assert reader.is_rejected(COUNT)
+
+    with pytest.raises(SettingsError):
+        read_and_add()
+
+    assert [3 + 7] == values
+
+
+def test_when_a_value_is_right_then_it_is_not_rejected() -> None:
+    """A rule across settings asks before it blames one setting for what another one says."""
+    with reading_settings({"COUNT": "5"}) as reader:
+        reader.read(COUNT)
+
+        assert not reader.is_rejected(COUNT)
 
 
 def test_when_the_block_fails_by_itself_then_that_is_what_is_raised() -> None:
