@@ -3,7 +3,6 @@
 `settings.py` reads them from the environment and checks them as a whole.
 """
 
-import ipaddress
 import re
 from enum import StrEnum
 from typing import Final
@@ -13,6 +12,7 @@ from azure_function_app.identity.credential_kinds import CredentialKind
 from azure_function_app.schedule import parse_schedule
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
+from shared.loopback import is_loopback_address
 from shared.setting_parsers import seconds, whole_number
 from shared.settings_reader import Setting
 
@@ -29,16 +29,6 @@ class CallerAuthentication(StrEnum):
 
     FUNCTION_KEY = "function_key"
     EASY_AUTH = "easy_auth"
-
-
-def _is_loopback(parts: SplitResult, *, names: frozenset[str] = frozenset()) -> bool:
-    host = parts.hostname or ""
-    if host in names:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split_plain_url(text: str) -> SplitResult:
@@ -59,7 +49,7 @@ _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~$-]+)*")
 def _parse_api_base_url(text: str) -> str:
     url = text.rstrip("/")
     parts = _split_plain_url(url)
-    is_local = parts.scheme == "http" and _is_loopback(parts)
+    is_local = parts.scheme == "http" and is_loopback_address(parts.hostname or "")
     if parts.scheme != "https" and not is_local:
         raise ValueError("neither https nor a loopback address")
     if not _BASE_PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
@@ -71,7 +61,8 @@ def _parse_authority_host(text: str) -> str | None:
     if not text:
         return None
     parts = _split_plain_url(text)
-    if parts.scheme != "https" or not _is_loopback(parts, names=frozenset({"localhost"})):
+    host = parts.hostname or ""
+    if parts.scheme != "https" or not (host == "localhost" or is_loopback_address(host)):
         raise ValueError("not the local emulator")
     if parts.path.strip("/"):
         raise ValueError("a path")
@@ -82,7 +73,8 @@ def _parse_table_endpoint(text: str) -> str | None:
     if not text:
         return None
     parts = _split_plain_url(text)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts)):
+    is_local = parts.scheme == "http" and is_loopback_address(parts.hostname or "")
+    if parts.scheme != "https" and not is_local:
         raise ValueError("neither https nor a loopback address")
     return text.rstrip("/")
 

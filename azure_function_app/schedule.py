@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions
 """
 
-from shared.ncrontab import Ncrontab
+from shared.formats.ncrontab import Ncrontab
 
 
 def parse_schedule(text: str) -> str:

@@ -15,7 +15,7 @@ from emulator.functions_host.process import FUNC
 from emulator.loopback import why_port_is_unusable
 from emulator.stack_folder import FolderError, StackFolder, claim_folder
 from emulator.stack_options import StackOptions, function_app_python
-from shared.ncrontab import Ncrontab
+from shared.formats.ncrontab import Ncrontab
 
 
 class Problem(NamedTuple):

@@ -14,7 +14,7 @@ from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import resolve_indirection
 from emulator.functions_host.worker import IndexedFunction, InvocationFailed
 from shared.clock import Clock
-from shared.ncrontab import Ncrontab
+from shared.formats.ncrontab import Ncrontab
 
 _LOG = logging.getLogger("host")
 _LONGEST_SLEEP: Final = 60.0

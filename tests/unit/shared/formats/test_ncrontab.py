@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ncrontab import Ncrontab
+from shared.formats.ncrontab import Ncrontab
 
 
 def moment(text: str) -> datetime:
