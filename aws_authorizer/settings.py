@@ -16,6 +16,7 @@ from shared.contract import (
 )
 from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
+from shared.setting_parsers import seconds, switch, whole_number
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
 _AUDIENCE: Final = r"(?:api|https)://[!-~]+"
@@ -58,32 +59,9 @@ def _parse_delegated_scopes(text: str) -> Mapping[str, frozenset[str]]:
     return scopes
 
 
-def _seconds(at_least: float, at_most: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        seconds = float(text)
-        if not at_least <= seconds <= at_most:
-            raise ValueError("out of range")
-        return seconds
-
-    return parse
-
-
 def _optional_seconds(at_least: float, at_most: float) -> Callable[[str], float | None]:
-    parse = _seconds(at_least, at_most)
+    parse = seconds(at_least, at_most)
     return lambda text: parse(text) if text else None
-
-
-def _parse_cache_size(text: str) -> int:
-    size = int(text)
-    if not 0 <= size <= _MAX_CACHE_SIZE:
-        raise ValueError("out of range")
-    return size
-
-
-def _parse_switch(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError("neither true nor false")
-    return text == "true"
 
 
 ALLOWED_CLIENT_IDS: Final = Setting(
@@ -120,7 +98,7 @@ HTTP_API_SIMPLE_RESPONSES: Final = Setting(
     "HTTP_API_SIMPLE_RESPONSES",
     "Whether an HTTP API's authorizer has simple responses enabled.",
     "true or false",
-    _parse_switch,
+    switch,
     default="false",
 )
 HTTP_API_CACHES_BY_ROUTE: Final = Setting(
@@ -128,14 +106,14 @@ HTTP_API_CACHES_BY_ROUTE: Final = Setting(
     "Whether $context.routeKey is among the identity sources of an HTTP API's authorizer, so that"
     " the gateway caches a simple response for one route only.",
     "true or false",
-    _parse_switch,
+    switch,
     default="false",
 )
 CLOCK_LEEWAY_SECONDS: Final = Setting(
     "CLOCK_LEEWAY_SECONDS",
     "How many seconds the clocks of Entra ID and of the function may differ.",
     "a number from 0 to 300",
-    _seconds(0, 300),
+    seconds(0, 300),
     default="60",
 )
 KEY_SET_FILE: Final = Setting(
@@ -158,35 +136,35 @@ KEY_SET_MAX_AGE_SECONDS: Final = Setting(
     "KEY_SET_MAX_AGE_SECONDS",
     "For how long a fetched key set is fresh at most, whatever Entra ID's Cache-Control allows.",
     "a number from 300 to 86400",
-    _seconds(300, 86_400),
+    seconds(300, 86_400),
     default="3600",
 )
 KEY_SET_MAX_STALE_SECONDS: Final = Setting(
     "KEY_SET_MAX_STALE_SECONDS",
     "For how long a fetched key set is used at most while no newer one can be had.",
     "a number from 300 to 604800, at least KEY_SET_MAX_AGE_SECONDS",
-    _seconds(300, 604_800),
+    seconds(300, 604_800),
     default="86400",
 )
 KEY_SET_COOL_DOWN_SECONDS: Final = Setting(
     "KEY_SET_COOL_DOWN_SECONDS",
     "How long after an attempt to fetch the key set that did not find its key there is no other.",
     "a number from 1 to 3600",
-    _seconds(1, 3_600),
+    seconds(1, 3_600),
     default="30",
 )
 KEY_SET_FETCH_SECONDS: Final = Setting(
     "KEY_SET_FETCH_SECONDS",
     "The deadline of one attempt; keep it well below the function's own time-out.",
     "a number from 0.1 to 10",
-    _seconds(0.1, 10),
+    seconds(0.1, 10),
     default="2",
 )
 VERIFIED_TOKEN_CACHE_SIZE: Final = Setting(
     "VERIFIED_TOKEN_CACHE_SIZE",
     "How many verified tokens are remembered, so that a repeated one is not verified again.",
     f"a whole number from 0 to {_MAX_CACHE_SIZE}",
-    _parse_cache_size,
+    whole_number(0, _MAX_CACHE_SIZE),
     default="1024",
 )
 

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import ALGORITHM, MAX_KEY_ID_CHARACTERS
+from shared.formats.base64url import decode_base64url
 
 MIN_MODULUS_BITS: Final = 2_048
 """RFC 7518 section 3.3."""

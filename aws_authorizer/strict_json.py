@@ -12,6 +12,8 @@ import json
 import re
 from typing import Final, NamedTuple, cast
 
+from shared.formats.json_rules import is_deeper_than, refuse_constant, unique_members
+
 MAX_DEPTH: Final = 16
 """Arrays and objects inside one another; a token of Entra ID's has three."""
 MAX_INTEGER_CHARACTERS: Final = 20
@@ -49,13 +51,6 @@ class JsonTooLarge(ValueError):
     """The text holds more than its bounds allow."""
 
 
-def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member")
-    return members
-
-
 def _parse_integer(text: str) -> int:
     if len(text) > MAX_INTEGER_CHARACTERS:
         raise ValueError("integer too long")
@@ -68,31 +63,13 @@ def _parse_fraction(text: str) -> float:
     return float(text)
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
 # The decoder's own scanner: its `decode` would allow whitespace around the object and costs more.
 _scan_once = json.JSONDecoder(
-    object_pairs_hook=_unique_members,
+    object_pairs_hook=unique_members,
     parse_int=_parse_integer,
     parse_float=_parse_fraction,
-    parse_constant=_refuse_constant,
+    parse_constant=refuse_constant,
 ).scan_once  # type: ignore[attr-defined]  # public, but not in the stubs
-
-
-def _is_too_deep(value: object) -> bool:
-    containers: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        containers = [
-            child
-            for container in containers
-            for child in (container.values() if isinstance(container, dict) else container)  # type: ignore[attr-defined]  # else a list
-            if isinstance(child, (dict, list))
-        ]
-        if not containers:
-            return False
-    return True
 
 
 def _has_lone_surrogate(text: str) -> bool:
@@ -126,7 +103,7 @@ def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict
     if end != len(text):
         raise ValueError("something follows the object")
     # Few texts have more brackets than they may nest; the others need no closer look.
-    if brackets > MAX_DEPTH and _is_too_deep(value):
+    if brackets > MAX_DEPTH and is_deeper_than(MAX_DEPTH, value):
         raise ValueError("nested too deep")
     if _has_lone_surrogate(text):
         raise ValueError("lone surrogate")

@@ -7,9 +7,9 @@ signature is checked with, and for nothing else until that signature has passed.
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.errors import TokenRejected
 from aws_authorizer.strict_json import JsonBounds, JsonTooLarge, parse_json_object
+from shared.formats.base64url import decode_base64url
 from shared.reasons import Reason
 
 ALGORITHM: Final = "RS256"

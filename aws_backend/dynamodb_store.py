@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import botocore.exceptions
@@ -32,6 +31,7 @@ from aws_backend.table_layout import (
     record_to_item,
 )
 from shared.clock import Clock
+from shared.formats.rfc3339 import format_rfc3339
 from shared.log import log_event
 
 if TYPE_CHECKING:
@@ -65,12 +65,6 @@ _THROTTLED: Final = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError
 
 
 _logger = logging.getLogger(__name__)
-
-
-def format_time(seconds: float) -> str:
-    """Return seconds since 1970 as an RFC 3339 time in UTC, to the millisecond."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +151,7 @@ class DynamoDbRecordStore:
                 id=record_id,
                 version=current.version + 1 if current else 1,
                 sequence=counter.sequence + 1 if counter else 1,
-                updated_at=format_time(self.clock.now()),
+                updated_at=format_rfc3339(self.clock.now()),
                 deleted=data is None,
                 data="{}" if data is None else data,
             )

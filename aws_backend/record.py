@@ -4,9 +4,10 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 from aws_backend.errors import BodyTooLarge, InvalidRequest, MediaTypeUnsupported
+from shared.formats.json_rules import is_deeper_than, refuse_constant, unique_members
 
 MAX_DATA_BYTES: Final = 256 * 1024
 """The largest data of a record, as JSON in UTF-8. A DynamoDB item ends at 400 KB."""
@@ -97,14 +98,14 @@ def parse_record_data(body: bytes) -> str:
     try:
         data = json.loads(
             body.decode("utf-8"),
-            object_pairs_hook=_unique_members,
-            parse_constant=_refuse_constant,
+            object_pairs_hook=unique_members,
+            parse_constant=refuse_constant,
             parse_float=_parse_double,
             parse_int=_parse_integer,
         )
     except (ValueError, RecursionError) as error:
         raise _invalid_body() from error
-    if not isinstance(data, dict) or _depth(data) > MAX_DEPTH:
+    if not isinstance(data, dict) or is_deeper_than(MAX_DEPTH, data):
         raise _invalid_body()
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
@@ -128,17 +129,6 @@ def _check_size(data: bytes) -> None:
         raise BodyTooLarge(f"A record's data may have at most {MAX_DATA_BYTES} bytes.")
 
 
-def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member twice")
-    return members
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _parse_double(text: str) -> float:
     number = float(text)
     if math.isinf(number):
@@ -150,18 +140,3 @@ def _parse_integer(text: str) -> int:
     # Readers in other languages hold numbers as doubles; one beyond their range would break them.
     _parse_double(text)
     return int(text)
-
-
-def _depth(data: object) -> int:
-    deepest = 0
-    level = [data]
-    while level:
-        children: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                children += value.values()
-            elif isinstance(value, list):
-                children += value
-        deepest += any(isinstance(value, dict | list) for value in level)
-        level = children
-    return deepest

@@ -10,10 +10,10 @@ from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 from aws_backend.cursor import FEED_ID_BYTES
-from aws_backend.dynamodb_store import format_time
 from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
 from aws_backend.table_layout import Counter, counter_to_item, record_to_item
 from shared.clock import Clock, SystemClock
+from shared.formats.rfc3339 import format_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,9 +61,10 @@ def import_records(
     _start(client, table, counter)
     last = None
     count = 0
+    batches = _batches(records, format_rfc3339(clock.now()))
     with ThreadPoolExecutor(_THREADS) as pool:
         # A bounded number of batches is in hand, so that a long source is not held in memory.
-        for group in batched(_batches(records, format_time(clock.now())), _THREADS, strict=False):
+        for group in batched(batches, _THREADS, strict=False):
             for _ in pool.map(lambda batch: _write_batch(client, table, batch, sleep), group):
                 pass
             count += sum(map(len, group))

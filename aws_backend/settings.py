@@ -1,6 +1,5 @@
 """The settings of the backend Lambdas, and the only place that reads their environment."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from shared.contract import CONTRACT_SETTINGS, ApiIdentity, read_api_identity
+from shared.loopback import is_loopback_address
 from shared.settings_reader import Setting, reading_settings
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
@@ -22,20 +22,13 @@ def _parse_table_name(text: str) -> str:
     return text
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _parse_public_url(text: str) -> str | None:
     if not text:
         return None
     parts = urlsplit(text)
     host = parts.hostname or ""
     # Plain http is what the local stack speaks; anywhere else it would invite tokens in the clear.
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_address(host))
     has_extras = "?" in text or "#" in text or "@" in parts.netloc
     # Reading the port raises ValueError if it is not a port number.
     if not is_safe or not host or has_extras or parts.port == 0:

@@ -3,9 +3,7 @@
 `settings.py` reads them from the environment and checks them as a whole.
 """
 
-import ipaddress
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +12,8 @@ from azure_function_app.identity.credential_kinds import CredentialKind
 from azure_function_app.schedule import parse_schedule
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
+from shared.loopback import is_loopback_address
+from shared.setting_parsers import seconds, whole_number
 from shared.settings_reader import Setting
 
 
@@ -29,16 +29,6 @@ class CallerAuthentication(StrEnum):
 
     FUNCTION_KEY = "function_key"
     EASY_AUTH = "easy_auth"
-
-
-def _is_loopback(parts: SplitResult, *, names: frozenset[str] = frozenset()) -> bool:
-    host = parts.hostname or ""
-    if host in names:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split_plain_url(text: str) -> SplitResult:
@@ -59,7 +49,7 @@ _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~$-]+)*")
 def _parse_api_base_url(text: str) -> str:
     url = text.rstrip("/")
     parts = _split_plain_url(url)
-    is_local = parts.scheme == "http" and _is_loopback(parts)
+    is_local = parts.scheme == "http" and is_loopback_address(parts.hostname or "")
     if parts.scheme != "https" and not is_local:
         raise ValueError("neither https nor a loopback address")
     if not _BASE_PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
@@ -71,7 +61,8 @@ def _parse_authority_host(text: str) -> str | None:
     if not text:
         return None
     parts = _split_plain_url(text)
-    if parts.scheme != "https" or not _is_loopback(parts, names=frozenset({"localhost"})):
+    host = parts.hostname or ""
+    if parts.scheme != "https" or not (host == "localhost" or is_loopback_address(host)):
         raise ValueError("not the local emulator")
     if parts.path.strip("/"):
         raise ValueError("a path")
@@ -82,7 +73,8 @@ def _parse_table_endpoint(text: str) -> str | None:
     if not text:
         return None
     parts = _split_plain_url(text)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts)):
+    is_local = parts.scheme == "http" and is_loopback_address(parts.hostname or "")
+    if parts.scheme != "https" and not is_local:
         raise ValueError("neither https nor a loopback address")
     return text.rstrip("/")
 
@@ -93,27 +85,6 @@ def _parse_optional(text: str) -> str | None:
 
 def _parse_optional_guid(text: str) -> str | None:
     return parse_guid(text) if text else None
-
-
-def _seconds(lowest: float, highest: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        # The comparison also refuses NaN.
-        if not lowest <= value <= highest:
-            raise ValueError(text)
-        return value
-
-    return parse
-
-
-def _count(lowest: int, highest: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if not lowest <= value <= highest:
-            raise ValueError(text)
-        return value
-
-    return parse
 
 
 AWS_API_BASE_URL: Final = Setting(
@@ -194,14 +165,14 @@ SYNC_PAGE_SIZE: Final = Setting(
     "SYNC_PAGE_SIZE",
     "How many changes the sync job asks for, and writes, at a time.",
     "a whole number from 1 to 1000",
-    _count(1, 1000),
+    whole_number(1, 1000),
     default="500",
 )
 SYNC_RUN_SECONDS: Final = Setting(
     "SYNC_RUN_SECONDS",
     "How long one run of the sync job goes on before it leaves the rest to the next one.",
     "seconds from 1 to 1440, at most 80 % of functionTimeout in host.json",
-    _seconds(1, 1440),
+    seconds(1, 1440),
     default="240",
 )
 RECORD_STORE: Final = Setting(
@@ -238,42 +209,42 @@ PROXY_CALL_SECONDS: Final = Setting(
     "PROXY_CALL_SECONDS",
     "How long one proxied call may take, retries and token included.",
     "seconds from 1 to 200 (Azure's front door gives up after 230)",
-    _seconds(1, 200),
+    seconds(1, 200),
     default="30",
 )
 SYNC_CALL_SECONDS: Final = Setting(
     "SYNC_CALL_SECONDS",
     "How long fetching one page of changes may take, retries and token included.",
     "seconds from 1 to 200",
-    _seconds(1, 200),
+    seconds(1, 200),
     default="30",
 )
 CONNECT_SECONDS: Final = Setting(
     "CONNECT_SECONDS",
     "How long opening a connection to the API may take, name look-up and TLS included.",
     "seconds from 0.1 to 30",
-    _seconds(0.1, 30),
+    seconds(0.1, 30),
     default="3",
 )
 TOKEN_WAIT_SECONDS: Final = Setting(
     "TOKEN_WAIT_SECONDS",
     "How long a call waits for a token when none is at hand.",
     "seconds from 0.1 to 60",
-    _seconds(0.1, 60),
+    seconds(0.1, 60),
     default="5",
 )
 CONCURRENT_CALLS: Final = Setting(
     "CONCURRENT_CALLS",
     "How many calls to the API may be under way at once, and so how many connections are held.",
     "a whole number from 1 to 1000",
-    _count(1, 1000),
+    whole_number(1, 1000),
     default="64",
 )
 WAITING_CALLS: Final = Setting(
     "WAITING_CALLS",
     "How many further calls may wait for one of those to end before more are refused with 503.",
     "a whole number from 0 to 10000",
-    _count(0, 10_000),
+    whole_number(0, 10_000),
     default="64",
 )
 

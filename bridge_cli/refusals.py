@@ -1,6 +1,5 @@
 """The seven calls that must be refused, each with exactly one thing wrong, and why it is."""
 
-import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from bridge_cli.authorizer_log import AuthorizerLog
 from bridge_cli.local_client import LocalClient
 from emulator.stack import LocalStack
 from shared.claims import AUDIENCE, EXPIRES_AT, ISSUED_AT, ISSUER, NOT_BEFORE
+from shared.formats.base64url import decode_base64url, encode_base64url
 
 _HOURS_AGO: Final = 2 * 3600
 _UNAUTHORIZED: Final = 401
@@ -67,9 +67,9 @@ async def _bad_signature(stack: LocalStack, client: LocalClient) -> str:
     signing_input, _, signature = (
         await client.token_for(stack.tenant.service_principal)
     ).rpartition(".")
-    raw = bytearray(base64.urlsafe_b64decode(signature + "=="))
+    raw = bytearray(decode_base64url(signature.encode()))
     raw[len(raw) // 2] ^= 1
-    return f"{signing_input}.{base64.urlsafe_b64encode(raw).decode().rstrip('=')}"
+    return f"{signing_input}.{encode_base64url(bytes(raw))}"
 
 
 async def _missing_role(stack: LocalStack, client: LocalClient) -> str:

@@ -11,11 +11,11 @@ from bundling.bundles import BundleError, find_uv
 from emulator.aws.ministack import MinistackError, MinistackPrograms
 from emulator.azurite import AzuriteError, AzuritePrograms
 from emulator.functions_host.errors import FunctionsHostError
-from emulator.functions_host.ncrontab import Ncrontab
 from emulator.functions_host.process import FUNC
 from emulator.loopback import why_port_is_unusable
 from emulator.stack_folder import FolderError, StackFolder, claim_folder
 from emulator.stack_options import StackOptions, function_app_python
+from shared.formats.ncrontab import Ncrontab
 
 
 class Problem(NamedTuple):

@@ -66,15 +66,16 @@ def parse_local_authority(url: str) -> Cloud:
 
     """
     # Imported only on a laptop, so that no cold start in a cloud pays for these.
-    import ipaddress  # noqa: PLC0415
     from urllib.parse import urlsplit  # noqa: PLC0415
 
+    from shared.loopback import is_loopback_address  # noqa: PLC0415
+
     parts = urlsplit(url)
+    is_loopback = is_loopback_address(parts.hostname or "")
     try:
-        is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
         has_port = parts.port is not None
     except ValueError:
-        is_loopback = has_port = False
+        has_port = False
     extras = parts.path or parts.query or parts.fragment or parts.username or parts.password
     if parts.scheme != "http" or not is_loopback or not has_port or extras:
         raise ValueError("expected http://<loopback address>:<port> and nothing after it")

@@ -5,7 +5,6 @@ version is read, compared, and the write made conditional on what was read.
 """
 
 import asyncio
-import ipaddress
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +55,7 @@ from azure_function_app.sync.checkpoint_store import (
 )
 from azure_function_app.sync.record_sink import newest_by_id, poison_key
 from azure_function_app.sync.records import PoisonRecord, Record
+from shared.loopback import is_loopback_address
 
 _THREADS: Final = 8
 # https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities
@@ -316,11 +316,7 @@ def build_table_store(
 
 def _is_azurite(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
-    try:
-        is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
-    return parts.scheme == "http" and is_loopback
+    return parts.scheme == "http" and is_loopback_address(parts.hostname or "")
 
 
 def _entity_or_none(table: TableClient, name: str) -> Any:  # noqa: ANN401 - the SDK's entity

@@ -1,8 +1,9 @@
 """Reads the API's change feed: what is not as described is refused or set aside."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import httpx
@@ -19,6 +20,8 @@ from azure_function_app.errors import (
 )
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from shared.clock import Clock
+from shared.formats.json_rules import child_containers, refuse_constant
+from shared.formats.rfc3339 import parse_rfc3339
 from shared.routes import ROUTES
 
 LONGEST_CURSOR: Final = 4_096
@@ -112,12 +115,9 @@ def parse_change_page(body: bytes) -> ChangePage:
         BackendContractError: the body is no page at all.
 
     """
-    try:
-        page = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BackendContractError("The API's change feed is not JSON.") from error
-    if not isinstance(page, dict):
-        raise BackendContractError("The API's change feed is not a JSON object.")
+    page, ambiguous = _parse_json(body)
+    if not isinstance(page, dict) or id(page) in ambiguous:
+        raise BackendContractError("The API's change feed is not a JSON object, each member once.")
     items, cursor, has_more = page.get("items"), page.get("next_cursor"), page.get("has_more")
     if not isinstance(items, list):
         raise BackendContractError("The API's change feed has no list of items.")
@@ -129,14 +129,37 @@ def parse_change_page(body: bytes) -> ChangePage:
     poison: list[PoisonRecord] = []
     for item in items:
         try:
+            _check_members(item, ambiguous)
             records.append(_parse_record(item))
         except _UnfitItem as error:
             poison.append(_set_aside(item, str(error)))
     return ChangePage(tuple(records), cursor, has_more, tuple(poison))
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+def _parse_json(body: bytes) -> tuple[object, dict[int, object]]:
+    """Return the value that the body spells, and by `id` each object that has a member twice."""
+    ambiguous: dict[int, object] = {}
+
+    def build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            ambiguous[id(members)] = members
+        return members
+
+    try:
+        value = json.loads(body, object_pairs_hook=build_object, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BackendContractError("The API's change feed is not JSON.") from error
+    return value, ambiguous
+
+
+def _check_members(item: object, ambiguous: Mapping[int, object]) -> None:
+    # Almost no page has such an object, and then no item needs the closer look.
+    containers = child_containers([[item]]) if ambiguous else []
+    while containers:
+        if any(id(container) in ambiguous for container in containers):
+            raise _UnfitItem("the item has a member twice in one object")
+        containers = child_containers(containers)
 
 
 def _set_aside(item: object, reason: str) -> PoisonRecord:
@@ -171,6 +194,6 @@ def _parse_record(item: object) -> Record:
 
 def _is_utc(text: str) -> bool:
     try:
-        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+        return parse_rfc3339(text).utcoffset() == timedelta(0)
     except ValueError:
         return False

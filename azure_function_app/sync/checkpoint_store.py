@@ -7,7 +7,6 @@ overlapping runs the first to save goes on and the other one stops, and none can
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -60,12 +59,6 @@ class SyncReport:
     finished_at: str
     error_code: str | None
     """The stable code of what ended a failed run."""
-
-
-def rfc3339(moment: float) -> str:
-    """Seconds since 1970 as an RFC 3339 time in UTC, to the millisecond."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 class CheckpointStore(Protocol):

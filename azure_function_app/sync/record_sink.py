@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from azure_function_app.sync.records import PoisonRecord, Record
+from shared.formats.rfc3339 import parse_rfc3339
 
 MAX_ID_LENGTH: Final = 512
 # DynamoDB holds no item over 400 KB, so nothing larger can come from there; as UTF-16 that many
@@ -95,7 +96,7 @@ def reason_unfit(record: Record) -> str | None:
         problem = "the id holds a control character or a lone surrogate"
     elif not 1 <= record.version <= MAX_VERSION:
         problem = f"the version is not from 1 to {MAX_VERSION}"
-    elif not record.updated_at.isascii() or len(record.updated_at) > MAX_TIMESTAMP_LENGTH:
+    elif not _is_time(record.updated_at):
         problem = "updated_at is no RFC 3339 time"
     else:
         try:
@@ -104,6 +105,14 @@ def reason_unfit(record: Record) -> str | None:
         except (ValueError, TypeError, RecursionError):
             problem = "the data has no JSON form"
     return problem
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_rfc3339(text)
+    except ValueError:
+        return False
+    return len(text) <= MAX_TIMESTAMP_LENGTH
 
 
 def storable_poison(record: PoisonRecord) -> PoisonRecord:

@@ -23,7 +23,6 @@ from azure_function_app.sync.checkpoint_store import (
     CheckpointStore,
     SyncReport,
     SyncStatus,
-    rfc3339,
 )
 from azure_function_app.sync.record_sink import (
     RecordSink,
@@ -33,6 +32,7 @@ from azure_function_app.sync.record_sink import (
 )
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from shared.clock import Clock
+from shared.formats.rfc3339 import format_rfc3339
 from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class SyncJob:
 
         """
         run_id = self.new_run_id()
-        started_at = rfc3339(self.clock.now())
+        started_at = format_rfc3339(self.clock.now())
         progress = _Progress()
 
         async def end(status: SyncStatus, error_code: str | None = None) -> SyncReport:
@@ -97,7 +97,7 @@ class SyncJob:
                 status=status,
                 **asdict(progress),
                 started_at=started_at,
-                finished_at=rfc3339(self.clock.now()),
+                finished_at=format_rfc3339(self.clock.now()),
                 error_code=error_code,
             )
             log_event(_logger, _level_of(status), "sync_finished", **asdict(report))

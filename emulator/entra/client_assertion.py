@@ -11,7 +11,7 @@ from jwt.exceptions import InvalidTokenError, PyJWKSetError
 
 from emulator.entra.directory import TOKEN_EXCHANGE, Application, FederatedCredential
 from emulator.entra.errors import EntraRefusal
-from emulator.entra.key_store import base64url
+from shared.formats.base64url import encode_base64url
 
 _LEEWAY = 300
 """Seconds by which a client's clock may differ."""
@@ -103,7 +103,7 @@ def _find_certificate(header: Mapping[str, object], application: Application) ->
 
 def _names(thumbprint: object, fingerprint: bytes) -> bool:
     # msal and azure-identity pad the thumbprint, although RFC 7515 section 4.1.7 says not to.
-    return isinstance(thumbprint, str) and thumbprint.rstrip("=") == base64url(fingerprint)
+    return isinstance(thumbprint, str) and thumbprint.rstrip("=") == encode_base64url(fingerprint)
 
 
 def _find_trust(

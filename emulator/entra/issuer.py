@@ -12,9 +12,10 @@ from emulator.entra.directory import (
     Directory,
     ManagedIdentity,
 )
-from emulator.entra.key_store import KeyStore, SigningKey, base64url
+from emulator.entra.key_store import KeyStore, SigningKey
 from shared.clock import Clock
 from shared.entra import Cloud, TokenVersion
+from shared.formats.base64url import encode_base64url
 
 _BACKDATED = 300
 """Entra ID dates a token five minutes back, so that a resource with a slow clock takes it."""
@@ -74,12 +75,12 @@ class Issuer:
             "iat": now - _BACKDATED,
             "nbf": now - _BACKDATED,
             "exp": now + self.lifetime(caller),
-            "aio": base64url(secrets.token_bytes(36)),
+            "aio": encode_base64url(secrets.token_bytes(36)),
             "oid": caller.object_id,
-            "rh": f"1.{base64url(secrets.token_bytes(48))}.",
+            "rh": f"1.{encode_base64url(secrets.token_bytes(48))}.",
             "sub": caller.object_id,
             "tid": tenant_id,
-            "uti": base64url(secrets.token_bytes(16)),
+            "uti": encode_base64url(secrets.token_bytes(16)),
             "ver": version.value,
         }
         match version:
@@ -123,8 +124,10 @@ class Issuer:
             members["x5t"] = key.key_id
         members |= header or {}
         header_bytes = json.dumps({k: v for k, v in members.items() if v is not None}).encode()
-        signing_input = f"{base64url(header_bytes)}.{base64url(json.dumps(claims).encode())}"
-        return f"{signing_input}.{base64url(key.sign(signing_input.encode()))}"
+        signing_input = (
+            f"{encode_base64url(header_bytes)}.{encode_base64url(json.dumps(claims).encode())}"
+        )
+        return f"{signing_input}.{encode_base64url(key.sign(signing_input.encode()))}"
 
     def key_set(self, *, tenant: str, version: TokenVersion) -> dict[str, object]:
         """Return the key set as the tenant's own address or a tenant-independent one publishes it.

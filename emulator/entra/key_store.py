@@ -11,17 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from shared.clock import Clock
+from shared.formats.base64url import encode_base64url
 
 _CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
 
 
-def base64url(raw: bytes) -> str:
-    """Return the bytes in base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def _unsigned(number: int) -> str:
-    return base64url(number.to_bytes((number.bit_length() + 7) // 8))
+    return encode_base64url(number.to_bytes((number.bit_length() + 7) // 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class SigningKey:
         return cls(
             private_key,
             certificate.public_bytes(serialization.Encoding.DER),
-            base64url(thumbprint),
+            encode_base64url(thumbprint),
         )
 
     def sign(self, signing_input: bytes) -> bytes:

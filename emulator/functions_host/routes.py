@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from shared.guid import is_guid
+
 _PARAMETER = re.compile(
     r"\{(?P<stars>\*{0,2})(?P<name>[A-Za-z_]\w*)(?::(?P<constraint>[a-z]+))?(?P<optional>\??)\}"
 )
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONSTRAINTS: Final[Mapping[str, Callable[[str], object]]] = {
     "int": re.compile(r"-?[0-9]+").fullmatch,
     "long": re.compile(r"-?[0-9]+").fullmatch,
     "alpha": re.compile(r"[A-Za-z]+").fullmatch,
     "bool": re.compile(r"(?i)true|false").fullmatch,
-    "guid": _GUID.fullmatch,
+    "guid": lambda text: is_guid(text.lower()),
 }
 
 

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emulator.functions_host.errors import FunctionsHostError
-from emulator.functions_host.ncrontab import Ncrontab
 from emulator.functions_host.settings import resolve_indirection
 from emulator.functions_host.worker import IndexedFunction, InvocationFailed
 from shared.clock import Clock
+from shared.formats.ncrontab import Ncrontab
 
 _LOG = logging.getLogger("host")
 _LONGEST_SLEEP: Final = 60.0

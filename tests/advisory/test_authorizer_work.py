@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 
 from aws_authorizer.authorizer_event import parse_authorizer_event, parse_bearer_token
-from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.errors import TokenRejected, Undecided
 from aws_authorizer.key_set_fetch import parse_max_age
 from aws_authorizer.method_arn import MAX_CHARACTERS, parse_method_arn
 from aws_authorizer.signing_key import MAX_KEYS, KeySetMalformed, parse_key_set
 from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
+from shared.formats.base64url import decode_base64url
 from tests.support.events import METHOD_ARN, http_v2_event, rest_request_event, rest_token_event
 from tests.support.keys import base64url, jwk
 from tests.support.tokens import header, to_json, valid_claims

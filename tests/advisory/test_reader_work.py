@@ -33,7 +33,7 @@ from azure_function_app.identity.token_diagnosis import unverified_claims, unver
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
 from azure_function_app.sync.change_feed import parse_change_page
 from bridge_cli.authorizer_log import AuthorizerLog, reason_in
-from emulator.functions_host.ncrontab import Ncrontab
+from shared.formats.ncrontab import Ncrontab
 from shared.log import redacted
 from shared.principal import PrincipalMissingError, parse_context
 from shared.routes import ROUTES

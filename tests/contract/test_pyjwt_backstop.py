@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from jwt.algorithms import RSAAlgorithm
 
-from aws_authorizer.base64url import decode_base64url
 from aws_authorizer.claim_checks import check_identity, parse_validity
 from aws_authorizer.errors import TokenRejected
 from aws_authorizer.signing_key import parse_key_set, parse_signing_key
 from aws_authorizer.strict_json import parse_json_object
 from aws_authorizer.token import parse_token
+from shared.formats.base64url import decode_base64url
 from tests.support.keys import base64url, jwk, key_set, private_key, sign, unsigned
 from tests.support.tokens import (
     API_CLIENT_ID,

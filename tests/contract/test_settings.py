@@ -54,6 +54,18 @@ def test_when_the_five_values_are_filled_in_then_the_app_starts_with_them() -> N
     assert FILLED_IN["AWS_API_BASE_URL"] == settings.api_base_url
 
 
+@pytest.mark.parametrize("text", ["\u0665", "\uff15", "1_0", "+10", "1e1"])
+def test_when_a_number_is_not_in_plain_digits_then_no_setting_takes_it(text: str) -> None:
+    """Five and ten lie in the range of most settings; spelled like this, in none of them."""
+    settings = {setting for group in settings_by_deployable().values() for setting in group}
+    numeric = {setting for setting in settings if re.search(r"number|seconds", setting.expects)}
+
+    assert len(numeric) > 10
+    for setting in numeric:
+        with pytest.raises(ValueError):  # noqa: PT011 - the reader of settings names what is wrong
+            setting.parse(text)
+
+
 def test_when_a_setting_stands_on_both_sides_then_it_is_one_declaration() -> None:
     """No name is declared twice with different meanings."""
     declared = [setting for group in settings_by_deployable().values() for setting in group]

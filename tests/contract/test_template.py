@@ -203,9 +203,9 @@ def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is
         for setting in settings:
             reference = variables(function).get(setting.name, {}).get("Ref", "")
             parameter = TEMPLATE["Parameters"].get(reference, {})
-            texts = [*parameter.get("AllowedValues", []), parameter.get("Default", "")]
-            for text in filter(None, texts):
-                setting.parse(text)
+            values = [*parameter.get("AllowedValues", []), parameter.get("Default", "")]
+            for value in filter(None, values):
+                setting.parse(str(value))
                 checked += 1
 
     assert checked > 0

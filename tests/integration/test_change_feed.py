@@ -19,12 +19,10 @@ from aws_backend.errors import (
     FeedContended,
     FeedImporting,
     PreconditionFailed,
-    RecordNotFound,
 )
 from aws_backend.preconditions import EntityTags, Preconditions
 from aws_backend.record import StoredRecord
 from aws_backend.record_import import FeedNotEmptyError, import_records
-from aws_backend.record_store import FeedPage
 from aws_backend.table_layout import (
     Counter,
     counter_to_item,
@@ -34,11 +32,10 @@ from aws_backend.table_layout import (
 from emulator.aws.ministack import Ministack
 from shared.clock import SystemClock
 from tests.support.dynamodb import build_client, create_table
+from tests.support.record_store_promises import START, RecordStorePromises, follow, ids, put
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-START = Cursor.at_start()
 
 
 @pytest.fixture(scope="module")
@@ -61,71 +58,13 @@ def store(client: "DynamoDBClient") -> DynamoDbRecordStore:
     return open_store(client, create_table(client))
 
 
-def put(store: DynamoDbRecordStore, record_id: str, data: str = "{}") -> StoredRecord:
-    """The record as written, whatever there was."""
-    return store.write_record(record_id, lambda _current: data)
+class TestDynamoDbRecordStore(RecordStorePromises):
+    """The store on a real DynamoDB API."""
 
-
-def follow(
-    store: DynamoDbRecordStore, after: Cursor = START, limit: int = 1000
-) -> list[StoredRecord]:
-    """Every change from the cursor to the end of the feed."""
-    changes: list[StoredRecord] = []
-    while True:
-        page = store.read_changes(after, limit)
-        changes += page.records
-        after = page.next_cursor
-        if not page.has_more:
-            return changes
-
-
-def ids(page: FeedPage) -> list[str]:
-    """The page's records by ID."""
-    return [record.id for record in page.records]
-
-
-def test_when_nothing_was_written_then_the_feed_is_empty(store: DynamoDbRecordStore) -> None:
-    """An empty table reads as an empty feed whose cursor stays good."""
-    page = store.read_changes(START, 10)
-
-    assert FeedPage((), START, has_more=False) == page
-
-    put(store, "a")
-
-    assert ["a"] == ids(store.read_changes(page.next_cursor, 10))
-
-
-def test_when_records_change_then_each_appears_once_with_its_latest_change(
-    store: DynamoDbRecordStore,
-) -> None:
-    """The feed is in the order of commit, and an older change gives way to a newer one."""
-    for record_id in ("a", "b", "c", "a"):
-        put(store, record_id)
-
-    page = store.read_changes(START, 10)
-
-    assert [("b", 1, 2), ("c", 1, 3), ("a", 2, 4)] == [
-        (record.id, record.version, record.sequence) for record in page.records
-    ]
-    assert not page.has_more
-    assert 4 == page.next_cursor.sequence
-
-
-def test_when_the_limit_cuts_the_feed_then_the_pages_join_without_gap_or_overlap(
-    store: DynamoDbRecordStore,
-) -> None:
-    """A page of exactly what is left says that there is no more."""
-    for record_id in "abcd":
-        put(store, record_id)
-
-    first = store.read_changes(START, 2)
-    second = store.read_changes(first.next_cursor, 2)
-    third = store.read_changes(second.next_cursor, 2)
-
-    assert (["a", "b"], True) == (ids(first), first.has_more)
-    assert (["c", "d"], False) == (ids(second), second.has_more)
-    assert ([], False) == (ids(third), third.has_more)
-    assert second.next_cursor == third.next_cursor
+    @pytest.fixture
+    def other_store(self, client: "DynamoDBClient") -> DynamoDbRecordStore:
+        """A store on another empty table."""
+        return open_store(client, create_table(client))
 
 
 def test_when_records_are_large_then_a_page_ends_with_dynamodbs_page(
@@ -141,84 +80,6 @@ def test_when_records_are_large_then_a_page_ends_with_dynamodbs_page(
     assert first.has_more
     assert len(first.records) < 6
     assert [f"r{number}" for number in range(6)] == [record.id for record in follow(store)]
-
-
-def test_when_a_record_is_deleted_then_its_tombstone_is_in_the_feed(
-    store: DynamoDbRecordStore,
-) -> None:
-    """A tombstone has the next version, no data, and takes the record's place."""
-    put(store, "a", '{"x":1}')
-    put(store, "b")
-    store.write_record("a", lambda _current: None)
-
-    changes = follow(store)
-
-    assert [("b", False), ("a", True)] == [(change.id, change.deleted) for change in changes]
-    assert (2, 3, "{}") == (changes[1].version, changes[1].sequence, changes[1].data)
-    assert changes[1] == store.get_record("a")
-
-
-def test_when_a_deleted_record_is_written_again_then_its_version_goes_on(
-    store: DynamoDbRecordStore,
-) -> None:
-    """An ETag that was valid before a deletion never becomes valid again."""
-    put(store, "a")
-    store.write_record("a", lambda _current: None)
-
-    assert 3 == put(store, "a").version
-
-
-def test_when_data_is_stored_then_it_comes_back_as_it_was(store: DynamoDbRecordStore) -> None:
-    """Numbers, order and text beyond ASCII survive."""
-    data = '{"z":1.0,"a":12345678901234567890123456789012345678901,"Ω":"\U0001f6eb","n":null}'
-    put(store, "a", data)
-
-    read = store.get_record("a")
-
-    assert read is not None
-    assert data == read.data
-
-
-def test_when_a_write_is_refused_then_nothing_is_written(store: DynamoDbRecordStore) -> None:
-    """What `decide` raises leaves record and feed alone."""
-    put(store, "a")
-    before = follow(store)
-
-    def refuse(_current: StoredRecord | None) -> str:
-        raise RecordNotFound("refused")
-
-    with pytest.raises(RecordNotFound):
-        store.write_record("a", refuse)
-
-    assert before == follow(store)
-
-
-def test_when_the_table_is_created_anew_then_old_cursors_have_expired(
-    client: "DynamoDBClient", store: DynamoDbRecordStore
-) -> None:
-    """A cursor of another feed is refused instead of read as a place in this one."""
-    put(store, "a")
-    cursor = store.read_changes(START, 10).next_cursor
-    other = open_store(client, create_table(client))
-
-    with pytest.raises(CursorExpired):
-        other.read_changes(cursor, 10)
-
-    put(other, "b")
-    with pytest.raises(CursorExpired):
-        other.read_changes(cursor, 10)
-
-
-def test_when_a_cursor_is_ahead_of_the_feed_then_it_has_expired(
-    store: DynamoDbRecordStore,
-) -> None:
-    """A table that was set back to a backup does not let its readers wait for numbers to repeat."""
-    put(store, "a")
-    cursor = store.read_changes(START, 10).next_cursor
-
-    assert not store.read_changes(cursor, 10).records
-    with pytest.raises(CursorExpired):
-        store.read_changes(replace(cursor, sequence=cursor.sequence + 1), 10)
 
 
 # --- concurrent writers -------------------------------------------------------------------------

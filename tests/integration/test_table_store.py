@@ -5,6 +5,7 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,13 @@ from azure.identity import ManagedIdentityCredential
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.errors import StoreUnavailable
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
 from azure_function_app.sync.record_sink import (
-    MAX_DATA_BYTES,
     MAX_ID_LENGTH,
-    MAX_RAW_LENGTH,
-    encode_data,
-    reason_unfit,
-    storable_poison,
 )
-from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.records import Record
 from azure_function_app.sync.sync_job import SyncJob
 from emulator.airports import load_airports
 from emulator.azurite import Azurite, AzuritePrograms, AzuriteTls
@@ -37,6 +33,7 @@ from shared.clock import SystemClock
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.faulty_server import Behavior, answer, faulty_server
+from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -89,12 +86,58 @@ def data_of(entity: dict[str, Any]) -> str:
     raise AssertionError
 
 
-def stored(azurite: Azurite, prefix: str) -> dict[str, tuple[int, bool, str]]:
-    """What the sink holds: version, deleted and data by ID."""
+def stored(azurite: Azurite, prefix: str) -> dict[str, Stored]:
+    """What the sink holds, by ID."""
     return {
-        entity["record_id"]: (entity["version"].value, entity["deleted"], data_of(entity))
+        entity["record_id"]: Stored(
+            entity["version"].value, entity["updated_at"], entity["deleted"], data_of(entity)
+        )
         for entity in entities(azurite, f"{prefix}records")
     }
+
+
+@dataclass
+class TablePlace:
+    """Three tables, and the stores that were opened on them."""
+
+    azurite: Azurite
+    prefix: str
+    stores: list[TableStore] = field(default_factory=list[TableStore])
+
+    def open(self) -> TableStore:
+        """Another store on the tables."""
+        self.stores.append(
+            build_table_store(self.azurite.table_url, no_credential, prefix=self.prefix)
+        )
+        return self.stores[-1]
+
+    def records(self) -> dict[str, Stored]:
+        """The records by ID."""
+        return stored(self.azurite, self.prefix)
+
+    def set_aside(self) -> list[SetAside]:
+        """What was set aside."""
+        return [
+            SetAside(entity["record_id"], entity["reason"], entity["raw"], entity["run_id"])
+            for entity in entities(self.azurite, f"{self.prefix}setaside")
+        ]
+
+    def delete_checkpoint(self) -> None:
+        """Delete the checkpoint."""
+        with TableServiceClient.from_connection_string(self.azurite.connection_string) as service:
+            service.get_table_client(f"{self.prefix}state").delete_entity("state", "checkpoint")
+
+
+class TestTableStore(SyncStorePromises):
+    """The promises, in tables."""
+
+    @pytest.fixture
+    async def place(self, azurite: Azurite, prefix: str) -> AsyncIterator[TablePlace]:
+        """The tables, which no store has made yet."""
+        place = TablePlace(azurite, prefix)
+        yield place
+        for store in place.stores:
+            await store.aclose()
 
 
 def storage_token(audience: str) -> str:
@@ -121,110 +164,6 @@ def token_answer(token: str) -> Behavior:
         "token_type": "Bearer",
     }
     return answer(200, json.dumps(members).encode(), ("Content-Type", "application/json"))
-
-
-def report(run_id: str) -> SyncReport:
-    """A run's report."""
-    return SyncReport(run_id, SyncStatus.PAUSED, 1, 2, 3, 4, "a", "b", None)
-
-
-async def test_when_records_are_written_then_they_are_there(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """Every field of a record is kept."""
-    changed = await store.write([record("a", 3, city="Zürich"), record("b", 2, deleted=True)])
-
-    assert 2 == changed
-    assert {
-        "a": (3, False, '{"city":"Zürich","name":"a v3"}'),
-        "b": (2, True, "{}"),
-    } == stored(azurite, prefix)
-
-
-async def test_when_a_batch_is_written_twice_then_the_second_time_changes_nothing(
-    store: TableStore,
-) -> None:
-    """Writing is idempotent, first versions and later ones alike."""
-    batch = [record("a"), record("b"), record("c", 7)]
-
-    assert 3 == await store.write(batch)
-    assert 0 == await store.write(batch)
-
-
-@pytest.mark.parametrize(("version", "changed"), [(4, 0), (5, 0), (6, 1)])
-async def test_when_a_record_is_there_then_only_a_newer_version_replaces_it(
-    store: TableStore, azurite: Azurite, prefix: str, version: int, changed: int
-) -> None:
-    """Older and same versions change nothing."""
-    await store.write([record("a", 5)])
-
-    assert changed == await store.write([record("a", version)])
-    assert max(5, version) == stored(azurite, prefix)["a"][0]
-
-
-async def test_when_a_first_version_comes_late_then_it_does_not_replace_a_later_one(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """First versions are created without a look; where that fails the look is made up for."""
-    await store.write([record("a", 2)])
-
-    assert 1 == await store.write([record("a", 1), record("new", 1)])
-    assert 2 == stored(azurite, prefix)["a"][0]
-
-
-async def test_when_a_later_generation_is_written_then_its_versions_count(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """Versions are compared within a generation; an earlier generation replaces nothing."""
-    await store.write([record("a", 7), record("b", 7)])
-
-    assert 1 == await store.write([record("a", 1)], generation=1)
-    assert 0 == await store.write([record("a", 9)], generation=0)
-    assert 1 == stored(azurite, prefix)["a"][0]
-    assert 1 == await store.newest_generation()
-
-
-async def test_when_records_are_missing_from_a_generation_then_they_are_marked(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """In every partition and beyond one transaction; what is deleted already does not count."""
-    names = [f"r{number}" for number in range(2_000)]
-    await store.write([record(name, 7) for name in names])
-    await store.write([record("gone", 7, deleted=True)])
-    await store.write([record(name, 1) for name in names[:500]], generation=1)
-
-    assert 1_500 == await store.mark_missing(generation=1)
-    assert 0 == await store.mark_missing(generation=1)
-
-    kept = stored(azurite, prefix)
-    assert set(names[:500]) == {name for name, (_, gone, _) in kept.items() if not gone}
-    assert (0, True, '{"name":"r1999 v7"}') == kept["r1999"]
-    assert 1 == await store.write([record("r1999", 1)], generation=1)
-
-
-async def test_when_nothing_was_ever_written_then_the_generation_is_the_first(
-    store: TableStore,
-) -> None:
-    """Without records there is nothing to be later than."""
-    assert 0 == await store.newest_generation()
-
-
-async def test_when_new_data_is_shorter_then_nothing_of_the_old_is_left(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """A replaced record loses the parts that its longer version had."""
-    await store.write([record("a", 1, text="x" * 50_000)])
-    await store.write([record("a", 2)])
-
-    assert '{"name":"a v2"}' == stored(azurite, prefix)["a"][2]
-
-
-async def test_when_a_batch_names_a_record_twice_then_the_newest_counts(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """A transaction may hold an entity once, a page of changes may not know that."""
-    assert 1 == await store.write([record("a", 2), record("a", 1), record("a", 3)])
-    assert 3 == stored(azurite, prefix)["a"][0]
 
 
 @settings(
@@ -259,27 +198,6 @@ def test_when_ids_hold_any_characters_then_each_has_an_entity_of_its_own(
 
     assert (len(ids), 0) == (changed, changed_again)
     assert ids == stored(azurite, prefix).keys()
-
-
-@pytest.mark.parametrize("filler", ["x", "\u00e9", "\u20ac", "😀", '"'])
-async def test_when_data_is_as_large_as_it_may_be_then_it_is_stored_whole(
-    store: TableStore, azurite: Azurite, prefix: str, filler: str
-) -> None:
-    """The largest data that passes the check fits into an entity, whatever it is made of."""
-    empty = len(encode_data(Record("a", 1, "", deleted=False, data={"text": ""})).encode())
-    escaped = len(encode_data(Record("a", 1, "", deleted=False, data={"t": filler})).encode()) - 8
-    largest = Record(
-        "a",
-        1,
-        "2026-11-21T05:47:00Z",
-        deleted=False,
-        data={"text": filler * ((MAX_DATA_BYTES - empty) // escaped)},
-    )
-    assert reason_unfit(largest) is None
-
-    await store.write([largest])
-
-    assert encode_data(largest) == stored(azurite, prefix)["a"][2]
 
 
 async def test_when_many_large_records_come_at_once_then_transactions_stay_small_enough(
@@ -321,105 +239,6 @@ async def test_when_the_airports_are_synced_then_all_arrive_and_a_second_pass_ch
     assert 3_000 == len(stored(azurite, prefix))
 
 
-async def test_when_two_runs_write_the_same_records_at_once_then_the_newest_versions_win(
-    azurite: Azurite, prefix: str
-) -> None:
-    """Transactions that get in each other's way are made again, on what is there by then."""
-    stores = [build_table_store(azurite.table_url, no_credential, prefix=prefix) for _ in range(4)]
-    batches = [[record(f"r{n}", version) for n in range(40)] for version in (1, 2, 3, 4)]
-
-    # At first one by one: several that make the same tables at once are another matter.
-    await stores[0].write([record("r0")])
-    await asyncio.gather(
-        *(store.write(batch) for store, batch in zip(stores, batches, strict=True))
-    )
-    for store in stores:
-        await store.aclose()
-
-    assert {f"r{n}": 4 for n in range(40)} == {
-        name: version for name, (version, _, _) in stored(azurite, prefix).items()
-    }
-
-
-async def test_when_several_instances_start_at_once_then_each_finds_the_tables(
-    azurite: Azurite, prefix: str
-) -> None:
-    """Making the tables is idempotent too."""
-    stores = [build_table_store(azurite.table_url, no_credential, prefix=prefix) for _ in range(4)]
-
-    changed = await asyncio.gather(
-        *(store.write([record(f"r{number}")]) for number, store in enumerate(stores))
-    )
-    for store in stores:
-        await store.aclose()
-
-    assert [1, 1, 1, 1] == changed
-
-
-async def test_when_nothing_was_ever_saved_then_the_store_is_at_the_beginning(
-    store: TableStore,
-) -> None:
-    """Without tables there is no checkpoint and no report."""
-    assert BEGINNING == await store.load()
-    assert await store.load_report() is None
-
-
-async def test_when_a_checkpoint_is_saved_then_it_is_loaded(store: TableStore) -> None:
-    """Each save gets a fence of its own, by which the next one knows it."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    second = await store.save(Checkpoint("two", ""), replacing=first)
-
-    assert "two" == second.cursor
-    assert first.fence != second.fence
-    assert second == await store.load()
-
-
-async def test_when_the_checkpoint_was_moved_since_then_a_save_is_refused(
-    store: TableStore,
-) -> None:
-    """Whoever holds an old fence cannot move the checkpoint back."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    second = await store.save(Checkpoint("two", ""), replacing=first)
-
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("stale", ""), replacing=first)
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("stale", ""), replacing=BEGINNING)
-    assert second == await store.load()
-
-
-async def test_when_the_checkpoint_was_deleted_then_a_run_from_before_cannot_save(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """A deleted checkpoint stays deleted until a run that began after it."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
-        service.get_table_client(f"{prefix}state").delete_entity("state", "checkpoint")
-
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("two", ""), replacing=first)
-    assert BEGINNING == await store.load()
-
-
-async def test_when_many_save_at_once_then_exactly_one_succeeds(
-    azurite: Azurite, prefix: str
-) -> None:
-    """Compare-and-swap: of several that know the same fence one moves the checkpoint."""
-    stores = [build_table_store(azurite.table_url, no_credential, prefix=prefix) for _ in range(5)]
-    start = await stores[0].save(Checkpoint("start", ""), replacing=BEGINNING)
-
-    outcomes = await asyncio.gather(
-        *(store.save(Checkpoint(f"c{n}", ""), replacing=start) for n, store in enumerate(stores)),
-        return_exceptions=True,
-    )
-    final = await stores[0].load()
-    for store in stores:
-        await store.aclose()
-
-    assert [final] == [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
-    assert 4 == sum(isinstance(outcome, CheckpointConflict) for outcome in outcomes)
-
-
 async def test_when_the_answer_to_a_save_was_lost_then_it_counts_as_saved(
     store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,42 +275,6 @@ async def test_when_a_table_was_deleted_then_one_run_fails_and_the_next_makes_it
         await step(saved)
 
     assert "two" == (await step(await store.load())).cursor
-
-
-async def test_when_a_report_is_saved_then_it_replaces_the_last_one(store: TableStore) -> None:
-    """Only the last run's report is kept."""
-    await store.save_report(report("first"))
-    await store.save_report(report("second"))
-
-    assert report("second") == await store.load_report()
-
-
-async def test_when_poison_is_set_aside_twice_then_it_is_kept_once_with_its_first_run(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """What is set aside is found again by what it is."""
-    poison = PoisonRecord("p", "no version", '{"id":"p"}')
-
-    await store.set_aside([poison], run_id="first")
-    await store.set_aside([poison, PoisonRecord("q", "no version", "{}")], run_id="second")
-
-    assert {("p", "first"), ("q", "second")} == {
-        (entity["record_id"], entity["run_id"]) for entity in entities(azurite, f"{prefix}setaside")
-    }
-
-
-async def test_when_poison_is_as_bad_as_can_be_then_it_is_still_kept(
-    store: TableStore, azurite: Azurite, prefix: str
-) -> None:
-    """Longest, widest and not encodable: nothing that is set aside can block a run."""
-    poison = storable_poison(
-        PoisonRecord("\ud800\0" * 1_000, "bad", "😀" * MAX_RAW_LENGTH + "\udfff")
-    )
-
-    await store.set_aside([poison], run_id="run")
-
-    (kept,) = entities(azurite, f"{prefix}setaside")
-    assert "😀" * MAX_RAW_LENGTH == kept["raw"]
 
 
 # The SDK reads an error's XML in a way that Python is about to change.

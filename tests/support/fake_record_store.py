@@ -11,8 +11,9 @@ FEED_ID = bytes(range(16))
 class FakeRecordStore:
     """Keeps what `aws_backend.record_store.RecordStore` promises, for one caller at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed_id: bytes = FEED_ID) -> None:
         """Start empty."""
+        self.feed_id = feed_id
         self.sequence = 0
         self.records: dict[str, StoredRecord] = {}
         self.limits: list[int] = []
@@ -22,7 +23,9 @@ class FakeRecordStore:
         """The next changes."""
         self._fail()
         self.limits.append(limit)
-        if after.sequence and (after.feed_id != FEED_ID or after.sequence > self.sequence):
+        if not self.sequence and not after.sequence:
+            return FeedPage((), Cursor.at_start(), has_more=False)
+        if after.sequence and (after.feed_id != self.feed_id or after.sequence > self.sequence):
             raise CursorExpired("The feed is gone.")
         changes = sorted(
             (record for record in self.records.values() if record.sequence > after.sequence),
@@ -30,7 +33,7 @@ class FakeRecordStore:
         )
         page = tuple(changes[:limit])
         reached = page[-1].sequence if page else after.sequence
-        return FeedPage(page, Cursor(FEED_ID, reached), has_more=len(changes) > limit)
+        return FeedPage(page, Cursor(self.feed_id, reached), has_more=len(changes) > limit)
 
     def get_record(self, record_id: str) -> StoredRecord | None:
         """The record or its tombstone."""

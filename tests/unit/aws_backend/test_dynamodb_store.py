@@ -14,7 +14,6 @@ from aws_backend.dynamodb_store import (
     MAX_ATTEMPTS,
     SIZE_LOGGED_FROM_GIGABYTES,
     DynamoDbRecordStore,
-    format_time,
 )
 from aws_backend.errors import ApiError, FeedContended, InternalError, StorageUnavailable
 from aws_backend.record_store import FeedPage
@@ -200,19 +199,6 @@ def test_when_dynamodb_stops_at_an_item_that_it_does_not_show_then_the_page_is_t
     after = Cursor(counter.feed_id, 7)
 
     assert FeedPage((), after, has_more=False) == scripted.store.read_changes(after, 1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "1970-01-01T00:00:00.000Z"),
-        (1_700_000_000.1239, "2023-11-14T22:13:20.123Z"),
-        (1_700_000_000.0, "2023-11-14T22:13:20.000Z"),
-    ],
-)
-def test_when_a_time_is_written_then_it_has_milliseconds_and_utc(seconds: float, text: str) -> None:
-    """RFC 3339, always of the same length, so that it sorts as text."""
-    assert text == format_time(seconds)
 
 
 # --- how much one key holds ---------------------------------------------------------------------

@@ -15,8 +15,8 @@ from azure_function_app.schedule import parse_schedule
     ],
 )
 def test_when_the_schedule_is_ncrontab_then_it_is_taken(schedule: str) -> None:
-    """Lists, ranges, steps and names, as the Functions host knows them."""
-    assert schedule == parse_schedule(schedule)
+    """Lists, ranges, steps and names, however many blanks stand between the fields."""
+    assert schedule == parse_schedule(schedule.replace(" ", "  "))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,9 @@ def test_when_the_schedule_is_ncrontab_then_it_is_taken(schedule: str) -> None:
         "0 */0 * * * *",
         "0 five * * * *",
         "@hourly",
+        "0 0 0 * * sunflower",
+        "0 */\u0663 * * * *",
+        "0 1_0 * * * *",
     ],
 )
 def test_when_the_schedule_is_not_ncrontab_then_it_is_refused(schedule: str) -> None:

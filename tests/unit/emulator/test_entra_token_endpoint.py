@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from emulator.entra.directory import TOKEN_EXCHANGE, Directory, FederatedCredential
 from emulator.entra.errors import EntraRefusal, IdentityRefusal
 from emulator.entra.issuer import Issuer
-from emulator.entra.key_store import KeyStore, SigningKey, base64url
+from emulator.entra.key_store import KeyStore, SigningKey
 from emulator.entra.token_endpoint import grant_client_credentials, grant_managed_identity
 from shared.clock import SystemClock
 from shared.entra import TokenVersion, parse_local_authority
+from shared.formats.base64url import encode_base64url
 from tests.support.local_entra import (
     API,
     CLIENT,
@@ -40,7 +41,9 @@ SECRET_FORM = {
 _KEYS = KeyStore(CLOCK)
 _CLUSTER_KEY = SigningKey.generate(CLOCK)
 _CERTIFICATE, _CERTIFICATE_AND_KEY = make_certificate()
-THUMBPRINT = base64url(x509.load_pem_x509_certificate(_CERTIFICATE).fingerprint(hashes.SHA256()))
+THUMBPRINT = encode_base64url(
+    x509.load_pem_x509_certificate(_CERTIFICATE).fingerprint(hashes.SHA256())
+)
 
 
 def issuer(directory: Directory = DIRECTORY) -> Issuer:

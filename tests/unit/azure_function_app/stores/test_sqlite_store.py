@@ -4,15 +4,17 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.errors import StoreUnavailable
 from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
-from azure_function_app.sync.records import PoisonRecord
+from azure_function_app.sync.checkpoint_store import BEGINNING
 from tests.support.fake_feed import record
+from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
 
 
 @pytest.fixture
@@ -29,125 +31,54 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+@dataclass
+class SqlitePlace:
+    """A file, and the stores that were opened on it."""
+
+    path: Path
+    stores: list[SqliteStore] = field(default_factory=list[SqliteStore])
+
+    def open(self) -> SqliteStore:
+        """Another store on the file."""
+        self.stores.append(SqliteStore(self.path))
+        return self.stores[-1]
+
+    def records(self) -> dict[str, Stored]:
+        """The records by ID."""
+        rows = query(self.path, "SELECT id, version, updated_at, deleted, data FROM records")
+        return {key: Stored(version, at, bool(gone), data) for key, version, at, gone, data in rows}
+
+    def set_aside(self) -> list[SetAside]:
+        """What was set aside."""
+        return [
+            SetAside(*row)
+            for row in query(self.path, "SELECT id, reason, raw, run_id FROM set_aside")
+        ]
+
+    def delete_checkpoint(self) -> None:
+        """Delete the checkpoint."""
+        query(self.path, "DELETE FROM state WHERE name = 'checkpoint'")
+
+
+class TestSqliteStore(SyncStorePromises):
+    """The promises, in a file."""
+
+    @pytest.fixture
+    async def place(self, path: Path) -> AsyncIterator[SqlitePlace]:
+        """The file."""
+        place = SqlitePlace(path)
+        yield place
+        for store in place.stores:
+            await store.aclose()
+
+
+def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """What another connection sees."""
     connection = sqlite3.connect(path, autocommit=True)
     try:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
-
-
-async def test_when_records_are_written_then_they_are_there(store: SqliteStore, path: Path) -> None:
-    """Every field of a record is kept, in a file that was made for it."""
-    changed = await store.write([record("a", 3, city="Zürich"), record("b", 2, deleted=True)])
-
-    assert 2 == changed
-    assert [
-        ("a", 3, "2026-11-21T05:47:00.000Z", 0, '{"city":"Zürich","name":"a v3"}'),
-        ("b", 2, "2026-11-21T05:47:00.000Z", 1, "{}"),
-    ] == query(path, "SELECT id, version, updated_at, deleted, data FROM records ORDER BY id")
-
-
-@pytest.mark.parametrize(("version", "changed"), [(4, 0), (5, 0), (6, 1)])
-async def test_when_a_record_is_there_then_only_a_newer_version_replaces_it(
-    store: SqliteStore, path: Path, version: int, changed: int
-) -> None:
-    """Older and same versions change nothing, and are not counted."""
-    await store.write([record("a", 5)])
-
-    assert changed == await store.write([record("a", version)])
-    assert [(max(5, version),)] == query(path, "SELECT version FROM records")
-
-
-async def test_when_a_batch_names_a_record_twice_then_it_counts_once(store: SqliteStore) -> None:
-    """The count is of records, not of changes."""
-    assert 1 == await store.write([record("a", 1), record("a", 2)])
-
-
-async def test_when_poison_is_set_aside_twice_then_it_is_kept_once_with_its_first_run(
-    store: SqliteStore, path: Path
-) -> None:
-    """What is set aside is found again by what it is."""
-    poison = PoisonRecord("p", "no version", '{"id":"p"}')
-
-    await store.set_aside([poison], run_id="first")
-    await store.set_aside([poison, PoisonRecord("q", "no version", "{}")], run_id="second")
-
-    assert {("p", "no version", '{"id":"p"}', "first"), ("q", "no version", "{}", "second")} == set(
-        query(path, "SELECT id, reason, raw, run_id FROM set_aside")
-    )
-
-
-async def test_when_a_checkpoint_is_saved_then_it_is_loaded_by_whoever_comes(
-    store: SqliteStore, path: Path
-) -> None:
-    """Each save gets a fence of its own, and outlives the process."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    second = await store.save(Checkpoint("two", ""), replacing=first)
-    await store.aclose()
-    other = SqliteStore(path)
-
-    assert second == await other.load()
-    assert ("two", True) == (second.cursor, first.fence != second.fence)
-    await other.aclose()
-
-
-async def test_when_the_checkpoint_was_moved_since_then_a_save_is_refused(
-    store: SqliteStore,
-) -> None:
-    """Whoever holds an old fence, or none, cannot move the checkpoint back."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    second = await store.save(Checkpoint("two", ""), replacing=first)
-
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("stale", ""), replacing=first)
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("stale", ""), replacing=BEGINNING)
-    assert second == await store.load()
-
-
-async def test_when_the_checkpoint_was_deleted_then_a_run_from_before_cannot_save(
-    store: SqliteStore, path: Path
-) -> None:
-    """A deleted checkpoint stays deleted until a run that began after it, also once replaced."""
-    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-    query(path, "DELETE FROM state")
-
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("two", ""), replacing=first)
-    await store.save(Checkpoint("anew", ""), replacing=BEGINNING)
-    with pytest.raises(CheckpointConflict):
-        await store.save(Checkpoint("two", ""), replacing=first)
-
-
-async def test_when_many_save_at_once_then_exactly_one_succeeds(path: Path) -> None:
-    """Compare-and-swap: of several that know the same fence one moves the checkpoint."""
-    stores = [SqliteStore(path) for _ in range(8)]
-    start = await stores[0].save(Checkpoint("start", ""), replacing=BEGINNING)
-
-    outcomes = await asyncio.gather(
-        *(store.save(Checkpoint(f"c{n}", ""), replacing=start) for n, store in enumerate(stores)),
-        return_exceptions=True,
-    )
-    final = await stores[0].load()
-    for store in stores:
-        await store.aclose()
-
-    assert [final] == [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
-    assert 7 == sum(isinstance(outcome, CheckpointConflict) for outcome in outcomes)
-
-
-async def test_when_a_report_is_saved_then_it_replaces_the_last_one(store: SqliteStore) -> None:
-    """Only the last run's report is kept, apart from the checkpoint."""
-    first = SyncReport("first", SyncStatus.FAILED, 1, 2, 3, 4, "a", "b", "code")
-    second = SyncReport("second", SyncStatus.COMPLETE, 1, 2, 3, 4, "a", "b", None)
-
-    await store.save_report(first)
-    await store.save_report(second)
-
-    assert second == await store.load_report()
-    assert BEGINNING == await store.load()
 
 
 async def test_when_another_process_holds_the_file_then_a_write_waits_its_turn(

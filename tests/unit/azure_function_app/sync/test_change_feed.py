@@ -82,6 +82,7 @@ def test_when_a_record_was_deleted_then_it_is_a_tombstone() -> None:
         b"\xff\xfe{}",
         b'{"items": [NaN], "next_cursor": "c", "has_more": false}',
         b"[" * 100_000,
+        b'{"items": [], "next_cursor": "a", "next_cursor": "b", "has_more": false}',
         page(items=None),
         page(items={}),
         page(next_cursor=None),
@@ -115,6 +116,9 @@ def test_when_a_body_is_no_page_then_it_is_refused(body: bytes) -> None:
         ({"updated_at": "yesterday"}, "updated_at"),
         ({"updated_at": "2026-11-21T06:00:00"}, "updated_at"),
         ({"updated_at": "2026-11-21T06:00:00+01:00"}, "updated_at"),
+        ({"updated_at": "2026-W47-6T06:00:00Z"}, "updated_at"),
+        ({"updated_at": "20261121T060000Z"}, "updated_at"),
+        ({"updated_at": "2026-11-21 06:00:00Z"}, "updated_at"),
         ({"data": None}, "data"),
         ({"data": []}, "data"),
     ],
@@ -131,6 +135,28 @@ def test_when_one_item_is_bad_then_it_is_set_aside_and_the_others_stay(
     assert poison.reason.startswith(reason)
     assert bad == json.loads(poison.raw)
     assert (bad["id"] if isinstance(bad["id"], str) else "") == poison.id
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"runway":1,"runway":2}',
+        '{"runway":1,"runway":1}',
+        '{"runways":[[{"length":1,"length":2}]]}',
+        '{},"data":{}',
+        '{},"unknown":{"x":1,"x":2}',
+    ],
+)
+def test_when_an_item_has_a_member_twice_then_only_that_item_is_set_aside(data: str) -> None:
+    """One reader takes the first and another the last, so neither is the record."""
+    members = '"id":"EGKK","version":1,"updated_at":"2026-11-21T06:00:00Z","deleted":false'
+    items = f'{json.dumps(ITEM)},{{{members},"data":{data}}},{json.dumps(ITEM)}'
+
+    found = parse_change_page(f'{{"items":[{items}],"next_cursor":"c","has_more":false}}'.encode())
+
+    assert ["EGLL", "EGLL"] == [record.id for record in found.records]
+    (poison,) = found.poison
+    assert ("EGKK", "the item has a member twice in one object") == (poison.id, poison.reason)
 
 
 def test_when_an_item_is_no_object_then_it_is_set_aside_too() -> None:

@@ -10,7 +10,6 @@ from azure_function_app.sync.checkpoint_store import (
     decode_report,
     encode_checkpoint,
     encode_report,
-    rfc3339,
 )
 
 
@@ -33,15 +32,3 @@ def test_when_a_checkpoint_is_kept_as_text_then_it_comes_back_under_the_stores_f
 
     assert "old" not in text
     assert Checkpoint("cursor", "new", 3, is_rereading=True) == decode_checkpoint(text, "new")
-
-
-@pytest.mark.parametrize(
-    ("moment", "text"),
-    [
-        (0.0, "1970-01-01T00:00:00.000Z"),
-        (1_795_240_020.5, "2026-11-21T05:47:00.500Z"),
-    ],
-)
-def test_when_a_moment_is_written_then_it_is_rfc_3339_in_utc(moment: float, text: str) -> None:
-    """To the millisecond, with Z."""
-    assert text == rfc3339(moment)

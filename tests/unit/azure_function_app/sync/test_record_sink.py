@@ -24,6 +24,11 @@ from tests.support.fake_feed import record
 LONGEST_TEXT = MAX_DATA_BYTES - len('{"name":""}')
 
 
+def time_of_length(length: int) -> str:
+    """A time with as many digits behind the point as it takes."""
+    return f"{'2026-11-21T05:47:00.'.ljust(length - 1, '1')}Z"
+
+
 def nested(depth: int) -> object:
     """A list in a list, and so on."""
     value: object = None
@@ -41,7 +46,7 @@ def nested(depth: int) -> object:
         record("a", MAX_VERSION),
         record("a", deleted=True),
         replace(record("a"), data={"name": "x" * LONGEST_TEXT}),
-        replace(record("a"), updated_at="2" * MAX_TIMESTAMP_LENGTH),
+        replace(record("a"), updated_at=time_of_length(MAX_TIMESTAMP_LENGTH)),
     ],
 )
 def test_when_a_record_is_within_the_bounds_then_it_is_fit(fit: object) -> None:
@@ -60,10 +65,11 @@ def test_when_a_record_is_within_the_bounds_then_it_is_fit(fit: object) -> None:
         (record("a", 0), f"the version is not from 1 to {MAX_VERSION}"),
         (record("a", MAX_VERSION + 1), f"the version is not from 1 to {MAX_VERSION}"),
         (
-            replace(record("a"), updated_at="2" * (MAX_TIMESTAMP_LENGTH + 1)),
+            replace(record("a"), updated_at=time_of_length(MAX_TIMESTAMP_LENGTH + 1)),
             "updated_at is no RFC 3339 time",
         ),
         (replace(record("a"), updated_at="heute, 5 \u00b0C"), "updated_at is no RFC 3339 time"),
+        (replace(record("a"), updated_at="2026-W47-6"), "updated_at is no RFC 3339 time"),
         (record("a", x=float("nan")), "the data has no JSON form"),
         (record("a", x="\ud800"), "the data has no JSON form"),
         (record("a", x=b"bytes"), "the data has no JSON form"),

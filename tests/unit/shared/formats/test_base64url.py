@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_authorizer.base64url import decode_base64url
+from shared.formats.base64url import decode_base64url, encode_base64url
 from tests.support.keys import base64url
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -16,6 +16,12 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 def test_when_octets_are_encoded_then_they_come_back(encoded: bytes) -> None:
     """Every canonical spelling decodes to what it spells."""
     assert encoded == decode_base64url(base64url(encoded).encode())
+
+
+@given(st.binary(max_size=100))
+def test_when_bytes_are_encoded_then_it_is_the_canonical_spelling(raw: bytes) -> None:
+    """As the standard library spells it, without the padding."""
+    assert base64.urlsafe_b64encode(raw).decode().rstrip("=") == encode_base64url(raw)
 
 
 @given(st.binary(max_size=40))

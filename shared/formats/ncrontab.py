@@ -1,19 +1,27 @@
-"""Six-field NCRONTAB expressions, with the rules of the library that the real host uses.
+"""Six-field NCRONTAB expressions, as the Functions host has them.
 
 Fields: second, minute, hour, day, month, day of week (Sunday is 0). In each: `*`, numbers, English
-names or the beginnings of them, ranges, lists, and steps; `5/10` runs from 5 to the field's end,
-and a range given backwards is turned around. Unlike in Unix cron, a day must satisfy the day and
-the day of week alike. https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer
+names or their beginnings from three letters on, ranges, lists, and steps; `5/10` runs from 5 to the
+field's end. Unlike in Unix cron, a day must satisfy the day and the day of week alike.
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer
+
+The host itself also takes shorter beginnings, and turns around a range that is given backwards.
+Both are more often a mistake than a wish, so both are refused here.
 """
 
-import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-_MONTHS: Final = tuple(calendar.month_name[1:])
-_DAYS: Final = ("Sunday", *calendar.day_name[:6])
+# Not calendar's names, which follow the locale.
+_MONTHS: Final = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_DAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+_SHORTEST_NAME: Final = 3
+"""Letters. Fewer name several months or days."""
 _YEARS_TO_SEARCH: Final = 40
 """February 29 on a given weekday comes every 28 years, or 40 across a year like 2100."""
 
@@ -37,7 +45,9 @@ class _Field:
             first_text, dash, last_text = body.partition("-")
             first = self._parse_value(first_text)
             if dash:
-                first, last = sorted((first, self._parse_value(last_text)))
+                last = self._parse_value(last_text)
+                if last < first:
+                    raise ValueError(f"{self.name}: {body!r} ends before it begins")
             else:
                 last = self.greatest if slash else first
         return range(first, last + 1, step)
@@ -52,9 +62,9 @@ class _Field:
             value = int(text)
             if self.least <= value <= self.greatest:
                 return value
-        elif text.isalpha():
+        elif len(text) >= _SHORTEST_NAME:
             for offset, value_name in enumerate(self.value_names):
-                if value_name.lower().startswith(text.lower()):
+                if value_name.startswith(text.lower()):
                     return self.least + offset
         raise ValueError(
             f"{self.name}: {text!r} is not between {self.least} and {self.greatest}"

@@ -1,9 +1,9 @@
 """Base64url without padding, in its one canonical spelling (RFC 7515 section 2 and appendix C)."""
 
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from typing import Final
 
-# `+`, `/` and `=` are no base64url: they become an byte that the strict decoder refuses.
+# `+`, `/` and `=` are no base64url: they become a byte that the strict decoder refuses.
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/\xff\xff\xff")
 _PADDING: Final = (b"", b"", b"==", b"=")
 # Which last characters leave the unused bits zero. With any others, several spellings would decode
@@ -14,6 +14,14 @@ _CANONICAL_LAST: Final = (
     frozenset(b"AQgw"),
     frozenset(b"AEIMQUYcgkosw048"),
 )
+
+
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+
+def encode_base64url(raw: bytes) -> str:
+    """Return the canonical spelling of the bytes."""
+    return b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def decode_base64url(segment: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Formats that several parts read and write, each in one place."""

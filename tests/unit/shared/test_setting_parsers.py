@@ -1,0 +1,85 @@
+"""How the settings of both clouds spell numbers and switches."""
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.setting_parsers import seconds, switch, whole_number
+
+NOT_PLAIN = [
+    "",
+    " ",
+    "+5",
+    "-5",
+    " 5",
+    "5 ",
+    "1_0",
+    "\u0665",  # an Arabic digit
+    "\uff15",  # a full-width digit
+    "\u00b2",
+    "5,0",
+    "0x5",
+    "five",
+    "nan",
+    "inf",
+    "1e1",
+    ".",
+    "1.2.3",
+    "9" * 5_000,
+]
+"""Spellings that some readers of numbers take, and others do not."""
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("10", 10)])
+def test_when_a_whole_number_lies_within_its_bounds_then_it_is_read(text: str, number: int) -> None:
+    """Both bounds belong to the range."""
+    assert number == whole_number(0, 10)(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0.5", 0.5), ("1", 1.0), ("1.25", 1.25), ("10.0", 10.0), (".5", 0.5)]
+)
+def test_when_seconds_lie_within_their_bounds_then_they_are_read(text: str, number: float) -> None:
+    """A point and digits behind it may follow."""
+    assert number == seconds(0.5, 10)(text)
+
+
+@pytest.mark.parametrize("parse", [whole_number(0, 10**9), seconds(0, 10**9)])
+@pytest.mark.parametrize("text", NOT_PLAIN)
+def test_when_a_number_is_not_in_plain_digits_then_it_is_refused(
+    parse: Callable[[str], float], text: str
+) -> None:
+    """A number has one spelling, whatever Python would take."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the reader of settings names what is wrong
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (whole_number(1, 10), "0"),
+        (whole_number(1, 10), "11"),
+        (whole_number(1, 10), "5.0"),
+        (seconds(0.5, 10), "0.49"),
+        (seconds(0.5, 10), "10.01"),
+    ],
+)
+def test_when_a_number_lies_outside_its_bounds_then_it_is_refused(
+    parse: Callable[[str], float], text: str
+) -> None:
+    """Nothing is cut to fit."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the reader of settings names what is wrong
+        parse(text)
+
+
+@pytest.mark.parametrize(("text", "is_on"), [("true", True), ("false", False)])
+def test_when_a_switch_is_spelled_out_then_it_is_read(text: str, is_on: bool) -> None:  # noqa: FBT001 - a case of the table
+    """A switch has two words."""
+    assert is_on is switch(text)
+
+
+@pytest.mark.parametrize("text", ["", "True", "yes", "1", "0", "on", " true"])
+def test_when_a_switch_says_anything_else_then_it_is_refused(text: str) -> None:
+    """What is not false is not therefore true."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the reader of settings names what is wrong
+        switch(text)
