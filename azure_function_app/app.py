@@ -13,7 +13,7 @@ from azure_function_app.functions.sync_timer import build_sync_timer
 
 
 def build_app(services: ServicesPerLoop) -> func.FunctionApp:
-    """A function app whose functions use these services."""
+    """Return a function app whose functions use these services."""
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     app.register_functions(build_sync_timer(services))
     app.register_functions(build_http_proxy(services))

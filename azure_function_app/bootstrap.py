@@ -78,11 +78,11 @@ class ServicesPerLoop:
 
     @property
     def proxy_needs_sign_in(self) -> bool:
-        """Whether App Service, and not the host by a key, decides who reaches the proxy."""
+        """Return whether App Service, and not the host by a key, decides who reaches the proxy."""
         return isinstance(self._settings, Settings) and _needs_sign_in(self._settings)
 
     async def get(self) -> Services:
-        """The services of the running event loop.
+        """Return the services of the running event loop.
 
         Raises:
             SettingsError: the settings are not valid; nothing was built.
@@ -139,7 +139,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
 
 
 def build_api_client(config: Settings, clock: Clock) -> ApiClient:
-    """The API that the settings name, with every layer in place. Needs a running event loop."""
+    """Return a client of the API, with every layer in place. Needs a running event loop."""
     calls = config.calls
     return ApiClient(
         destination=Destination.parse(config.api_base_url),
@@ -214,5 +214,5 @@ def configure_logging() -> None:
 
 
 def build_services_per_loop() -> ServicesPerLoop:
-    """The services of this process, from its environment."""
+    """Return the services of this process, from its environment."""
     return ServicesPerLoop(load_process_settings, SystemClock())

@@ -18,14 +18,14 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> Self:
-        """The deadline that many seconds from now."""
+        """Return the deadline that many seconds from now."""
         return cls(clock, clock.monotonic() + seconds)
 
     def remaining_seconds(self) -> float:
-        """Seconds left; zero when it has passed, never negative."""
+        """Return the seconds left; zero when it has passed, never negative."""
         return max(0.0, self.at - self.clock.monotonic())
 
     @property
     def has_passed(self) -> bool:
-        """Whether no time is left."""
+        """Return whether no time is left."""
         return self.remaining_seconds() <= 0.0

@@ -48,7 +48,7 @@ class TokenAcquisitionError(BridgeError):
 
 
 class BackendError(BridgeError):
-    """The API in AWS did not give a usable answer."""
+    """The API in AWS did not give a usable response."""
 
     code = "backend_error"
 
@@ -71,7 +71,7 @@ class BackendRejected(BackendError):
     code = "backend_rejected"
 
     def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
-        """Take the HTTP status of the answer."""
+        """Take the HTTP status of the response."""
         super().__init__(message, code=code)
         self.status = status
 

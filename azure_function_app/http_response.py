@@ -56,7 +56,7 @@ def to_functions_response(given: HttpResponse) -> func.HttpResponse:
 
 
 def portable_cookie(set_cookie: str) -> str | None:
-    """The Set-Cookie value in the form that the worker carries; None if it has none.
+    """Return the Set-Cookie value in the form that the worker carries; None if it has none.
 
     The worker parses cookies with `http.cookies`, which drops a cookie altogether for an attribute
     that it does not know, and fails the whole response for a date that is not an IMF-fixdate.

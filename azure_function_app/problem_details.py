@@ -76,9 +76,9 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is to a caller.
+    """Return the problem that an error is to a caller.
 
-    An error that nobody foresaw tells nothing of itself: what it says may be for our log alone.
+    An error that nobody foresaw tells nothing of itself: what it says may be only for our log.
     """
     if isinstance(error, SettingsError):
         return Problem(

@@ -152,7 +152,7 @@ def _read_credential(reader: SettingsReader) -> CredentialSettings:
 
 
 def _refuse_unused_secrets(reader: SettingsReader, kind: CredentialKind) -> None:
-    """A secret that nothing uses is a secret that nobody rotates, so it must not lie about."""
+    """Reject each secret that the credential does not use, because nobody would rotate it."""
     owners = {
         AZURE_CLIENT_SECRET: CredentialKind.CLIENT_SECRET,
         AZURE_CLIENT_CERTIFICATE_PASSWORD: CredentialKind.CLIENT_CERTIFICATE,
@@ -174,14 +174,14 @@ def _read_token_authority(
     if reader.is_set(AZURE_AUTHORITY_HOST) and not is_emulated:
         reader.reject(
             AZURE_AUTHORITY_HOST,
-            "is set without ENTRA_AUTHORITY; it is for the local emulator alone:"
+            "is set without ENTRA_AUTHORITY; it is only for the local emulator:"
             " remove it, and name the cloud in ENTRA_CLOUD",
         )
     if is_emulated and credential.asks_entra and not reader.is_set(AZURE_AUTHORITY_HOST):
         reader.reject(
             AZURE_AUTHORITY_HOST,
             "is missing: with ENTRA_AUTHORITY this credential asks the emulator, and the Azure SDK"
-            f" does so over https alone; expected {AZURE_AUTHORITY_HOST.expects}",
+            f" does so only over https; expected {AZURE_AUTHORITY_HOST.expects}",
         )
     if local is not None:
         return local
@@ -222,7 +222,7 @@ def _read_proxy_authentication(
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
-    """The Function App's settings, all of them checked.
+    """Return the Function App's settings, all of them checked.
 
     Raises:
         SettingsError: with every problem that there is; nothing is half-configured.
@@ -260,7 +260,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def load_process_settings() -> Settings:
-    """The settings of this process, from its environment.
+    """Return the settings of this process, from its environment.
 
     Raises:
         SettingsError: with every problem that there is.

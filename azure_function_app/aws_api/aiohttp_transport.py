@@ -38,7 +38,7 @@ class CertificateError(httpx.ConnectError):
 
 
 def mapped_error(error: Exception, request: httpx.Request | None = None) -> httpx.TransportError:
-    """What aiohttp raised, as the httpx error that tells whether the request may have been read."""
+    """Return the httpx error that tells whether the request may have been read."""
     kind: type[httpx.TransportError]
     match error:
         case aiohttp.ConnectionTimeoutError():
@@ -70,7 +70,7 @@ class _BareRequest(aiohttp.ClientRequest):
 
 
 class _ResponseBody(httpx.AsyncByteStream):
-    """The answer's body as it comes in. Holds its connection and its place until it is closed."""
+    """The response's body as it comes in. Holds its connection and its place until it is closed."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx requests over aiohttp's connections. Belongs to one event loop.
 
     `connect_seconds` bounds the opening of a connection, and a request's `timeout` extension (its
-    `read`) the wait for the head of the answer and for each further piece of its body. A `Deadline`
+    `read`) the wait for the response's head and for each further piece of its body. A `Deadline`
     among its extensions bounds all of it together, slowly dripping heads and bodies included.
     """
 
@@ -162,7 +162,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer's head; its body is read, and must be closed, by the caller.
+        """Return the response's head; the caller reads and must close its body.
 
         Raises:
             httpx.TransportError: as the class's rule says.
@@ -232,7 +232,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, connector: aiohttp.BaseConnector, request: aiohttp.ClientRequest
     ) -> aiohttp.ClientResponse:
-        """What aiohttp's session does, without what it does besides.
+        """Send the request as aiohttp's session does, without what it does besides.
 
         No cookies, no redirects, nothing from the environment, and no second attempt of its own,
         past every budget and table.

@@ -28,7 +28,7 @@ class BearerAuth(httpx.Auth):
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """The request with its token, and again with a newer one after a 401.
+        """Send the request with its token, and again with a newer one after a 401.
 
         Raises:
             RequestRefused: the request does not go to the API; no token was asked for.

@@ -18,7 +18,7 @@ class Bulkhead:
         self._waiting = 0
 
     async def enter(self, wait_seconds: float | None = None) -> None:
-        """Take a place, waiting for one if need be. Whoever enters must leave.
+        """Take a place, waiting for one if need be. Who enters must leave.
 
         Args:
             wait_seconds: how long to wait; None for as long as it takes.

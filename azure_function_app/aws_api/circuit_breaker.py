@@ -26,7 +26,7 @@ class CircuitBreaker:
         self._is_probing = False
 
     def check(self) -> None:
-        """Pass a call that may be sent. Whoever passes must report how it went.
+        """Pass a call that may be sent. Who passes must report how it went.
 
         Raises:
             CircuitOpen: the API is being left alone, or one call is finding out how it is.
@@ -43,18 +43,18 @@ class CircuitBreaker:
         self._is_probing = True
 
     def succeeded(self) -> None:
-        """The API answered as one that works does."""
+        """Note that the API responded as one that works does."""
         self._failures = 0
         self._open_until = None
         self._is_probing = False
 
     def failed(self) -> None:
-        """The API could not be reached, or answered as one that is broken."""
+        """Note that the API could not be reached, or responded as one that is broken."""
         self._failures += 1
         if self._is_probing or self._failures >= FAILURES_IN_A_ROW:
             self._open_until = self._clock.monotonic() + OPEN_SECONDS * (0.5 + self._random())
         self._is_probing = False
 
     def gave_up(self) -> None:
-        """The call ended for a reason that says nothing about the API."""
+        """Note that the call ended for a reason that says nothing about the API."""
         self._is_probing = False

@@ -59,7 +59,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """One answer of the API, complete."""
+    """One response of the API, complete."""
 
     status_code: int
     headers: httpx.Headers
@@ -67,7 +67,7 @@ class ApiResponse:
     content: bytes
     """The body's bytes as they came, content coding included."""
     token_roles: frozenset[str] | None = None
-    """The roles in the token that went out, unverified; read only where the answer is a refusal."""
+    """The roles in the token that went out, unverified; read only for a refusal."""
 
 
 class ApiClient:
@@ -91,9 +91,9 @@ class ApiClient:
         self._breaker = breaker
 
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
-        """The API's answer, body included, whatever its status.
+        """Return the API's response, body included, whatever its status.
 
-        Unlike with `send`, an answer that breaks off is asked for again where that is safe.
+        Unlike with `send`, a response that breaks off is asked for again where that is safe.
 
         Raises:
             BackendContractError: the body is larger than API Gateway lets through.
@@ -103,7 +103,7 @@ class ApiClient:
         return await self._call(request, deadline, PROXY_POLICY, _read_raw)
 
     async def read(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
-        """The API's response, whatever its status, its body read and its content coding undone.
+        """Return the API's response, whatever its status, with its content coding undone.
 
         Retried as a job can wait for it: longer than `fetch`, whose caller waits too.
 
@@ -116,10 +116,10 @@ class ApiClient:
         return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
 
     async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
-        """The API's answer, whatever its status. The caller streams its body, and must close it.
+        """Return the API's response, whatever its status; the caller must close its body.
 
-        Reading the body can raise `DeadlineExceeded` and `httpx.TransportError`; `backend_error`
-        turns the latter into one of ours.
+        Reading it can raise `DeadlineExceeded` and `httpx.TransportError`; `backend_error` turns
+        the latter into one of ours.
 
         Raises:
             RequestRefused: the path or the query could leave the API; nothing was sent.
@@ -197,12 +197,12 @@ class ApiClient:
         return result
 
 
-def problem_code(answer: ApiResponse) -> str | None:
-    """The stable code in the answer's problem document (RFC 9457), where it holds one."""
-    if not answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
+def problem_code(response: ApiResponse) -> str | None:
+    """Return the stable code in the response's problem document (RFC 9457), where it holds one."""
+    if not response.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
         return None
     try:
-        problem = json.loads(answer.content)
+        problem = json.loads(response.content)
     except (ValueError, RecursionError):
         return None
     code = problem.get("code") if isinstance(problem, Mapping) else None
@@ -210,7 +210,7 @@ def problem_code(answer: ApiResponse) -> str | None:
 
 
 def backend_error(error: httpx.TransportError) -> BridgeError:
-    """What a failure on the way to the API and back means to a caller."""
+    """Return what a failure on the way to the API and back means to a caller."""
     match error:
         case CertificateError():
             return BackendUnavailable("The API's certificate is not trusted.", code="backend_tls")
@@ -230,9 +230,9 @@ async def _as_it_is(response: httpx.Response) -> httpx.Response:
     return response
 
 
-async def _discard(answer: httpx.Response | ApiResponse) -> None:
-    if isinstance(answer, httpx.Response):
-        await answer.aclose()
+async def _discard(response: httpx.Response | ApiResponse) -> None:
+    if isinstance(response, httpx.Response):
+        await response.aclose()
 
 
 async def _read_raw(response: httpx.Response) -> ApiResponse:

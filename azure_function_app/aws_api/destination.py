@@ -93,7 +93,7 @@ class Destination:
 
     @classmethod
     def parse(cls, base_url: str) -> Self:
-        """The destination that a checked base URL names."""
+        """Return the destination that a checked base URL names."""
         url = httpx.URL(base_url)
         return cls(
             base_url=base_url.rstrip("/"),
@@ -105,7 +105,7 @@ class Destination:
         )
 
     def url(self, path: str, query: str = "") -> httpx.URL:
-        """The full URL of a path below the base, percent-encoding kept as it is.
+        """Return the full URL of a path below the base, percent-encoding kept as it is.
 
         Args:
             path: begins with a slash, and is encoded.

@@ -10,11 +10,11 @@ from azure_function_app.aws_api.bulkhead import Bulkhead
 
 
 class DirectClient(httpx.AsyncClient):
-    """An httpx client whose every request goes to its transport, and every answer to the caller.
+    """An httpx client whose every request goes to its transport, and every response to the caller.
 
     It keeps no cookies: httpx has one jar a client, and would replay one caller's cookies to the
     next. It does not look at redirects: httpx makes the next request of each, which fails with the
-    answer itself where the Location is malformed. It takes nothing from the environment, calls no
+    response itself where the Location is malformed. It takes nothing from the environment, calls no
     hooks and logs no URL. Belongs to one event loop.
     """
 
@@ -38,7 +38,7 @@ class DirectClient(httpx.AsyncClient):
         auth: object = httpx.USE_CLIENT_DEFAULT,
         follow_redirects: object = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
-        """The answer. With `stream`, its body is the caller's to read and to close.
+        """Return the response. With `stream`, the caller reads and must close its body.
 
         Raises:
             httpx.TransportError: as the transport has it.
@@ -94,7 +94,7 @@ def build_client(
     connect_seconds: float,
     ssl_context: ssl.SSLContext | None = None,
 ) -> DirectClient:
-    """An HTTP client over aiohttp's connection pool.
+    """Return an HTTP client over aiohttp's connection pool.
 
     Args:
         connections: how many calls may be under way, each on a connection of its own.

@@ -105,11 +105,11 @@ class ResponseHead(Protocol):
 
     @property
     def status_code(self) -> int:
-        """The HTTP status."""
+        """Return the HTTP status."""
 
     @property
     def headers(self) -> httpx.Headers:
-        """The header fields."""
+        """Return the header fields."""
 
 
 def rules_for(request: httpx.Request) -> Mapping[Failure, Rule]:

@@ -1,4 +1,4 @@
-"""Says why the API refused a token of our own: by what its answer shows, and no further.
+"""Says why the API refused a token of our own: by what its response shows, and no further.
 
 Which layer refused decides where the reason is. The gateway's authorizer logs it; the gateway's own
 policy check, which a cached policy is enough for, logs none at all, but a route's role is known
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 """The statuses that can mean our token, since the caller's own never reaches the API."""
 FORBIDDEN_CODE: Final = "backend_forbidden"
-_MAX_ANSWER_BYTES: Final = 2_048
+_MAX_RESPONSE_BYTES: Final = 2_048
 
 AUTHORIZER_CODE: Final = "token_rejected"
 POLICY_CODE: Final = "access_denied"
@@ -41,7 +41,7 @@ class RefusedBy(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
-# The gateway's own name for its answer, and the template's; a gateway that somebody configured
+# The gateway's own name for its response, and the template's; a gateway that somebody configured
 # differently keeps only the first, and a proxy on the way may drop it.
 _BY_ERROR_TYPE: Final[Mapping[tuple[int, str], RefusedBy]] = {
     (401, "UnauthorizedException"): RefusedBy.AUTHORIZER,
@@ -66,42 +66,42 @@ _ELSEWHERE_ADVICE: Final[Mapping[str, str]] = {
 
 
 class Refusal(Protocol):
-    """What an answer of the API shows."""
+    """What a response of the API shows."""
 
     @property
     def status_code(self) -> int:
-        """The status, 401 or 403."""
+        """Return the status, 401 or 403."""
 
     @property
     def headers(self) -> httpx.Headers:
-        """The header fields."""
+        """Return the header fields."""
 
     @property
     def content(self) -> bytes:
-        """The body."""
+        """Return the body."""
 
     @property
     def token_roles(self) -> frozenset[str] | None:
-        """The roles in the token that was sent; None if they could not be read."""
+        """Return the roles in the token that was sent; None if they could not be read."""
 
 
 def explain_refusal(
-    answer: Refusal, problem_code: str | None, route: Route, *, code: str | None = None
+    response: Refusal, problem_code: str | None, route: Route, *, code: str | None = None
 ) -> TokenRefused:
-    """The error that a 401 or 403 means for a request on this route, by `code` if one is given.
+    """Return the error that a 401 or 403 means on this route, by `code` if one is given.
 
     Its message may be shown to a caller: it names the route and its app role, both of which stand
     in the API's description (docs/openapi.yaml). Everything else is in its evidence, for our log.
     Neither holds the token.
     """
-    error_type = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
-    refused_by = _refused_by(answer.status_code, error_type, problem_code)
-    has_role = None if answer.token_roles is None else route.admits(answer.token_roles)
-    held = None if answer.token_roles is None else [r for r in Role if r in answer.token_roles]
-    words = _words(refused_by, answer.status_code, route, has_role=has_role)
+    error_type = response.headers.get("x-amzn-errortype", "").partition(":")[0]
+    refused_by = _refused_by(response.status_code, error_type, problem_code)
+    has_role = None if response.token_roles is None else route.admits(response.token_roles)
+    held = None if response.token_roles is None else [r for r in Role if r in response.token_roles]
+    words = _words(refused_by, response.status_code, route, has_role=has_role)
     return TokenRefused(
         words.message,
-        status=answer.status_code,
+        status=response.status_code,
         code=code or words.code,
         evidence={
             "refused_by": refused_by,
@@ -110,10 +110,10 @@ def explain_refusal(
             "token_has_role": has_role,
             "token_roles": held,
             "advice": _ELSEWHERE_ADVICE.get(error_type, words.advice),
-            "aws_request_id": answer.headers.get("x-amzn-requestid"),
-            "error_type": answer.headers.get("x-amzn-errortype"),
-            "challenge": answer.headers.get("www-authenticate"),
-            "answer": answer.content[:_MAX_ANSWER_BYTES].decode(errors="replace"),
+            "aws_request_id": response.headers.get("x-amzn-requestid"),
+            "error_type": response.headers.get("x-amzn-errortype"),
+            "challenge": response.headers.get("www-authenticate"),
+            "answer": response.content[:_MAX_RESPONSE_BYTES].decode(errors="replace"),
         },
     )
 

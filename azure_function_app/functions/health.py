@@ -9,7 +9,7 @@ from shared.settings_reader import SettingsError
 
 
 def build_health(services: ServicesPerLoop) -> func.Blueprint:
-    """The blueprint with the one function `health`."""
+    """Return the blueprint with the one function `health`."""
     blueprint = func.Blueprint()
 
     @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -15,7 +15,7 @@ _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def build_http_proxy(services: ServicesPerLoop) -> func.Blueprint:
-    """The blueprint with the one function `http_proxy`."""
+    """Return the blueprint with the one function `http_proxy`."""
     blueprint = func.Blueprint()
     auth_level = (
         func.AuthLevel.ANONYMOUS if services.proxy_needs_sign_in else func.AuthLevel.FUNCTION

@@ -11,7 +11,7 @@ _logger = logging.getLogger(__name__)
 
 
 def build_sync_timer(services: ServicesPerLoop) -> func.Blueprint:
-    """The blueprint with the one function `sync_timer`."""
+    """Return the blueprint with the one function `sync_timer`."""
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%")

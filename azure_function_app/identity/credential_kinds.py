@@ -101,5 +101,5 @@ class TokenSource:
 
     @property
     def is_local_authority(self) -> bool:
-        """Whether tokens come from the local emulator, which no directory of clouds knows."""
+        """Return whether the local emulator issues the tokens, which no list of clouds has."""
         return self.api.cloud.name == "local"

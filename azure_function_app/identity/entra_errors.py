@@ -85,15 +85,15 @@ def _unavailable_advice(credential: CredentialSettings) -> str:
 
 
 def aadsts_code(text: str) -> str | None:
-    """The digits of the first AADSTS code in the text."""
+    """Return the digits of the first AADSTS code in the text."""
     match = _CODE.search(text)
     return match[1] if match else None
 
 
 def explain_token_failure(text: str, source: TokenSource) -> tuple[str, str]:
-    """A stable code and one sentence that says what to change, for what the Azure SDK reported.
+    """Return a stable code and one sentence that says what to change.
 
-    The text itself is not quoted: it can hold whatever the far end chose to send.
+    `text` is what the Azure SDK reported. It is not quoted: it can hold whatever the far end sent.
     """
     code = aadsts_code(text)
     if code is None:

@@ -75,7 +75,7 @@ def _findings(unverified: Mapping[str, object], identity: ApiIdentity) -> Iterat
     if claims.SCOPES in unverified:
         yield Finding(
             Reason.DELEGATED_TOKEN,
-            "The token stands for a signed-in user; the API takes an application's alone unless"
+            "The token stands for a signed-in user; the API takes only an application's unless"
             " it is told otherwise: use a managed identity or a service principal.",
         )
     roles = unverified.get(claims.ROLES)

@@ -75,7 +75,7 @@ class TokenProvider:
         self._rejection_pause_until = 0.0
 
     async def get_token(self, *, wait_seconds: float | None = None) -> AccessToken:
-        """A token that is valid now, from memory wherever there is one.
+        """Return a token that is valid now, from memory wherever there is one.
 
         Args:
             wait_seconds: how long to wait for one, if that is less than the provider's limit.
@@ -100,10 +100,10 @@ class TokenProvider:
     async def refresh_after_rejection(
         self, rejected: AccessToken, *, wait_seconds: float | None = None
     ) -> AccessToken:
-        """A newer token after the API rejected one, or the same when there is none to be had.
+        """Return a newer token after the API rejected one, or the same where there is none.
 
         Asks at most once a minute, because a wrong setting makes the API reject every token.
-        Never raises: the caller then has the API's own answer to report.
+        Never raises: the caller then has the API's own response to report.
         """
         if self._token is not None and self._token.value != rejected.value:
             return self._token
@@ -147,7 +147,7 @@ class TokenProvider:
         )
 
     def _last_resort(self, failure: TokenAcquisitionError, pause: float) -> AccessToken:
-        """The old token, if there is a moment left of it."""
+        """Return the old token, if there is a moment left of it."""
         if self._token is not None and self._clock.now() < self._token.expires_at:
             return self._token
         # A new exception for each caller: a shared one would gather every caller's traceback.
@@ -156,7 +156,7 @@ class TokenProvider:
         ) from failure.__cause__
 
     async def _wait_for_refresh(self, wait_seconds: float) -> bool:
-        """Whether the request in flight ended in time. It goes on without the caller."""
+        """Return whether the request in flight ended in time. It goes on without the caller."""
         if self._refreshing is None:
             return True
         done, _ = await asyncio.wait({self._refreshing}, timeout=wait_seconds)
@@ -235,7 +235,7 @@ class TokenProvider:
 
 
 async def _run_in_thread[T](work: Callable[[], T], limit_seconds: float) -> T:
-    """The outcome of blocking work, without waiting for it longer than `limit_seconds`.
+    """Return the outcome of blocking work, without waiting for it longer than `limit_seconds`.
 
     A daemon thread of its own instead of the loop's executor: work that hangs then neither takes a
     place from others nor holds up the end of the process.

@@ -47,7 +47,7 @@ _HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
-# The host counts the body and dates the answer itself; credentials have no place in an answer.
+# The host counts the body and dates the response itself; credentials have no place in a response.
 _NOT_RETURNED: Final = _HOP_BY_HOP | {
     "authorization",
     "content-length",
@@ -82,7 +82,7 @@ def forwarded_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             code="request_headers_too_large",
         )
     dropped = _connection_options([fields.get("connection", "")])
-    # Without a word on encodings the answer must be one that every caller can read.
+    # Without a word on encodings the response must be one that every caller can read.
     fields.setdefault("accept-encoding", "identity")
     for name, value in fields.items():
         if name not in FORWARDED_HEADERS or name in dropped:

@@ -43,10 +43,10 @@ class Api(Protocol):
     """Makes a request with this app's token on it, retries included."""
 
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
-        """The API's whole answer, whatever its status.
+        """Return the API's whole response, whatever its status.
 
         Raises:
-            BridgeError: there is no answer by the deadline.
+            BridgeError: there is no response by the deadline.
 
         """
 
@@ -119,7 +119,7 @@ class Proxy:
         if caller.method == "OPTIONS":
             allow = (("Allow", target.allow), ("X-Request-Id", request_id))
             return HttpResponse(HTTPStatus.NO_CONTENT, allow, b"")
-        # API Gateway has no HEAD where the API declares GET alone, so we ask for the whole answer.
+        # API Gateway has no HEAD where the API declares only GET, so we ask for the whole response.
         method = "GET" if caller.method == "HEAD" else caller.method
         route = next((route for route in target.routes if route.method == method), None)
         if route is None:

@@ -31,7 +31,7 @@ class RequestTarget:
 
     @property
     def allow(self) -> str:
-        """The methods that the path answers to, as an Allow header."""
+        """Return the methods that the path answers to, as an Allow header."""
         methods = {route.method for route in self.routes} | {"OPTIONS"}
         if "GET" in methods:
             methods.add("HEAD")

@@ -114,7 +114,7 @@ class SqliteStore:
         return await self._run(mark)
 
     async def newest_generation(self) -> int:
-        """The latest generation that a record was written in; 0 if there is none."""
+        """Return the latest generation that a record was written in; 0 if there is none."""
         newest: int = await self._run(
             lambda connection: connection.execute(
                 "SELECT coalesce(max(generation), 0) FROM records"
@@ -137,7 +137,7 @@ class SqliteStore:
         )
 
     async def load(self) -> Checkpoint:
-        """The checkpoint as last saved, or `BEGINNING`."""
+        """Return the checkpoint as last saved, or `BEGINNING`."""
         row = await self._run(lambda connection: _state(connection, "checkpoint"), _unlocked)
         return decode_checkpoint(*row) if row else BEGINNING
 
@@ -161,7 +161,7 @@ class SqliteStore:
         await self._run(lambda connection: _put_state(connection, "last_run", text, ""))
 
     async def load_report(self) -> SyncReport | None:
-        """The report of the run that ended last, if any has."""
+        """Return the report of the run that ended last, if any has."""
         row = await self._run(lambda connection: _state(connection, "last_run"), _unlocked)
         return decode_report(row[0]) if row else None
 

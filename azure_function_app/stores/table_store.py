@@ -118,7 +118,7 @@ class TableStore:
         return sum(counts)
 
     async def newest_generation(self) -> int:
-        """The latest generation that a record was written in; 0 if there is none."""
+        """Return the latest generation that a record was written in; 0 if there is none."""
 
         def scan() -> int:
             later = self._records.query_entities("generation gt 0", select=["generation"])
@@ -148,7 +148,7 @@ class TableStore:
         await asyncio.gather(*(self._run(keep, record) for record in records))
 
     async def load(self) -> Checkpoint:
-        """The checkpoint as last saved, or `BEGINNING`."""
+        """Return the checkpoint as last saved, or `BEGINNING`."""
         entity = await self._load_state("checkpoint")
         if entity is None:
             return BEGINNING
@@ -189,7 +189,7 @@ class TableStore:
         await self._run(self._state.upsert_entity, state_entity("last_run", encode_report(report)))
 
     async def load_report(self) -> SyncReport | None:
-        """The report of the run that ended last, if any has."""
+        """Return the report of the run that ended last, if any has."""
         entity = await self._load_state("last_run")
         return decode_report(entity["value"]) if entity else None
 
@@ -249,7 +249,7 @@ class TableStore:
         raise _too_much_at_once()
 
     def _submit(self, operations: Sequence[Operation]) -> bool:
-        """Whether the transaction was made; not where somebody else was quicker."""
+        """Return whether the transaction was made; not where somebody else was quicker."""
         if not operations:
             return True
         try:
@@ -261,7 +261,7 @@ class TableStore:
         return True
 
     def _stored(self, records: Sequence[Record]) -> dict[str, HeldRecord]:
-        """What there is of those records, by row key."""
+        """Return what there is of those records, by row key."""
         partition = partition_key(records[0].id)
         row_keys = [row_key(record.id) for record in records]
         found: dict[str, HeldRecord] = {}
@@ -285,7 +285,7 @@ def _too_much_at_once() -> StoreUnavailable:
 def build_table_store(
     endpoint: str, build_credential: Callable[[], Any], *, prefix: str = "bridge"
 ) -> TableStore:
-    """A store in the storage account that the endpoint names.
+    """Return a store in the storage account that the endpoint names.
 
     Plain http on a loopback address is Azurite, which has a key that everybody knows; anything
     else is asked with the credential.

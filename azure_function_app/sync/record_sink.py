@@ -46,7 +46,7 @@ class RecordSink(Protocol):
         """
 
     async def newest_generation(self) -> int:
-        """The latest generation that a record was written in; 0 if there is none.
+        """Return the latest generation that a record was written in; 0 if there is none.
 
         Raises:
             StoreUnavailable: it could not be read.
@@ -65,7 +65,7 @@ class RecordSink(Protocol):
 
 
 def encode_data(record: Record) -> str:
-    """The record's data as compact JSON, the same text for the same data.
+    """Return the record's data as compact JSON, the same text for the same data.
 
     Raises:
         ValueError: the data has no JSON form in UTF-8: it holds NaN, say, or a lone surrogate.
@@ -116,7 +116,7 @@ def _is_time(text: str) -> bool:
 
 
 def storable_poison(record: PoisonRecord) -> PoisonRecord:
-    """The item in a form that every store can hold: what cannot be encoded escaped, then cut."""
+    """Return the item in a form that every store can hold: escaped where it must be, and cut."""
     return PoisonRecord(
         _encodable(record.id)[:MAX_ID_LENGTH],
         record.reason,
@@ -125,12 +125,12 @@ def storable_poison(record: PoisonRecord) -> PoisonRecord:
 
 
 def poison_key(record: PoisonRecord) -> str:
-    """A name for the item by what it is, so that the same one is kept once."""
+    """Return a name for the item by what it is, so that the same one is kept once."""
     return hashlib.sha256(f"{record.id}\0{record.raw}".encode()).hexdigest()
 
 
 def newest_by_id(records: Iterable[Record]) -> list[Record]:
-    """The newest version of each record, so that a batch names none twice."""
+    """Return the newest version of each record, so that a batch names none twice."""
     newest: dict[str, Record] = {}
     for record in records:
         known = newest.get(record.id)

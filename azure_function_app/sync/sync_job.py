@@ -44,7 +44,7 @@ class ChangeSource(Protocol):
     """Reads the change feed, retries included."""
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
-        """The page that starts at the cursor; the empty cursor is the beginning.
+        """Return the page that starts at the cursor; the empty cursor is the beginning.
 
         A page that has more has another cursor than the one that was asked for.
 

@@ -208,14 +208,8 @@ def test_when_a_credential_lacks_what_it_needs_then_each_is_named(
     assert all(f"CREDENTIAL={kind} needs it" in message for message in found.values())
 
 
-@pytest.mark.parametrize(
-    ("kind", "secret"),
-    [
-        ("managed_identity", "AZURE_CLIENT_SECRET"),
-        ("azure_cli", "AZURE_CLIENT_SECRET"),
-        ("managed_identity", "AZURE_CLIENT_CERTIFICATE_PASSWORD"),
-    ],
-)
+@pytest.mark.parametrize("kind", ["managed_identity", "azure_cli"])
+@pytest.mark.parametrize("secret", [setting.name for setting in SETTINGS if setting.is_secret])
 def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     kind: str, secret: str
 ) -> None:
