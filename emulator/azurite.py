@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from emulator.loopback import LOOPBACK
 from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock
 
@@ -117,7 +118,7 @@ class Azurite:
         options = [
             option
             for service in ("blob", "queue", "table")
-            for option in (f"--{service}Host", "127.0.0.1", f"--{service}Port", "0")
+            for option in (f"--{service}Host", LOOPBACK, f"--{service}Port", "0")
         ]
         if tls is not None:
             options += ["--oauth", "basic"]

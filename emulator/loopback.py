@@ -11,6 +11,25 @@ _PROC: Final = Path("/proc")
 _LISTENING: Final = "0A"
 
 
+def bind_listener(port: int) -> socket.socket:
+    """Return a socket for a server on the port; 0 takes any free one.
+
+    Raises:
+        OSError: the port is taken, or is not for this user.
+
+    """
+    # asyncio sets TCP_NODELAY only where the socket says that it speaks TCP; without it,
+    # keep-alive requests stall for 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 class PortUser(NamedTuple):
     """The process that uses a port."""
 

@@ -17,10 +17,10 @@ from emulator.entra.errors import EntraStartError
 from emulator.entra.http_app import MANAGED_IDENTITY_PATH, EntraService, build_http_app
 from emulator.entra.issuer import Issuer
 from emulator.entra.key_store import KeyStore
+from emulator.loopback import LOOPBACK, bind_listener
 from shared.clock import Clock, SystemClock
 from shared.entra import parse_local_authority
 
-_HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 1.0
 
 
@@ -30,10 +30,10 @@ class LocalEntra:
     def __init__(self, service: EntraService, *, http_port: int, https_port: int, ca: Path) -> None:
         """Take the service and where it listens."""
         self._service = service
-        self.authority = f"http://{_HOST}:{http_port}"
+        self.authority = f"http://{LOOPBACK}:{http_port}"
         """The plain http origin: what `ENTRA_AUTHORITY` is set to, and every token's issuer."""
         self.https_authority_host = f"https://localhost:{https_port}"
-        """What `AZURE_AUTHORITY_HOST` is set to: azure-identity takes nothing but https."""
+        """What `AZURE_AUTHORITYLOOPBACK` is set to: azure-identity takes nothing but https."""
         self.ca_file = ca
         """The CA behind the https listener's certificate, in PEM; a new one at every start."""
 
@@ -66,7 +66,7 @@ class LocalEntra:
         with _bound_socket(http_port) as http_socket, _bound_socket(https_port) as https_socket:
             http_port = http_socket.getsockname()[1]
             https_port = https_socket.getsockname()[1]
-            cloud = parse_local_authority(f"http://{_HOST}:{http_port}")
+            cloud = parse_local_authority(f"http://{LOOPBACK}:{http_port}")
             service = EntraService(
                 directory,
                 Issuer(directory, KeyStore(clock), cloud, clock),
@@ -114,19 +114,13 @@ class LocalEntra:
 
 
 def _bound_socket(port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the socket says that it speaks TCP; without it,
-    # keep-alive requests stall for 40 ms.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((_HOST, port))
+        return bind_listener(port)
     except OSError:
-        bound.close()
         raise EntraStartError(
-            f"The local Entra ID cannot listen on {_HOST}:{port}, because the port is taken; "
+            f"The local Entra ID cannot listen on {LOOPBACK}:{port}, because the port is taken; "
             "stop what uses it, or choose another port."
         ) from None
-    return bound
 
 
 @asynccontextmanager
@@ -151,5 +145,5 @@ def _make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     ca_file = folder / "entra-ca.pem"
     ca.cert_pem.write_to_path(str(ca_file))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ca.issue_cert("localhost", _HOST).configure_cert(tls)
+    ca.issue_cert("localhost", LOOPBACK).configure_cert(tls)
     return ca_file, tls

@@ -8,7 +8,6 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from aiohttp import web
 
@@ -36,10 +35,10 @@ from emulator.functions_host.worker import (
     Worker,
     load_worker,
 )
+from emulator.loopback import LOOPBACK, bind_listener
 from shared.clock import Clock
 from shared.log import redacted
 
-HOST: Final = "127.0.0.1"
 _LOG = logging.getLogger("host")
 
 
@@ -131,7 +130,8 @@ async def _serve(
     monitor = FileScheduleMonitor(options.state_folder)
     listeners = [TimerListener(t, worker.invoke_timer, monitor, clock) for t in timers]
     listening = [listener.start() for listener in listeners]
-    _say(_describe(f"http://{HOST}:{listener.getsockname()[1]}", worker.functions, routes, timers))
+    url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    _say(_describe(url, worker.functions, routes, timers))
 
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *listening], return_when=asyncio.FIRST_COMPLETED)
@@ -152,17 +152,12 @@ async def _serve(
 
 
 def _bound_socket(port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only on sockets that say they speak TCP.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((HOST, port))
+        return bind_listener(port)
     except OSError:
-        bound.close()
         raise FunctionsHostError(
-            f"port {port} on {HOST} is taken; stop what uses it, or choose another with --port."
+            f"port {port} on {LOOPBACK} is taken; stop what uses it, or choose another with --port."
         ) from None
-    return bound
 
 
 def _load_settings(options: HostOptions, port: int, environment: MutableMapping[str, str]) -> None:

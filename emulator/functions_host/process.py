@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import inherited_environment
-from emulator.loopback import find_free_port
+from emulator.loopback import LOOPBACK, find_free_port
 from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock, SystemClock
 
@@ -128,7 +128,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
         app_root, python, port, environment, log_file, kind, held_open=held_open
     )
     host = FunctionsHostProcess(
-        chosen, f"http://127.0.0.1:{port}", log_file, process, clock or SystemClock(), sleep
+        chosen, f"http://{LOOPBACK}:{port}", log_file, process, clock or SystemClock(), sleep
     )
     try:
         await host.wait_ready()

@@ -4,7 +4,6 @@ A pattern that starts over, or a tuple that is copied for each element, lets a f
 seconds. What a reader raises beside its own refusals fails too.
 """
 
-import base64
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from shared.principal import PrincipalMissingError, parse_context
 from shared.routes import ROUTES
 from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
+from tests.support.keys import base64url
 from tests.support.work import Repetition, assert_linear, repetitions
 
 JSON = ["{", "}", "[", "]", '"', "\\", "\\u00e9", "\\ud800", ",", ":", "0", "1", ".", "e", "-", " "]
@@ -78,10 +78,6 @@ class Reader:
     refusals: tuple[type[Exception], ...] = ()
     size: int = 4_000
     """Where it reads no more than so much, a quarter of that."""
-
-
-def _base64url(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _run[T](work: Coroutine[Any, Any, T]) -> T:
@@ -215,7 +211,9 @@ READERS = {
         {"digits": Repetition("", "9"), "blanks": Repetition("1", " ", "1")},
     ),
     "a token of our own": Reader(
-        lambda text: unverified_claims(f"e30.{_base64url(text)}.c2ln"), JSON, {**JSON_FAMILIES}
+        lambda text: unverified_claims(f"e30.{base64url(text.encode())}.c2ln"),
+        JSON,
+        {**JSON_FAMILIES},
     ),
     "a token of our own, not encoded": Reader(unverified_roles, ["a", ".", "=", "-", "%", "é"]),
     "a problem document": Reader(_refusal, JSON, {**JSON_FAMILIES}),

@@ -11,6 +11,7 @@ import pytest
 from emulator import loopback
 from emulator.loopback import (
     LOOPBACK,
+    bind_listener,
     find_free_port,
     find_port_user,
     is_port_free,
@@ -25,6 +26,18 @@ listener.listen()
 print(listener.getsockname()[1], flush=True)
 sys.stdin.read()
 """
+
+
+def test_when_a_listener_is_bound_then_its_port_is_not_free_for_another() -> None:
+    """On loopback only, at a port of its own; a second one there is refused and left closed."""
+    with bind_listener(0) as listener:
+        address, port = listener.getsockname()
+        listener.listen()
+
+        assert LOOPBACK == address
+        with pytest.raises(OSError, match="in use"):
+            bind_listener(port)
+    assert is_port_free(port)
 
 
 def test_when_a_port_is_found_then_it_is_free() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -33,6 +32,7 @@ from shared.clock import SystemClock
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.faulty_server import Behavior, answer, faulty_server
+from tests.support.keys import base64url
 from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
 
 CHECKOUT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ def storage_token(audience: str) -> str:
         "exp": now + 3600,
     }
     parts = [{"alg": "RS256", "typ": "JWT"}, claims]
-    encoded = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    encoded = [base64url(json.dumps(part).encode()) for part in parts]
     return ".".join([*encoded, "c2ln"])
 
 

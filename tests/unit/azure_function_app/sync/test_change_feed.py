@@ -1,6 +1,5 @@
 """Reading the change feed."""
 
-import base64
 import gzip
 import json
 import logging
@@ -29,6 +28,7 @@ from azure_function_app.sync.change_feed import (
 from azure_function_app.sync.records import ChangePage, Record
 from tests.support.calling import TOKEN
 from tests.support.canned_api import Canned, CannedApi, Handler, answering, problem
+from tests.support.keys import base64url
 
 GZIP = ("content-encoding", "gzip")
 ITEM = {
@@ -284,7 +284,7 @@ async def test_when_the_feed_is_closed_to_us_then_error_and_log_name_the_role(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The sync job has nobody to show a problem to, so it is all in its log; never the token."""
-    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    payload = base64url(json.dumps(claims).encode())
     token = f"eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"
     api = CannedApi(httpx_mock, token)
     api.handle = answering(403, b"{}", ("x-amzn-errortype", "AccessDeniedException"))
