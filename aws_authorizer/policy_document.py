@@ -8,7 +8,6 @@ Policy format: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-
 Wildcards: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
-import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import combinations_with_replacement
@@ -26,19 +25,33 @@ MAX_RESOURCE_CHARACTERS: Final = 512
 """API Gateway's limit for one `Resource`."""
 
 _ACTION: Final = "execute-api:Invoke"
-_PARAMETER: Final = re.compile(r"\{[^{}/]+\}")
-
-
 _ENCODED_SLASHES: Final = ("%2F", "%2f")
+# A parameter as `_reaches` compares it: one or more characters that are no slash, or any.
+_SEGMENT: Final = "\1"
+_GREEDY: Final = "\2"
 
 
 class RoutesAmbiguous(ValueError):
     """No policy can open one route and close another, because their wildcards overlap."""
 
 
+def _is_parameter(segment: str) -> bool:
+    """Return whether a segment of a route's path is a parameter; API Gateway knows none within."""
+    return segment.startswith("{")
+
+
+def _spell(route: Route, parameter: str, greedy: str) -> str:
+    """Return method and path with each parameter replaced."""
+    segments = [
+        (greedy if segment.endswith("+}") else parameter) if _is_parameter(segment) else segment
+        for segment in route.path.split("/")
+    ]
+    return route.method + "/".join(segments)
+
+
 def _pattern(route: Route) -> str:
     """Return the route as a policy writes it. A `*` there matches slashes too."""
-    return f"{route.method}{_PARAMETER.sub('*', route.path)}"
+    return _spell(route, "*", "*")
 
 
 @cache
@@ -47,12 +60,11 @@ def _reaches(pattern: str, route: Route) -> bool:
 
     A parameter in the route stands for one segment or, as `{name+}`, for what is left of the path.
     """
-    # The route as a row of characters, a parameter being one that may repeat: "\1" is anything but
-    # a slash, "\2" anything.
-    path = re.sub(r"\{[^{}/]+\+\}", "\2", route.path)
-    served = route.method + _PARAMETER.sub("\1", path)
+    # The route as a row of characters, a parameter being one that may repeat.
+    served = _spell(route, _SEGMENT, _GREEDY)
     # Most pairs differ before the first wildcard of either, and need no closer look.
-    before, literal = pattern.partition("*")[0], re.split("[\1\2]", served, maxsplit=1)[0]
+    before = pattern.partition("*")[0]
+    literal = served.partition(_SEGMENT)[0].partition(_GREEDY)[0]
     if not (before.startswith(literal) or literal.startswith(before)):
         return False
 
@@ -63,11 +75,11 @@ def _reaches(pattern: str, route: Route) -> bool:
         is_wildcard = pattern[i] == "*"
         if j == len(served):
             return is_wildcard and meets(i + 1, j)
-        is_parameter = served[j] in "\1\2"
+        is_parameter = served[j] in {_SEGMENT, _GREEDY}
         fits = (
             is_wildcard
             or pattern[i] == served[j]
-            or (is_parameter and (pattern[i] != "/" or served[j] == "\2"))
+            or (is_parameter and (pattern[i] != "/" or served[j] == _GREEDY))
         )
         # A wildcard may also stand for nothing; either of the two may take another character.
         return (is_wildcard and meets(i + 1, j)) or (
@@ -91,7 +103,7 @@ def _takes_over(named: Route, served: Route) -> bool:
     ours, theirs = named.path.split("/"), served.path.split("/")
     if len(ours) != len(theirs) or "+}" in named.path + served.path:
         return False
-    return [part.startswith("{") for part in ours] < [part.startswith("{") for part in theirs]
+    return [_is_parameter(part) for part in ours] < [_is_parameter(part) for part in theirs]
 
 
 def _hits(named: Route, served: Route) -> bool:
@@ -116,9 +128,9 @@ class RoutePatterns(NamedTuple):
 
 def _segments_under_wildcard(opener: Route, refused: Route) -> tuple[list[str], int]:
     """Return the refused route's segments, and the first that a wildcard of the opener covers."""
-    segments = [_PARAMETER.sub("*", part) for part in refused.path.split("/")]
+    segments = ["*" if _is_parameter(part) else part for part in refused.path.split("/")]
     theirs = opener.path.split("/")
-    first = next((i for i, part in enumerate(theirs) if part.startswith("{")), len(theirs))
+    first = next((i for i, part in enumerate(theirs) if _is_parameter(part)), len(theirs))
     return segments, min(first, len(segments))
 
 

@@ -19,6 +19,7 @@ from aws_backend.proxy_event import (
     json_response,
     parse_proxy_event,
 )
+from shared import problem
 from shared.clock import Clock
 from shared.log import JsonLines, log_event
 from shared.principal import DECISION_ID, Principal, PrincipalMissingError, parse_context
@@ -127,12 +128,11 @@ def _log_refusal(error: ApiError) -> None:
 
 def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
     """Return the error as problem details (RFC 9457), with the members of the gateway's own."""
-    headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    headers = {"Content-Type": problem.MEDIA_TYPE, "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     document = {
-        # This type means that the title is the status's own phrase (RFC 9457 section 4.2.1).
-        "type": "about:blank",
+        "type": problem.TYPE,
         "title": HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": str(error),

@@ -2,7 +2,7 @@
 
     ApiError                            status  code
     |-- InvalidRequest                  400     *_invalid, parameter_*
-    |-- RoleMissing                     403     role_missing
+    |-- RoleMissing                     403     missing_role
     |-- RouteUnknown                    404     route_unknown
     |-- RecordNotFound                  404     record_not_found
     |-- CursorExpired                   410     cursor_expired
@@ -22,6 +22,8 @@ stable: callers and dashboards may depend on it.
 """
 
 from typing import ClassVar
+
+from shared.reasons import Reason
 
 
 class ApiError(Exception):
@@ -47,7 +49,7 @@ class RoleMissing(ApiError):
     """The caller is known and may not do this."""
 
     status = 403
-    code = "role_missing"
+    code = Reason.MISSING_ROLE.value
 
 
 class RouteUnknown(ApiError):

@@ -9,36 +9,35 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import assert_never
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from azure_function_app import __version__, settings
+from azure_function_app import __version__
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
-from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
-from azure_function_app.declared_settings import CallerAuthentication, RecordStoreKind
+from azure_function_app.declared_settings import CallerAuthentication
 from azure_function_app.health_report import Health
-from azure_function_app.identity.credential_kinds import (
-    AzureCli,
-    ClientCertificate,
-    ClientSecret,
-    CredentialKind,
-    ManagedIdentity,
-    ManagedIdentityFederation,
-    WorkloadIdentity,
-)
+from azure_function_app.identity.credential_kinds import TokenSource
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.proxy.proxy import Proxy
-from azure_function_app.settings import Settings
+from azure_function_app.settings import (
+    Settings,
+    SqliteSettings,
+    TableSettings,
+    load_process_settings,
+)
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.change_feed import ChangeFeed
+from azure_function_app.sync.checkpoint_store import CheckpointStore
+from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.sync_job import SyncJob
 from shared.clock import Clock, SystemClock
 from shared.log import JsonLines, log_event
@@ -46,15 +45,6 @@ from shared.routes import ROUTES
 from shared.settings_reader import SettingsError
 
 _logger = logging.getLogger(__name__)
-
-_CREDENTIAL_KINDS: Final = {
-    ManagedIdentity: CredentialKind.MANAGED_IDENTITY,
-    ClientSecret: CredentialKind.CLIENT_SECRET,
-    ClientCertificate: CredentialKind.CLIENT_CERTIFICATE,
-    WorkloadIdentity: CredentialKind.WORKLOAD_IDENTITY,
-    ManagedIdentityFederation: CredentialKind.MANAGED_IDENTITY_FEDERATION,
-    AzureCli: CredentialKind.AZURE_CLI,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +98,6 @@ class ServicesPerLoop:
             self._by_loop[loop] = (await anext(lifetime), lifetime)
         return self._by_loop[loop][0]
 
-    async def aclose(self) -> None:
-        """Close the services of the running event loop, where the loop's end comes too late."""
-        if entry := self._by_loop.pop(asyncio.get_running_loop(), None):
-            await entry[1].aclose()
-
 
 async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services]:
     async with AsyncExitStack() as closing:
@@ -121,54 +106,53 @@ async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services
 
 
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
-    api = build_aws_api(config, clock)
+    api = build_api_client(config, clock)
     closing.push_async_callback(api.aclose)
-    store = _build_store(config)
-    closing.push_async_callback(store.aclose)
+    sink, checkpoints = _build_stores(config, closing)
     return Services(
         sync_job=SyncJob(
             source=ChangeFeed(api, clock),
-            sink=store,
-            checkpoints=store,
+            sink=sink,
+            checkpoints=checkpoints,
             clock=clock,
             new_run_id=lambda: str(uuid4()),
             page_size=config.sync.page_size,
-            run_seconds=config.sync.run_deadline,
-            page_seconds=config.calls.sync_call_deadline,
+            run_seconds=config.sync.run_seconds,
+            page_seconds=config.calls.sync_call_seconds,
         ),
         proxy=Proxy(
-            backend=api,
+            api=api,
             routes=ROUTES,
             clock=clock,
-            call_seconds=config.calls.proxy_deadline,
+            call_seconds=config.calls.proxy_call_seconds,
             random_hex=secrets.token_hex,
             needs_sign_in=_needs_sign_in(config),
         ),
         health=Health(
             version=__version__,
-            credential=_CREDENTIAL_KINDS[type(config.token_source.credential)],
-            record_store=_store_kind(config),
-            checkpoints=store,
+            credential=config.token_source.credential.kind,
+            record_store=config.record_sink.kind,
+            checkpoints=checkpoints,
             clock=clock,
         ),
     )
 
 
-def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
+def build_api_client(config: Settings, clock: Clock) -> ApiClient:
     """The API that the settings name, with every layer in place. Needs a running event loop."""
     calls = config.calls
-    return AwsApi(
+    return ApiClient(
         destination=Destination.parse(config.api_base_url),
         client=build_client(
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,
-            connect_timeout=calls.connect_timeout,
+            connect_seconds=calls.connect_seconds,
         ),
         token_provider=TokenProvider(
             partial(request_token, config.token_source),
             clock=clock,
             random=random.random,
-            wait_limit=calls.token_wait,
+            wait_seconds=calls.token_wait_seconds,
             on_first_token=partial(report_token, identity=config.api),
         ),
         retrier=Retrier(
@@ -179,19 +163,36 @@ def build_aws_api(config: Settings, clock: Clock) -> AwsApi:
 
 
 def _needs_sign_in(config: Settings) -> bool:
-    return config.proxy_authentication is CallerAuthentication.EASY_AUTH
+    match config.proxy_authentication:
+        case CallerAuthentication.FUNCTION_KEY:
+            return False
+        case CallerAuthentication.EASY_AUTH:
+            return True
+        case _:
+            assert_never(config.proxy_authentication)
 
 
-def _build_store(config: Settings) -> SqliteStore | TableStore:
-    if isinstance(config.store, settings.SqliteStore):
-        return SqliteStore(Path(config.store.path))
-    return build_table_store(config.store.endpoint, partial(build_credential, config.token_source))
+def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
+    checkpoints = _build_store(config.checkpoint_store, config.token_source)
+    closing.push_async_callback(checkpoints.aclose)
+    if config.record_sink == config.checkpoint_store:
+        # One store keeps both, over the same connections.
+        return checkpoints, checkpoints
+    sink = _build_store(config.record_sink, config.token_source)
+    closing.push_async_callback(sink.aclose)
+    return sink, checkpoints
 
 
-def _store_kind(config: Settings) -> RecordStoreKind:
-    if isinstance(config.store, settings.SqliteStore):
-        return RecordStoreKind.SQLITE
-    return RecordStoreKind.TABLE
+def _build_store(
+    chosen: SqliteSettings | TableSettings, token_source: TokenSource
+) -> SqliteStore | TableStore:
+    match chosen:
+        case SqliteSettings(path=path):
+            return SqliteStore(Path(path))
+        case TableSettings(endpoint=endpoint):
+            return build_table_store(endpoint, partial(build_credential, token_source))
+        case _:
+            assert_never(chosen)
 
 
 def _log_settings_problems(error: SettingsError) -> None:
@@ -214,4 +215,4 @@ def configure_logging() -> None:
 
 def build_services_per_loop() -> ServicesPerLoop:
     """The services of this process, from its environment."""
-    return ServicesPerLoop(settings.load_process_settings, SystemClock())
+    return ServicesPerLoop(load_process_settings, SystemClock())

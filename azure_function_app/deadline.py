@@ -21,11 +21,11 @@ class Deadline:
         """The deadline that many seconds from now."""
         return cls(clock, clock.monotonic() + seconds)
 
-    def remaining(self) -> float:
+    def remaining_seconds(self) -> float:
         """Seconds left; zero when it has passed, never negative."""
         return max(0.0, self.at - self.clock.monotonic())
 
     @property
     def has_passed(self) -> bool:
         """Whether no time is left."""
-        return self.remaining() <= 0.0
+        return self.remaining_seconds() <= 0.0

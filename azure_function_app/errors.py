@@ -1,54 +1,53 @@
 """What can go wrong on the Azure side.
 
-    ClientError                     code                retryable
-    |-- TokenAcquisitionError       token_*             no: the token provider has its own pauses
+    BridgeError                     code
+    |-- TokenAcquisitionError       token_*
     |-- BackendError
-    |   |-- BackendUnavailable      backend_*           yes
-    |   |-- CircuitOpen             circuit_open        no: the breaker has its own pause
-    |   |-- BackendRejected         backend_rejected    no
-    |   |   `-- TokenRefused        backend_refused_*   no: about our own token
-    |   `-- BackendContractError    backend_contract    no
-    |-- Overloaded                  overloaded          no: this process has too much to do
-    |-- DeadlineExceeded            deadline_exceeded   no
-    |-- RequestRefused              request_*           no: nothing was sent
-    |-- CheckpointConflict          checkpoint_conflict no
-    `-- StoreUnavailable            store_unavailable   no: the next run tries again
+    |   |-- BackendUnavailable      backend_*
+    |   |-- CircuitOpen             circuit_open
+    |   |-- BackendRejected         backend_rejected
+    |   |   `-- TokenRefused        backend_refused_*
+    |   `-- BackendContractError    backend_contract
+    |-- Overloaded                  overloaded
+    |-- DeadlineExceeded            deadline_exceeded
+    |-- RequestRefused              request_*
+    |-- CheckpointConflict          checkpoint_conflict
+    `-- StoreUnavailable            store_unavailable
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
-a caller; what only our log may hold travels in the fields and in `__cause__`. `retryable` is for
-whoever runs a whole piece of work again; which single attempts are repeated is `retry`'s to say.
+a caller; what only our log may hold travels in the fields and in `__cause__`. Which attempts are
+repeated is said in `aws_api.retry`, not by these classes.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 
-class ClientError(Exception):
+class BridgeError(Exception):
     """Anything that the Azure side raises on purpose."""
 
     code = "client_error"
-    retryable = False
 
     def __init__(
-        self, message: str, *, code: str | None = None, retry_after: float | None = None
+        self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None
     ) -> None:
         """Take a message that is safe to show, and a code more exact than the class's own.
 
-        `retry_after` is in how many seconds another call may fare better, where that is known.
+        `retry_after_seconds` says when another call may fare better, where that is known.
         """
         super().__init__(message)
         if code is not None:
             self.code = code
-        self.retry_after = retry_after
+        self.retry_after_seconds = retry_after_seconds
 
 
-class TokenAcquisitionError(ClientError):
+class TokenAcquisitionError(BridgeError):
     """No access token could be had; where a setting is to blame, the message names it."""
 
     code = "token_unavailable"
 
 
-class BackendError(ClientError):
+class BackendError(BridgeError):
     """The API in AWS did not give a usable answer."""
 
     code = "backend_error"
@@ -58,7 +57,6 @@ class BackendUnavailable(BackendError):
     """The API could not be reached or said that it is busy or broken; trying again may help."""
 
     code = "backend_unavailable"
-    retryable = True
 
 
 class CircuitOpen(BackendError):
@@ -102,31 +100,31 @@ class BackendContractError(BackendError):
     code = "backend_contract"
 
 
-class Overloaded(ClientError):
+class Overloaded(BridgeError):
     """This process has as many calls to the API under way as it may; nothing was sent."""
 
     code = "overloaded"
 
 
-class DeadlineExceeded(ClientError):
+class DeadlineExceeded(BridgeError):
     """The time for the whole call is used up, attempts and pauses included."""
 
     code = "deadline_exceeded"
 
 
-class RequestRefused(ClientError):
+class RequestRefused(BridgeError):
     """The request was refused before anything was sent, or any token asked for."""
 
     code = "request_refused"
 
 
-class CheckpointConflict(ClientError):
+class CheckpointConflict(BridgeError):
     """Another run has moved the checkpoint; this one must stop and leave it alone."""
 
     code = "checkpoint_conflict"
 
 
-class StoreUnavailable(ClientError):
+class StoreUnavailable(BridgeError):
     """The store of records and checkpoints could not be read or written."""
 
     code = "store_unavailable"

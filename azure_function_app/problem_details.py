@@ -8,8 +8,8 @@ from typing import Final
 
 from azure_function_app.errors import (
     BackendError,
+    BridgeError,
     CircuitOpen,
-    ClientError,
     DeadlineExceeded,
     Overloaded,
     RequestRefused,
@@ -17,10 +17,9 @@ from azure_function_app.errors import (
     TokenAcquisitionError,
 )
 from azure_function_app.http_response import HttpResponse
+from shared import problem
 from shared.settings_reader import SettingsError
 
-MEDIA_TYPE: Final = "application/problem+json"
-_TYPE_PREFIX: Final = "urn:azure-aws-bridge:problem:"
 _RETRY_AFTER_SECONDS: Final = 5
 """Said with a 503 whose error does not know better."""
 
@@ -52,13 +51,13 @@ class Problem:
     status: HTTPStatus
     code: str
     detail: str
-    retry_after: int | None = None
+    retry_after_seconds: int | None = None
     """Seconds; given with every 503."""
 
     def response(self, request_id: str, *headers: tuple[str, str]) -> HttpResponse:
         """Return the problem as a response. The request ID finds it in our log."""
         document = {
-            "type": _TYPE_PREFIX + self.code,
+            "type": problem.TYPE,
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
@@ -66,13 +65,13 @@ class Problem:
             "request_id": request_id,
         }
         fields = [
-            ("Content-Type", MEDIA_TYPE),
+            ("Content-Type", problem.MEDIA_TYPE),
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
             *headers,
         ]
-        if self.retry_after is not None:
-            fields.append(("Retry-After", str(self.retry_after)))
+        if self.retry_after_seconds is not None:
+            fields.append(("Retry-After", str(self.retry_after_seconds)))
         return HttpResponse(self.status, tuple(fields), json.dumps(document).encode())
 
 
@@ -87,7 +86,7 @@ def problem_of(error: Exception) -> Problem:
             error.code,
             "The Function App's settings are not valid; its log names every one that is wrong.",
         )
-    if not isinstance(error, ClientError):
+    if not isinstance(error, BridgeError):
         return Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "internal_error",
@@ -97,9 +96,11 @@ def problem_of(error: Exception) -> Problem:
         (status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
-    retry_after = None
+    retry_after_seconds = None
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         # Retry-After is whole seconds (RFC 9110 section 10.2.3), and 0 would invite a rush.
-        seconds = _RETRY_AFTER_SECONDS if error.retry_after is None else error.retry_after
-        retry_after = max(1, math.ceil(seconds))
-    return Problem(status, error.code, str(error), retry_after)
+        seconds = (
+            _RETRY_AFTER_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+        )
+        retry_after_seconds = max(1, math.ceil(seconds))
+    return Problem(status, error.code, str(error), retry_after_seconds)

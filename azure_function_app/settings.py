@@ -7,7 +7,7 @@ The one place that reads the environment. What the Azure SDK reads on its own (`
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final, assert_never
 
 from azure_function_app.declared_settings import (
     AWS_API_BASE_URL,
@@ -51,27 +51,35 @@ from shared.settings_reader import Setting, SettingsReader, reading_settings
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteStore:
-    """Records and checkpoints in one file, for laptops."""
+class SqliteSettings:
+    """One file, for laptops; it can keep records and checkpoints."""
 
+    kind: ClassVar = RecordStoreKind.SQLITE
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class TableStore:
-    """Records and checkpoints in Azure Table Storage."""
+class TableSettings:
+    """Azure Table Storage, which can keep records and checkpoints."""
 
+    kind: ClassVar = RecordStoreKind.TABLE
     endpoint: str
+
+
+type RecordSinkSettings = SqliteSettings | TableSettings
+"""Where records can be written."""
+type CheckpointStoreSettings = SqliteSettings | TableSettings
+"""Where checkpoints can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """How long calls to the API may take, in seconds, and how many may run at once."""
 
-    proxy_deadline: float
-    sync_call_deadline: float
-    connect_timeout: float
-    token_wait: float
+    proxy_call_seconds: float
+    sync_call_seconds: float
+    connect_seconds: float
+    token_wait_seconds: float
     concurrent_calls: int
     waiting_calls: int
 
@@ -82,7 +90,7 @@ class SyncLimits:
 
     schedule: str
     page_size: int
-    run_deadline: float
+    run_seconds: float
     """Seconds after which a run stops at the next page and leaves the rest to the next tick."""
 
 
@@ -94,7 +102,8 @@ class Settings:
     """Where the API is, stage included, without a trailing slash."""
     api: ApiIdentity
     token_source: TokenSource
-    store: SqliteStore | TableStore
+    record_sink: RecordSinkSettings
+    checkpoint_store: CheckpointStoreSettings
     calls: CallLimits
     sync: SyncLimits
     proxy_authentication: CallerAuthentication
@@ -107,11 +116,14 @@ def _require(reader: SettingsReader, setting: Setting[str | None], because: str)
     return value or ""
 
 
-def _read_credential(reader: SettingsReader, kind: CredentialKind | None) -> CredentialSettings:
+def _read_credential(reader: SettingsReader) -> CredentialSettings:
+    kind = reader.read(CREDENTIAL)
     because = f"CREDENTIAL={kind}"
-    if kind is not None:
+    if not reader.is_rejected(CREDENTIAL):
         _refuse_unused_secrets(reader, kind)
     match kind:
+        case CredentialKind.MANAGED_IDENTITY:
+            return ManagedIdentity(reader.read(AZURE_CLIENT_ID))
         case CredentialKind.CLIENT_SECRET:
             return ClientSecret(
                 _require(reader, AZURE_CLIENT_ID, because),
@@ -136,7 +148,7 @@ def _read_credential(reader: SettingsReader, kind: CredentialKind | None) -> Cre
         case CredentialKind.AZURE_CLI:
             return AzureCli()
         case _:
-            return ManagedIdentity(reader.read(AZURE_CLIENT_ID))
+            assert_never(kind)
 
 
 def _refuse_unused_secrets(reader: SettingsReader, kind: CredentialKind) -> None:
@@ -154,15 +166,8 @@ def _refuse_unused_secrets(reader: SettingsReader, kind: CredentialKind) -> None
             )
 
 
-_ASKS_ENTRA: Final = frozenset(CredentialKind) - {
-    CredentialKind.MANAGED_IDENTITY,
-    CredentialKind.AZURE_CLI,
-}
-"""The kinds that ask Entra ID itself, and so need to know where it is."""
-
-
 def _read_token_authority(
-    reader: SettingsReader, kind: CredentialKind | None, api: ApiIdentity
+    reader: SettingsReader, credential: CredentialSettings, api: ApiIdentity
 ) -> str:
     local = reader.read(AZURE_AUTHORITY_HOST)
     is_emulated = reader.is_set(ENTRA_AUTHORITY)
@@ -172,7 +177,7 @@ def _read_token_authority(
             "is set without ENTRA_AUTHORITY; it is for the local emulator alone:"
             " remove it, and name the cloud in ENTRA_CLOUD",
         )
-    if is_emulated and kind in _ASKS_ENTRA and not reader.is_set(AZURE_AUTHORITY_HOST):
+    if is_emulated and credential.asks_entra and not reader.is_set(AZURE_AUTHORITY_HOST):
         reader.reject(
             AZURE_AUTHORITY_HOST,
             "is missing: with ENTRA_AUTHORITY this credential asks the emulator, and the Azure SDK"
@@ -183,11 +188,19 @@ def _read_token_authority(
     return api.cloud.authority
 
 
-def _read_store(reader: SettingsReader) -> SqliteStore | TableStore:
+def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
+    """Return where records go and where checkpoints do, which one setting says for both."""
     path = reader.read(SQLITE_PATH)
-    if reader.read(RECORD_STORE) is RecordStoreKind.TABLE:
-        return TableStore(_require(reader, TABLE_ENDPOINT, "RECORD_STORE=table"))
-    return SqliteStore(path)
+    kind = reader.read(RECORD_STORE)
+    match kind:
+        case RecordStoreKind.SQLITE:
+            sqlite = SqliteSettings(path)
+            return sqlite, sqlite
+        case RecordStoreKind.TABLE:
+            table = TableSettings(_require(reader, TABLE_ENDPOINT, "RECORD_STORE=table"))
+            return table, table
+        case _:
+            assert_never(kind)
 
 
 # Set by App Service itself, and not to be set by anybody else.
@@ -217,29 +230,30 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     """
     with reading_settings(environment) as reader:
         api = read_api_identity(reader)
-        named = reader.read(CREDENTIAL)
-        kind = None if reader.is_rejected(CREDENTIAL) else named
+        credential = _read_credential(reader)
+        record_sink, checkpoint_store = _read_stores(reader)
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,
             token_source=TokenSource(
-                credential=_read_credential(reader, kind),
+                credential=credential,
                 api=api,
-                authority=_read_token_authority(reader, kind, api),
+                authority=_read_token_authority(reader, credential, api),
             ),
-            store=_read_store(reader),
+            record_sink=record_sink,
+            checkpoint_store=checkpoint_store,
             calls=CallLimits(
-                proxy_deadline=reader.read(PROXY_CALL_SECONDS),
-                sync_call_deadline=reader.read(SYNC_CALL_SECONDS),
-                connect_timeout=reader.read(CONNECT_SECONDS),
-                token_wait=reader.read(TOKEN_WAIT_SECONDS),
+                proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
+                sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
+                connect_seconds=reader.read(CONNECT_SECONDS),
+                token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
                 concurrent_calls=reader.read(CONCURRENT_CALLS),
                 waiting_calls=reader.read(WAITING_CALLS),
             ),
             sync=SyncLimits(
                 schedule=reader.read(SYNC_SCHEDULE),
                 page_size=reader.read(SYNC_PAGE_SIZE),
-                run_deadline=reader.read(SYNC_RUN_SECONDS),
+                run_seconds=reader.read(SYNC_RUN_SECONDS),
             ),
             proxy_authentication=_read_proxy_authentication(reader, environment),
         )

@@ -31,7 +31,7 @@ from emulator.preconditions import StackNotReadyError, check_schedule
 from emulator.stack import start_stack
 from emulator.stack_folder import FolderError
 from emulator.stack_options import RecordStore, StackOptions
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[1]
@@ -81,11 +81,11 @@ EntraPort = Annotated[
     typer.Option(min=0, max=65535, metavar="PORT", help="Port of Entra ID; 0 takes a free one."),
 ]
 CredentialOption = Annotated[
-    Credential,
+    LocalCredentialKind,
     typer.Option(
         metavar="KIND",
         help="How the Function App proves to Entra ID who it is: "
-        + ", ".join(credential.value for credential in Credential)
+        + ", ".join(credential.value for credential in LocalCredentialKind)
         + ".",
     ),
 ]
@@ -112,7 +112,7 @@ def demo(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
-    credential: CredentialOption = Credential.MANAGED_IDENTITY,
+    credential: CredentialOption = LocalCredentialKind.MANAGED_IDENTITY,
     functions_host: HostOption = "emulated",
     functions_port: FunctionsPort = 0,
     aws_port: AwsPort = 0,
@@ -156,7 +156,7 @@ def demo(
 @app.command()
 def up(
     *,
-    credential: CredentialOption = Credential.MANAGED_IDENTITY,
+    credential: CredentialOption = LocalCredentialKind.MANAGED_IDENTITY,
     functions_host: HostOption = "auto",
     functions_port: FunctionsPort = 7071,
     aws_port: AwsPort = 4566,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import SyncReport, SyncStatus
@@ -44,12 +44,16 @@ async def sync_to_end(
         report = await store.load_report()
         if report is None or report == known:
             continue
-        if report.status is SyncStatus.COMPLETE:
-            return report
-        if report.status is SyncStatus.FAILED:
-            raise SyncFailedError(f"the sync job failed: {report.error_code}")
-        known = report
-        await client.start_sync()
+        match report.status:
+            case SyncStatus.COMPLETE:
+                return report
+            case SyncStatus.FAILED:
+                raise SyncFailedError(f"the sync job failed: {report.error_code}")
+            case SyncStatus.PAUSED | SyncStatus.SUPERSEDED:
+                known = report
+                await client.start_sync()
+            case _:
+                assert_never(report.status)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ Everything that it writes stays in one folder; everything that it starts ends wi
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from emulator.azurite import Azurite, AzuritePrograms
 from emulator.entra.local_entra import LocalEntra
 from emulator.functions_host.process import (
     FunctionsHostProcess,
-    HostKind,
     start_functions_host,
 )
 from emulator.loopback import LOOPBACK, find_free_port
@@ -46,7 +45,6 @@ class Reporter(Protocol):
 class LocalStack:
     """The running stack, and everything that its user may want to reach."""
 
-    checkout: Path
     folder: Path
     lock: int
     """The descriptor whose lock keeps the folder; what writes there must hold it open."""
@@ -85,31 +83,6 @@ class LocalStack:
     def log_folder(self) -> Path:
         """The folder of the log files, one for each part."""
         return self.folder / "logs"
-
-    @asynccontextmanager
-    async def another_function_app(
-        self, name: str, settings: Mapping[str, str]
-    ) -> AsyncIterator[FunctionsHostProcess]:
-        """Run a second Function App until the block ends, with these settings over the first's.
-
-        It takes a free port, keeps records of its own, and logs to `<name>.log`.
-
-        Raises:
-            FunctionsHostError: it did not start.
-
-        """
-        own = {"SQLITE_PATH": str(self.folder / f"{name}.sqlite3")}
-        functions = await _start_function_app(
-            self.checkout,
-            {**self.function_settings, **own, **settings},
-            self.log_folder,
-            name,
-            held_open=(self.lock,),
-        )
-        try:
-            yield functions
-        finally:
-            await asyncio.to_thread(functions.stop)
 
 
 @asynccontextmanager
@@ -197,18 +170,17 @@ async def start_stack(
             }
 
         reporter.step("Starting the Function App")
-        functions = await _start_function_app(
+        functions = await start_functions_host(
             options.checkout,
-            settings,
-            logs,
-            "function-app",
+            python=function_app_python(options.checkout),
             port=options.functions_port,
+            environment=settings,
+            log_file=logs / "function-app.log",
             kind=options.functions_host,
             held_open=held_open,
         )
         running.push_async_callback(asyncio.to_thread, functions.stop)
         yield LocalStack(
-            checkout=options.checkout,
             folder=folder,
             lock=claimed.lock,
             tenant=tenant,
@@ -220,27 +192,6 @@ async def start_stack(
             function_settings=settings,
             records_imported=imported,
         )
-
-
-async def _start_function_app(  # noqa: PLR0913 - each a separate fact about the app to start
-    checkout: Path,
-    settings: Mapping[str, str],
-    logs: Path,
-    name: str,
-    *,
-    held_open: Sequence[int],
-    port: int = 0,
-    kind: HostKind = "emulated",
-) -> FunctionsHostProcess:
-    return await start_functions_host(
-        checkout,
-        python=function_app_python(checkout),
-        port=port,
-        environment=settings,
-        log_file=logs / f"{name}.log",
-        kind=kind,
-        held_open=held_open,
-    )
 
 
 def _template_parameters(tenant: LocalTenant, options: StackOptions) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, assert_never
 
 from emulator.functions_host.process import FUNC, HostKind
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 
 _NEVER: Final = "0 0 0 1 1 *"
 """A schedule for a sync that is started by hand: it fires only on New Year's night."""
@@ -25,7 +25,7 @@ class StackOptions:
     aws_port: int = 0
     entra_port: int = 0
     functions_host: HostKind = "auto"
-    credential: Credential = Credential.MANAGED_IDENTITY
+    credential: LocalCredentialKind = LocalCredentialKind.MANAGED_IDENTITY
     record_store: RecordStore = "sqlite"
     schedule: str = _NEVER
     authorizer_cache_seconds: int = 300

@@ -42,7 +42,7 @@ _CREDENTIAL_LIFETIME: Final = timedelta(days=1)
 _KEY_SIZE: Final = 2048
 
 
-class Credential(StrEnum):
+class LocalCredentialKind(StrEnum):
     """The credential kinds that the local tenant has something for."""
 
     MANAGED_IDENTITY = "managed_identity"
@@ -67,7 +67,7 @@ class LocalTenant:
     """On the authorizer's list, but without a role."""
     unknown_client: Application
     """Has the role, but is not on the authorizer's list."""
-    settings_by_credential: Mapping[Credential, Mapping[str, str]] = field(repr=False)
+    settings_by_credential: Mapping[LocalCredentialKind, Mapping[str, str]] = field(repr=False)
     """What the Function App must be told to use each credential kind."""
 
     @property
@@ -122,20 +122,20 @@ def build_local_tenant(
         without_role=without_role,
         unknown_client=unknown_client,
         settings_by_credential={
-            Credential.MANAGED_IDENTITY: {},
-            Credential.CLIENT_SECRET: {
+            LocalCredentialKind.MANAGED_IDENTITY: {},
+            LocalCredentialKind.CLIENT_SECRET: {
                 "AZURE_CLIENT_ID": service_principal.client_id,
                 "AZURE_CLIENT_SECRET": service_principal.secrets[0],
             },
-            Credential.CLIENT_CERTIFICATE: {
+            LocalCredentialKind.CLIENT_CERTIFICATE: {
                 "AZURE_CLIENT_ID": service_principal.client_id,
                 "AZURE_CLIENT_CERTIFICATE_PATH": str(certificate_file),
             },
-            Credential.WORKLOAD_IDENTITY: {
+            LocalCredentialKind.WORKLOAD_IDENTITY: {
                 "AZURE_CLIENT_ID": service_principal.client_id,
                 "AZURE_FEDERATED_TOKEN_FILE": str(token_file),
             },
-            Credential.MANAGED_IDENTITY_FEDERATION: {
+            LocalCredentialKind.MANAGED_IDENTITY_FEDERATION: {
                 "AZURE_CLIENT_ID": service_principal.client_id,
                 "MANAGED_IDENTITY_CLIENT_ID": voucher.client_id,
             },

@@ -47,7 +47,7 @@ def start_tied_process(
 
 
 def stop_tied_process(process: subprocess.Popen[bytes], within_seconds: float) -> int:
-    """End the program and return its exit code; by force if it takes longer than that.
+    """End the program, by force if it takes longer than that, and return its exit code.
 
     Stopping twice is harmless.
     """

@@ -5,7 +5,7 @@ Both clouds read it from the same settings, so they cannot disagree. The caller'
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from shared.entra import CLOUDS, Cloud, TokenVersion, parse_local_authority
 from shared.guid import parse_guid
@@ -118,9 +118,13 @@ class ApiIdentity(NamedTuple):
         A v2.0 token always names the client ID; a v1.0 token names what the caller asked for,
         which Entra ID lets be the App ID URI or the client ID.
         """
-        if version is TokenVersion.V2:
-            return frozenset({self.client_id})
-        return frozenset({self.client_id, self.app_id_uri})
+        match version:
+            case TokenVersion.V1:
+                return frozenset({self.client_id, self.app_id_uri})
+            case TokenVersion.V2:
+                return frozenset({self.client_id})
+            case _:
+                assert_never(version)
 
     @property
     def key_set_url(self) -> str:

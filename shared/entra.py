@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 
 class TokenVersion(StrEnum):
@@ -23,9 +23,13 @@ class Cloud(NamedTuple):
 
     def issuer(self, tenant_id: str, version: TokenVersion) -> str:
         """Return the exact `iss` of the tenant's tokens. v1.0 ends in a slash, v2.0 does not."""
-        if version is TokenVersion.V1:
-            return f"{self.v1_issuer_authority}/{tenant_id}/"
-        return f"{self.authority}/{tenant_id}/v2.0"
+        match version:
+            case TokenVersion.V1:
+                return f"{self.v1_issuer_authority}/{tenant_id}/"
+            case TokenVersion.V2:
+                return f"{self.authority}/{tenant_id}/v2.0"
+            case _:
+                assert_never(version)
 
     def key_set_url(self, tenant_id: str) -> str:
         """Return the URL of the tenant's v2.0 key set.

@@ -2,7 +2,7 @@
 
 What an adopter may rely on, as `tests/contract/test_public_surface.py` holds it:
 
-    client.AwsApi                   calls the API: token, retries, circuit breaker, deadline
+    client.ApiClient                   calls the API: token, retries, circuit breaker, deadline
     client.ApiRequest               one request to the API
     client.ApiResponse              one response of the API, complete
     client.backend_error            what a failure on the way to the API and back means

@@ -77,12 +77,12 @@ class _ResponseBody(httpx.AsyncByteStream):
         response: aiohttp.ClientResponse,
         *,
         deadline: Deadline | None,
-        read_timeout: float,
+        read_seconds: float,
         bulkhead: Bulkhead,
     ) -> None:
         self._response = response
         self._deadline = deadline
-        self._read_timeout = read_timeout
+        self._read_seconds = read_seconds
         self._bulkhead: Bulkhead | None = bulkhead
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -107,10 +107,10 @@ class _ResponseBody(httpx.AsyncByteStream):
     async def _next_chunk(self, content: aiohttp.StreamReader) -> bytes:
         remaining = _remaining(self._deadline)
         try:
-            async with asyncio.timeout(_finite(min(remaining, self._read_timeout))):
+            async with asyncio.timeout(_finite(min(remaining, self._read_seconds))):
                 return await content.readany()
         except TimeoutError as error:
-            raise _timed_out(by_deadline=remaining <= self._read_timeout) from error
+            raise _timed_out(by_deadline=remaining <= self._read_seconds) from error
 
     async def aclose(self) -> None:
         self._release()
@@ -124,7 +124,7 @@ class _ResponseBody(httpx.AsyncByteStream):
 
 
 def _remaining(deadline: Deadline | None) -> float:
-    return _FOREVER if deadline is None else deadline.remaining()
+    return _FOREVER if deadline is None else deadline.remaining_seconds()
 
 
 def _finite(seconds: float) -> float | None:
@@ -140,7 +140,7 @@ def _timed_out(*, by_deadline: bool) -> Exception:
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx requests over aiohttp's connections. Belongs to one event loop.
 
-    `connect_timeout` bounds the opening of a connection, and a request's `timeout` extension (its
+    `connect_seconds` bounds the opening of a connection, and a request's `timeout` extension (its
     `read`) the wait for the head of the answer and for each further piece of its body. A `Deadline`
     among its extensions bounds all of it together, slowly dripping heads and bodies included.
     """
@@ -150,11 +150,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         *,
         bulkhead: Bulkhead,
         connections: int,
-        connect_timeout: float,
+        connect_seconds: float,
         ssl_context: ssl.SSLContext,
     ) -> None:
         """Hold at most `connections`; make sure that the bulkhead lets no more calls in."""
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_seconds)
         self._bulkhead = bulkhead
         self._connections = connections
         self._ssl_context = ssl_context
@@ -171,18 +171,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
         """
         deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
-        read_timeout: float = request.extensions.get("timeout", {}).get("read") or _FOREVER
+        read_seconds: float = request.extensions.get("timeout", {}).get("read") or _FOREVER
         remaining = _remaining(deadline)
         if remaining <= 0:
             raise _timed_out(by_deadline=True)
         await self._bulkhead.enter(_finite(remaining))
         try:
             remaining = _remaining(deadline)
-            async with asyncio.timeout(_finite(min(remaining, read_timeout))):
+            async with asyncio.timeout(_finite(min(remaining, read_seconds))):
                 response = await self._head(request)
         except TimeoutError as error:
             self._bulkhead.leave()
-            raise _timed_out(by_deadline=remaining <= read_timeout) from error
+            raise _timed_out(by_deadline=remaining <= read_seconds) from error
         except BaseException:
             self._bulkhead.leave()
             raise
@@ -190,7 +190,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             response.status,
             headers=response.raw_headers,
             stream=_ResponseBody(
-                response, deadline=deadline, read_timeout=read_timeout, bulkhead=self._bulkhead
+                response, deadline=deadline, read_seconds=read_seconds, bulkhead=self._bulkhead
             ),
             extensions={
                 "http_version": b"HTTP/1.1",

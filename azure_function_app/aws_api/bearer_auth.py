@@ -37,14 +37,14 @@ class BearerAuth(httpx.Auth):
         """
         self._destination.check(request)
         deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
-        wait = None if deadline is None else deadline.remaining()
-        token = await self._token_provider.get_token(wait=wait)
+        wait_seconds = None if deadline is None else deadline.remaining_seconds()
+        token = await self._token_provider.get_token(wait_seconds=wait_seconds)
         request.headers["Authorization"] = token.authorization
         response = yield request
         if response.status_code != _UNAUTHORIZED:
             return
-        wait = None if deadline is None else deadline.remaining()
-        newer = await self._token_provider.refresh_after_rejection(token, wait=wait)
+        wait_seconds = None if deadline is None else deadline.remaining_seconds()
+        newer = await self._token_provider.refresh_after_rejection(token, wait_seconds=wait_seconds)
         if newer.value != token.value:
             request.headers["Authorization"] = newer.authorization
             yield request

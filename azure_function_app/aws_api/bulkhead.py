@@ -5,7 +5,7 @@ from typing import Final
 
 from azure_function_app.errors import Overloaded
 
-_RETRY_AFTER: Final = 1.0
+_RETRY_AFTER_SECONDS: Final = 1.0
 
 
 class Bulkhead:
@@ -17,11 +17,11 @@ class Bulkhead:
         self._waiting_limit = waiting
         self._waiting = 0
 
-    async def enter(self, wait: float | None = None) -> None:
+    async def enter(self, wait_seconds: float | None = None) -> None:
         """Take a place, waiting for one if need be. Whoever enters must leave.
 
         Args:
-            wait: seconds to wait at most; None for as long as it takes.
+            wait_seconds: how long to wait; None for as long as it takes.
 
         Raises:
             Overloaded: every place is taken, and every place to wait too; or none came free.
@@ -34,7 +34,7 @@ class Bulkhead:
             raise _overloaded()
         self._waiting += 1
         try:
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(wait_seconds):
                 await self._places.acquire()
         except TimeoutError as error:
             raise _overloaded() from error
@@ -47,4 +47,6 @@ class Bulkhead:
 
 
 def _overloaded() -> Overloaded:
-    return Overloaded("Too many calls are under way already.", retry_after=_RETRY_AFTER)
+    return Overloaded(
+        "Too many calls are under way already.", retry_after_seconds=_RETRY_AFTER_SECONDS
+    )

@@ -38,7 +38,7 @@ class CircuitBreaker:
         if pause > 0 or self._is_probing:
             raise CircuitOpen(
                 "The API has failed many times in a row and is left alone for a moment.",
-                retry_after=max(pause, 1.0),
+                retry_after_seconds=max(pause, 1.0),
             )
         self._is_probing = True
 

@@ -7,7 +7,7 @@ breaker, the token, and the transport with its bulkhead. One deadline holds for 
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -28,12 +28,13 @@ from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import (
     BackendContractError,
     BackendUnavailable,
-    ClientError,
+    BridgeError,
     DeadlineExceeded,
     RequestRefused,
 )
 from azure_function_app.identity.token_diagnosis import unverified_roles
 from azure_function_app.identity.token_provider import TokenProvider
+from shared.problem import MEDIA_TYPE
 
 MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes; API Gateway lets no larger body through, in either direction."""
@@ -55,17 +56,6 @@ class ApiRequest:
     """Neither Host nor Authorization: those are not the caller's to choose."""
     content: bytes = b""
 
-    def with_idempotency_key(self, key: str) -> "ApiRequest":
-        """The same request with an Idempotency-Key, unless it brings one; it may then be repeated.
-
-        To be called only where the API is known to honor the key: one that ignores it would carry
-        the request out twice. The key is sent as a structured string, as
-        draft-ietf-httpapi-idempotency-key-header has it, so it must be printable ASCII.
-        """
-        if any(name.lower() == "idempotency-key" for name, _ in self.headers):
-            return self
-        return replace(self, headers=(*self.headers, ("idempotency-key", f'"{key}"')))
-
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
@@ -80,7 +70,7 @@ class ApiResponse:
     """The roles in the token that went out, unverified; read only where the answer is a refusal."""
 
 
-class AwsApi:
+class ApiClient:
     """Calls the API. Belongs to one event loop."""
 
     def __init__(
@@ -107,7 +97,7 @@ class AwsApi:
 
         Raises:
             BackendContractError: the body is larger than API Gateway lets through.
-            ClientError: any other kind, as `send` raises them.
+            BridgeError: any other kind, as `send` raises them.
 
         """
         return await self._call(request, deadline, PROXY_POLICY, _read_raw)
@@ -120,7 +110,7 @@ class AwsApi:
         Raises:
             BackendContractError: the body is larger than API Gateway lets through, or is not coded
                 as its header says.
-            ClientError: any other kind, as `send` raises them.
+            BridgeError: any other kind, as `send` raises them.
 
         """
         return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
@@ -177,7 +167,7 @@ class AwsApi:
                 headers=[*request.headers, ("user-agent", _USER_AGENT)],
                 content=request.content,
                 extensions={
-                    "timeout": {"read": policy.read_timeout},
+                    "timeout": {"read": policy.read_seconds},
                     DEADLINE_EXTENSION: deadline,
                 },
             )
@@ -209,7 +199,7 @@ class AwsApi:
 
 def problem_code(answer: ApiResponse) -> str | None:
     """The stable code in the answer's problem document (RFC 9457), where it holds one."""
-    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+    if not answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
         return None
     try:
         problem = json.loads(answer.content)
@@ -219,7 +209,7 @@ def problem_code(answer: ApiResponse) -> str | None:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
-def backend_error(error: httpx.TransportError) -> ClientError:
+def backend_error(error: httpx.TransportError) -> BridgeError:
     """What a failure on the way to the API and back means to a caller."""
     match error:
         case CertificateError():

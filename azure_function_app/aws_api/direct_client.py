@@ -91,7 +91,7 @@ def build_client(
     *,
     connections: int,
     waiting: int,
-    connect_timeout: float,
+    connect_seconds: float,
     ssl_context: ssl.SSLContext | None = None,
 ) -> DirectClient:
     """An HTTP client over aiohttp's connection pool.
@@ -99,14 +99,14 @@ def build_client(
     Args:
         connections: how many calls may be under way, each on a connection of its own.
         waiting: how many more may wait for one of those.
-        connect_timeout: seconds that opening a connection may take, name look-up and TLS included.
+        connect_seconds: how long opening a connection may take, name look-up and TLS included.
         ssl_context: whom to trust; by default the public authorities that certifi lists.
 
     """
     transport = AiohttpTransport(
         bulkhead=Bulkhead(limit=connections, waiting=waiting),
         connections=connections,
-        connect_timeout=connect_timeout,
+        connect_seconds=connect_seconds,
         ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
     )
     return DirectClient(transport, httpx.Timeout(None))

@@ -24,12 +24,12 @@ from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.2
 """Seconds; the longest that the first pause can be. Each further one can be twice as long."""
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
-class Trouble(StrEnum):
+class Failure(StrEnum):
     """The ways in which an attempt fails that the tables know."""
 
     CONNECT = "connect"
@@ -44,42 +44,42 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one kind of trouble is met."""
+    """How one kind of failure is met."""
 
     times: int = 1_000
     """How often in one call; the policy's number of attempts bounds it too."""
     at_once: bool = False
     """Without a pause: a new connection is all that was missing."""
     only_if_told_when: bool = False
-    """Only where the answer says in Retry-After when to come back."""
+    """Only where the response says in Retry-After when to come back."""
 
 
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
-_REPEATABLE: Final[Mapping[Trouble, Rule]] = {
-    Trouble.CONNECT: Rule(),
+_REPEATABLE: Final[Mapping[Failure, Rule]] = {
+    Failure.CONNECT: Rule(),
     # The first is most likely a kept-alive connection that the server had just closed.
-    Trouble.DROPPED: Rule(times=1, at_once=True),
-    Trouble.READ_TIMEOUT: Rule(),
-    Trouble.THROTTLED: Rule(),
-    Trouble.BAD_GATEWAY: Rule(),
-    Trouble.UNAVAILABLE: Rule(),
-    Trouble.GATEWAY_TIMEOUT: Rule(times=1),
+    Failure.DROPPED: Rule(times=1, at_once=True),
+    Failure.READ_TIMEOUT: Rule(),
+    Failure.THROTTLED: Rule(),
+    Failure.BAD_GATEWAY: Rule(),
+    Failure.UNAVAILABLE: Rule(),
+    Failure.GATEWAY_TIMEOUT: Rule(times=1),
 }
-_SAFE: Final[Mapping[Trouble, Rule]] = {**_REPEATABLE, Trouble.SERVER_ERROR: Rule(times=1)}
+_SAFE: Final[Mapping[Failure, Rule]] = {**_REPEATABLE, Failure.SERVER_ERROR: Rule(times=1)}
 # Nothing was sent, or the gateway says that it passed nothing on.
-_UNREPEATABLE: Final[Mapping[Trouble, Rule]] = {
-    Trouble.CONNECT: Rule(),
-    Trouble.THROTTLED: Rule(only_if_told_when=True),
+_UNREPEATABLE: Final[Mapping[Failure, Rule]] = {
+    Failure.CONNECT: Rule(),
+    Failure.THROTTLED: Rule(only_if_told_when=True),
 }
 
-_BY_STATUS: Final[Mapping[int, Trouble]] = {
-    429: Trouble.THROTTLED,
-    500: Trouble.SERVER_ERROR,
-    502: Trouble.BAD_GATEWAY,
-    503: Trouble.UNAVAILABLE,
-    504: Trouble.GATEWAY_TIMEOUT,
+_BY_STATUS: Final[Mapping[int, Failure]] = {
+    429: Failure.THROTTLED,
+    500: Failure.SERVER_ERROR,
+    502: Failure.BAD_GATEWAY,
+    503: Failure.UNAVAILABLE,
+    504: Failure.GATEWAY_TIMEOUT,
 }
 
 
@@ -88,20 +88,20 @@ class RetryPolicy:
     """How much trying a kind of call is worth."""
 
     attempts: int
-    window: float
+    window_seconds: float
     """Seconds after the first attempt's start within which the last one must begin."""
-    read_timeout: float
+    read_seconds: float
     """Seconds that an attempt may go without a sign of life."""
 
 
-PROXY_POLICY: Final = RetryPolicy(attempts=3, window=3.0, read_timeout=30.0)
-"""Somebody waits for the answer. API Gateway itself waits up to 29 s for a slow integration."""
-SYNC_POLICY: Final = RetryPolicy(attempts=6, window=30.0, read_timeout=10.0)
+PROXY_POLICY: Final = RetryPolicy(attempts=3, window_seconds=3.0, read_seconds=30.0)
+"""Somebody waits for the response. API Gateway itself waits up to 29 s for a slow integration."""
+SYNC_POLICY: Final = RetryPolicy(attempts=6, window_seconds=30.0, read_seconds=10.0)
 """Nobody waits; what matters is that the page arrives."""
 
 
-class Answer(Protocol):
-    """What the tables need of an answer."""
+class ResponseHead(Protocol):
+    """What the tables need of a response."""
 
     @property
     def status_code(self) -> int:
@@ -112,8 +112,8 @@ class Answer(Protocol):
         """The header fields."""
 
 
-def rules_for(request: httpx.Request) -> Mapping[Trouble, Rule]:
-    """The table that applies to the request."""
+def rules_for(request: httpx.Request) -> Mapping[Failure, Rule]:
+    """Return the table that applies to the request."""
     if request.method in SAFE_METHODS:
         return _SAFE
     if request.method in IDEMPOTENT_METHODS or "Idempotency-Key" in request.headers:
@@ -121,21 +121,21 @@ def rules_for(request: httpx.Request) -> Mapping[Trouble, Rule]:
     return _UNREPEATABLE
 
 
-def trouble_with(outcome: Answer | BaseException) -> Trouble | None:
-    """What kind of trouble the outcome is; None where it is none, or none that the tables know."""
+def failure_of(outcome: ResponseHead | BaseException) -> Failure | None:
+    """Return the kind of failure; None where it is none, or none that the tables know."""
     match outcome:
         case CertificateError():
             return None
         case httpx.ConnectError() | httpx.ConnectTimeout():
-            return Trouble.CONNECT
+            return Failure.CONNECT
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
-            return Trouble.DROPPED
+            return Failure.DROPPED
         case httpx.ReadTimeout():
-            return Trouble.READ_TIMEOUT
+            return Failure.READ_TIMEOUT
         case BaseException():
             return None
-        case answer:
-            return _BY_STATUS.get(answer.status_code)
+        case response:
+            return _BY_STATUS.get(response.status_code)
 
 
 class Retrier:
@@ -163,20 +163,20 @@ class Retrier:
         self._random = random
         self._sleep = sleep
 
-    async def run[T: Answer](
+    async def run[T: ResponseHead](
         self,
         attempt: Callable[[], Awaitable[T]],
         discard: Callable[[T], Awaitable[None]],
         *,
-        rules: Mapping[Trouble, Rule],
+        rules: Mapping[Failure, Rule],
         policy: RetryPolicy,
         deadline: Deadline,
     ) -> T:
-        """The first answer that is good, or the last one where trying again ends.
+        """Return the first response that is good, or the last one where trying again ends.
 
         Args:
             attempt: makes one attempt.
-            discard: disposes of an answer that another attempt will replace.
+            discard: disposes of a response that another attempt will replace.
             rules: the table that applies.
             policy: how much trying the call is worth.
             deadline: no pause goes past it.
@@ -192,11 +192,11 @@ class Retrier:
         try:
             first = await attempt()
         except Exception as error:
-            if trouble_with(error) not in rules:
+            if failure_of(error) not in rules:
                 raise
             first = error
         else:
-            if trouble_with(first) not in rules:
+            if failure_of(first) not in rules:
                 return first
         call = _Call(self, discard, rules, policy, deadline, started)
         # A new object for each call: tenacity keeps its state in it.
@@ -211,26 +211,28 @@ class Retrier:
         return await retrying(_replaying(first, attempt))
 
     def jittered(self, retry_number: int) -> float:
-        """Full jitter: anything from nothing to a bound that doubles with each retry."""
-        return self._random() * min(LONGEST_PAUSE, FIRST_PAUSE * float(1 << (retry_number - 1)))
+        """Return full jitter: anything from nothing to a bound that doubles with each retry."""
+        return self._random() * min(
+            LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * float(1 << (retry_number - 1))
+        )
 
-    def told_pause(self, outcome: Answer | BaseException) -> float | None:
-        """The seconds that the answer asks to wait, where it does."""
+    def told_pause(self, outcome: ResponseHead | BaseException) -> float | None:
+        """Return the seconds that the response asks to wait, where it does."""
         if isinstance(outcome, BaseException):
             return None
         value = outcome.headers.get("Retry-After")
         return None if value is None else parse_retry_after(value, self._clock.now())
 
     def is_affordable(self, pause: float, policy: RetryPolicy, started: float) -> bool:
-        """Whether a retry after the pause is still within the policy's window and the budget."""
+        """Return whether window and budget still allow a retry after the pause."""
         ends = self._clock.monotonic() + pause
-        return ends <= started + policy.window and self._budget.withdraw()
+        return ends <= started + policy.window_seconds and self._budget.withdraw()
 
 
 def _replaying[T](
     first: T | Exception, attempt: Callable[[], Awaitable[T]]
 ) -> Callable[[], Awaitable[T]]:
-    """Attempts of which the first has been made already."""
+    """Return attempts of which the first has been made already."""
     made = [first]
 
     async def next_attempt() -> T:
@@ -254,14 +256,14 @@ def _outcome_future(state: tenacity.RetryCallState) -> tenacity.Future:
     return state.outcome
 
 
-class _Call[T: Answer]:
+class _Call[T: ResponseHead]:
     """One call's decisions, in the order in which tenacity asks for them."""
 
     def __init__(
         self,
         retrier: Retrier,
         discard: Callable[[T], Awaitable[None]],
-        rules: Mapping[Trouble, Rule],
+        rules: Mapping[Failure, Rule],
         policy: RetryPolicy,
         deadline: Deadline,
         started: float,
@@ -272,45 +274,45 @@ class _Call[T: Answer]:
         self._policy = policy
         self._deadline = deadline
         self._started = started
-        self._met: Counter[Trouble] = Counter()
+        self._met: Counter[Failure] = Counter()
         self._rule = Rule()
-        self._trouble: Trouble | None = None
+        self._failure: Failure | None = None
 
     def is_retried(self, state: tenacity.RetryCallState) -> bool:
-        """Whether the tables allow another attempt after this outcome."""
-        self._trouble = trouble_with(self._outcome(state))
-        rule = None if self._trouble is None else self._rules.get(self._trouble)
-        if self._trouble is None or rule is None:
+        """Return whether the tables allow another attempt after this outcome."""
+        self._failure = failure_of(self._outcome(state))
+        rule = None if self._failure is None else self._rules.get(self._failure)
+        if self._failure is None or rule is None:
             return False
         self._rule = rule
-        self._met[self._trouble] += 1
-        return self._met[self._trouble] <= rule.times
+        self._met[self._failure] += 1
+        return self._met[self._failure] <= rule.times
 
     def pause(self, state: tenacity.RetryCallState) -> float:
-        """The seconds until the next attempt: jitter, and no less than the server asked for."""
+        """Return the seconds to pause: jitter, and no less than the server asked for."""
         if self._rule.at_once:
             return 0.0
         told = self._retrier.told_pause(self._outcome(state)) or 0.0
         return told + self._retrier.jittered(state.attempt_number)
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether attempts, window, deadline or budget forbid what the tables allow."""
+        """Return whether attempts, window, deadline or budget forbid what the tables allow."""
         if state.attempt_number >= self._policy.attempts:
             return True
         if self._rule.only_if_told_when and self._retrier.told_pause(self._outcome(state)) is None:
             return True
         pause = float(state.upcoming_sleep)
-        if pause >= self._deadline.remaining():
+        if pause >= self._deadline.remaining_seconds():
             return True
         return not self._retrier.is_affordable(pause, self._policy, self._started)
 
     async def discard(self, state: tenacity.RetryCallState) -> None:
-        """Dispose of the answer that the next attempt replaces, and note the retry."""
+        """Dispose of the response that the next attempt replaces, and note the retry."""
         log_event(
             _logger,
             logging.INFO,
             "attempt_retried",
-            trouble=self._trouble,
+            trouble=self._failure,  # the field is older than the class, and stays
             attempt=state.attempt_number,
             pause_seconds=round(float(state.upcoming_sleep), 3),
         )
@@ -318,6 +320,6 @@ class _Call[T: Answer]:
         if not outcome.failed:
             await self._discard(outcome.result())
 
-    def _outcome(self, state: tenacity.RetryCallState) -> Answer | BaseException:
+    def _outcome(self, state: tenacity.RetryCallState) -> ResponseHead | BaseException:
         future = _outcome_future(state)
         return future.exception() if future.failed else future.result()  # type: ignore[return-value] # tenacity does not say that its futures are done

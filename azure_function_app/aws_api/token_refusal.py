@@ -15,6 +15,7 @@ import httpx
 
 from azure_function_app.errors import TokenRefused
 from shared.log import log_event
+from shared.reasons import Reason
 from shared.routes import Role, Route
 
 _logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _MAX_ANSWER_BYTES: Final = 2_048
 AUTHORIZER_CODE: Final = "token_rejected"
 POLICY_CODE: Final = "access_denied"
 """In the problem documents of the template's gateway responses, beside the gateway's header."""
-BACKEND_CODE: Final = "role_missing"
+BACKEND_CODE: Final = Reason.MISSING_ROLE.value
 """In the backend's problem document."""
 
 

@@ -10,9 +10,8 @@ class AccessToken:
     value: str = field(repr=False)
     expires_at: float
     """Seconds since 1970 UTC, as the issuer told it."""
-    authorization: str = field(init=False, repr=False, compare=False)
-    """The value of the Authorization header (RFC 6750 section 2.1), made once."""
 
-    def __post_init__(self) -> None:
-        """Make the header's value."""
-        object.__setattr__(self, "authorization", f"Bearer {self.value}")
+    @property
+    def authorization(self) -> str:
+        """Return the value of the Authorization header (RFC 6750 section 2.1)."""
+        return f"Bearer {self.value}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from shared.contract import ApiIdentity
 
@@ -21,6 +22,8 @@ class CredentialKind(StrEnum):
 class ManagedIdentity:
     """The identity that the platform gives the app: nothing to store, nothing to rotate."""
 
+    kind: ClassVar = CredentialKind.MANAGED_IDENTITY
+    asks_entra: ClassVar = False
     client_id: str | None
     """Which user-assigned identity; None means the system-assigned one."""
 
@@ -29,6 +32,8 @@ class ManagedIdentity:
 class ClientSecret:
     """A service principal that proves itself with a secret."""
 
+    kind: ClassVar = CredentialKind.CLIENT_SECRET
+    asks_entra: ClassVar = True
     client_id: str
     secret: str = field(repr=False)
 
@@ -37,6 +42,8 @@ class ClientSecret:
 class ClientCertificate:
     """A service principal that proves itself with a certificate's private key."""
 
+    kind: ClassVar = CredentialKind.CLIENT_CERTIFICATE
+    asks_entra: ClassVar = True
     client_id: str
     path: str
     password: str | None = field(repr=False)
@@ -46,6 +53,8 @@ class ClientCertificate:
 class WorkloadIdentity:
     """A service principal that proves itself with another issuer's token, kept in a file."""
 
+    kind: ClassVar = CredentialKind.WORKLOAD_IDENTITY
+    asks_entra: ClassVar = True
     client_id: str
     token_file: str
 
@@ -54,6 +63,8 @@ class WorkloadIdentity:
 class ManagedIdentityFederation:
     """A service principal that proves itself with a user-assigned managed identity's token."""
 
+    kind: ClassVar = CredentialKind.MANAGED_IDENTITY_FEDERATION
+    asks_entra: ClassVar = True
     client_id: str
     managed_identity_client_id: str
 
@@ -62,7 +73,12 @@ class ManagedIdentityFederation:
 class AzureCli:
     """Whoever is signed in to the Azure CLI: a developer, never a deployment."""
 
+    kind: ClassVar = CredentialKind.AZURE_CLI
+    asks_entra: ClassVar = False
 
+
+# Each says which `kind` it is of, and whether it asks Entra ID itself (`asks_entra`): those need to
+# know where that is.
 type CredentialSettings = (
     ManagedIdentity
     | ClientSecret

@@ -92,8 +92,8 @@ def build_credential(source: TokenSource) -> Credential:
             )
         case AzureCli():
             return AzureCliCredential(tenant_id=tenant_id, process_timeout=_READ_SECONDS)
-        case unknown:
-            assert_never(unknown)
+        case _:
+            assert_never(source.credential)
 
 
 def _managed_identity_assertion(

@@ -5,7 +5,7 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 """
 
 import re
-from typing import Final
+from typing import Final, assert_never
 
 from azure_function_app.identity.credential_kinds import (
     AzureCli,
@@ -51,25 +51,37 @@ _ADVICE: Final[dict[str, str]] = {
 }
 
 
-_UNAVAILABLE: Final[dict[type[CredentialSettings], str]] = {
-    ManagedIdentity: "the managed identity endpoint gave no token: check that the app has an"
-    " identity, and that AZURE_CLIENT_ID names it if it is a user-assigned one; on a laptop choose"
-    " another CREDENTIAL",
-    ClientSecret: "Entra ID gave no token: check that {authority} can be reached",
-    ClientCertificate: "the certificate could not be used: check AZURE_CLIENT_CERTIFICATE_PATH and"
-    " AZURE_CLIENT_CERTIFICATE_PASSWORD, that the file holds the private key too, and that"
-    " {authority} can be reached",
-    WorkloadIdentity: "the federated token could not be used: check that AZURE_FEDERATED_TOKEN_FILE"
-    " names a file that the platform keeps fresh, and that {authority} can be reached",
-    ManagedIdentityFederation: "the managed identity that vouches for the application gave no"
-    " token: check that MANAGED_IDENTITY_CLIENT_ID names a user-assigned identity of this app",
-    AzureCli: "the Azure CLI gave no token: run az login --tenant {tenant_id}",
-}
-"""What to look at when the far end gave no code, by the kind of credential."""
-
-
 def _unavailable_advice(credential: CredentialSettings) -> str:
-    return _UNAVAILABLE[type(credential)]
+    """Return what to look at when the far end gave no code."""
+    match credential:
+        case ManagedIdentity():
+            return (
+                "the managed identity endpoint gave no token: check that the app has an identity,"
+                " and that AZURE_CLIENT_ID names it if it is a user-assigned one; on a laptop"
+                " choose another CREDENTIAL"
+            )
+        case ClientSecret():
+            return "Entra ID gave no token: check that {authority} can be reached"
+        case ClientCertificate():
+            return (
+                "the certificate could not be used: check AZURE_CLIENT_CERTIFICATE_PATH and"
+                " AZURE_CLIENT_CERTIFICATE_PASSWORD, that the file holds the private key too, and"
+                " that {authority} can be reached"
+            )
+        case WorkloadIdentity():
+            return (
+                "the federated token could not be used: check that AZURE_FEDERATED_TOKEN_FILE names"
+                " a file that the platform keeps fresh, and that {authority} can be reached"
+            )
+        case ManagedIdentityFederation():
+            return (
+                "the managed identity that vouches for the application gave no token: check that"
+                " MANAGED_IDENTITY_CLIENT_ID names a user-assigned identity of this app"
+            )
+        case AzureCli():
+            return "the Azure CLI gave no token: run az login --tenant {tenant_id}"
+        case _:
+            assert_never(credential)
 
 
 def aadsts_code(text: str) -> str | None:
@@ -92,7 +104,8 @@ def explain_token_failure(text: str, source: TokenSource) -> tuple[str, str]:
         fallback = _ADVICE.get(code[:-1], "Entra ID refused to give a token")
         advice = f"{_ADVICE.get(code, fallback)} (AADSTS{code})"
         stable = "token_refused"
-    client_id = getattr(source.credential, "client_id", None)
+    credential = source.credential
+    client_id = None if isinstance(credential, AzureCli) else credential.client_id
     sentence = (
         advice.replace("{app_id_uri}", source.api.app_id_uri)
         .replace("{tenant_id}", source.api.tenant_id)

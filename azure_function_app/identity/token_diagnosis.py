@@ -4,52 +4,45 @@ The token's signature is not checked, so what is found here is advice and nothin
 decides. It saves the search for the reason of a bare 401.
 """
 
-import base64
-import binascii
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import assert_never
+
+import jwt
 
 from azure_function_app.identity.access_token import AccessToken
 from shared import claims
 from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 from shared.log import log_event
+from shared.reasons import Reason
 from shared.routes import Role
 
 _logger = logging.getLogger(__name__)
-
-_JWS_PARTS: Final = 3
-_MANIFEST_VERSION: Final = {TokenVersion.V1: "1 (or null)", TokenVersion.V2: "2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One way in which a token differs from the contract."""
 
-    code: str
-    """Stable, for logs and metrics."""
+    code: Reason
+    """The reason that the API's own log will have."""
     advice: str
     """One sentence that says what to change."""
 
 
 def unverified_claims(token: str) -> Mapping[str, object] | None:
-    """The payload of a JWT, without any check of its signature; None if it cannot be read."""
-    parts = token.split(".")
-    if len(parts) != _JWS_PARTS:
-        return None
-    padded = parts[1] + "=" * (-len(parts[1]) % 4)
+    """Return the claims of a JWT without any check of them; None if they cannot be read."""
     try:
-        payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):
+        return jwt.decode(token, options={"verify_signature": False})
+    # A lone surrogate, which no encoding has, is a ValueError and not PyJWT's.
+    except (jwt.InvalidTokenError, ValueError):
         return None
-    return payload if isinstance(payload, dict) else None
 
 
 def unverified_roles(token: str) -> frozenset[str] | None:
-    """The `roles` of a JWT, without any check of its signature; None if they cannot be read."""
+    """Return the `roles` of a JWT without any check of them; None if they cannot be read."""
     unverified = unverified_claims(token)
     if unverified is None:
         return None
@@ -61,10 +54,12 @@ def unverified_roles(token: str) -> frozenset[str] | None:
 
 
 def diagnose(token: str, identity: ApiIdentity) -> tuple[Finding, ...]:
-    """Everything in which the token differs from what the API expects, each with its fix."""
+    """Return everything in which the token differs from what the API expects, with its fix."""
     unverified = unverified_claims(token)
     if unverified is None:
-        return (Finding("token_unreadable", "The token is no JWT, so the API cannot accept it."),)
+        return (
+            Finding(Reason.MALFORMED_TOKEN, "The token is no JWT, so the API cannot accept it."),
+        )
     return tuple(_findings(unverified, identity))
 
 
@@ -72,21 +67,21 @@ def _findings(unverified: Mapping[str, object], identity: ApiIdentity) -> Iterat
     tenant = unverified.get(claims.TENANT_ID)
     if tenant != identity.tenant_id:
         yield Finding(
-            "wrong_tenant",
+            Reason.WRONG_TENANT,
             f"The token is of tenant {tenant!r}, the API of {identity.tenant_id}: set"
             " ENTRA_TENANT_ID to the same tenant on both sides, and sign in there.",
         )
     yield from _version_findings(unverified, identity)
     if claims.SCOPES in unverified:
         yield Finding(
-            "delegated_token",
+            Reason.DELEGATED_TOKEN,
             "The token stands for a signed-in user; the API takes an application's alone unless"
             " it is told otherwise: use a managed identity or a service principal.",
         )
     roles = unverified.get(claims.ROLES)
     if not isinstance(roles, list) or not any(role in roles for role in Role):
         yield Finding(
-            "missing_role",
+            Reason.MISSING_ROLE,
             f"The token has none of the API's app roles: assign {Role.READ} (or {Role.WRITE}) of"
             f" the API {identity.client_id} to the service principal"
             f" {unverified.get(claims.OBJECT_ID)!r}; a managed identity's tokens show the change"
@@ -99,32 +94,42 @@ def _version_findings(unverified: Mapping[str, object], identity: ApiIdentity) -
     try:
         version = TokenVersion(str(unverified.get(claims.VERSION)))
     except ValueError:
-        yield Finding("unknown_version", "The token says no version that Entra ID issues.")
+        yield Finding(Reason.UNACCEPTED_VERSION, "The token says no version that Entra ID issues.")
         return
     if version not in identity.token_versions:
         wanted = max(identity.token_versions)
         yield Finding(
-            "wrong_version",
+            Reason.UNACCEPTED_VERSION,
             f"The token is of version {version}, the API accepts {accepted}: set"
-            f" api.requestedAccessTokenVersion to {_MANIFEST_VERSION[wanted]} in the manifest of"
+            f" api.requestedAccessTokenVersion to {_manifest_version(wanted)} in the manifest of"
             f" the API's registration {identity.client_id}, or add {version} to"
             " ACCEPTED_TOKEN_VERSIONS on both sides.",
         )
     issuer = unverified.get(claims.ISSUER)
     if issuer != identity.issuer(version):
         yield Finding(
-            "wrong_issuer",
+            Reason.WRONG_ISSUER,
             f"The token was issued by {issuer!r}, the API expects {identity.issuer(version)}:"
             " check ENTRA_TENANT_ID and ENTRA_CLOUD on both sides.",
         )
     audience = unverified.get(claims.AUDIENCE)
     if not isinstance(audience, str) or audience not in identity.audiences(version):
         yield Finding(
-            "wrong_audience",
+            Reason.WRONG_AUDIENCE,
             f"The token is for {audience!r}, the API is"
             f" {' or '.join(sorted(identity.audiences(version)))}: set API_APP_ID_URI to the"
             " Application ID URI of the API's own registration, API_CLIENT_ID to its client ID.",
         )
+
+
+def _manifest_version(version: TokenVersion) -> str:
+    match version:
+        case TokenVersion.V1:
+            return "1 (or null)"
+        case TokenVersion.V2:
+            return "2"
+        case _:
+            assert_never(version)
 
 
 def report_token(token: AccessToken, identity: ApiIdentity) -> None:

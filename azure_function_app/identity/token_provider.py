@@ -20,21 +20,21 @@ from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
 
-EXPIRY_MARGIN: Final = 10.0
+EXPIRY_MARGIN_SECONDS: Final = 10.0
 """Seconds before its end from which a token may not reach the API in time: one is asked for, and
 waited for, and the old one serves only if that fails."""
 REFRESH_SHARE: Final = 0.5
 """The share of a token's life after which it is renewed."""
 REFRESH_JITTER: Final = 0.1
 """The share by which that moment is spread, so that instances do not ask all at once."""
-SHORTEST_PAUSE: Final = 15.0
+SHORTEST_PAUSE_SECONDS: Final = 15.0
 """Seconds between two background requests after one that failed, or brought nothing newer."""
-LONGEST_PAUSE: Final = 300.0
-NEGATIVE_CACHE: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 300.0
+NEGATIVE_CACHE_SECONDS: Final = 5.0
 """Seconds for which callers without a token are told of the last failure, and nobody asks."""
-REJECTION_COOL_DOWN: Final = 60.0
+REJECTION_COOL_DOWN_SECONDS: Final = 60.0
 """Seconds between two tokens asked for because the API rejected the one at hand."""
-REQUEST_LIMIT: Final = 40.0
+REQUEST_LIMIT_SECONDS: Final = 40.0
 """Seconds after which a request that hangs is given up and its thread left to end by itself."""
 
 
@@ -47,7 +47,7 @@ class TokenProvider:
         *,
         clock: Clock,
         random: Callable[[], float],
-        wait_limit: float,
+        wait_seconds: float,
         on_first_token: Callable[[AccessToken], None] = lambda _: None,
     ) -> None:
         """Obtain tokens with `request_token`, which may block: it runs in a thread.
@@ -56,14 +56,14 @@ class TokenProvider:
             request_token: asks the issuer; raises TokenAcquisitionError.
             clock: tells when a token is due.
             random: numbers from 0 to 1, to spread requests in time.
-            wait_limit: seconds that a caller waits at most when no token is at hand.
+            wait_seconds: how long a caller waits at most when no token is at hand.
             on_first_token: is shown the first token, to compare it with the contract.
 
         """
         self._request_token = request_token
         self._clock = clock
         self._random = random
-        self._wait_limit = wait_limit
+        self._wait_seconds = wait_seconds
         self._on_first_token = on_first_token
         self._token: AccessToken | None = None
         self._serve_until = 0.0
@@ -74,11 +74,11 @@ class TokenProvider:
         self._failures_in_a_row = 0
         self._rejection_pause_until = 0.0
 
-    async def get_token(self, *, wait: float | None = None) -> AccessToken:
+    async def get_token(self, *, wait_seconds: float | None = None) -> AccessToken:
         """A token that is valid now, from memory wherever there is one.
 
         Args:
-            wait: seconds to wait for one at most, where that is less than the provider's own limit.
+            wait_seconds: how long to wait for one, if that is less than the provider's limit.
 
         Raises:
             TokenAcquisitionError: there is none, and none could be had in time.
@@ -93,10 +93,12 @@ class TokenProvider:
                 if self._refreshing is None:
                     self._start_refresh()
                 return token
-        return await self._wait_for_token(self._wait_limit if wait is None else wait)
+        return await self._wait_for_token(
+            self._wait_seconds if wait_seconds is None else wait_seconds
+        )
 
     async def refresh_after_rejection(
-        self, rejected: AccessToken, *, wait: float | None = None
+        self, rejected: AccessToken, *, wait_seconds: float | None = None
     ) -> AccessToken:
         """A newer token after the API rejected one, or the same when there is none to be had.
 
@@ -108,9 +110,9 @@ class TokenProvider:
         if self._refreshing is None:
             if self._clock.monotonic() < self._rejection_pause_until:
                 return rejected
-            self._rejection_pause_until = self._clock.monotonic() + REJECTION_COOL_DOWN
+            self._rejection_pause_until = self._clock.monotonic() + REJECTION_COOL_DOWN_SECONDS
             self._start_refresh()
-        await self._wait_for_refresh(self._wait_limit if wait is None else wait)
+        await self._wait_for_refresh(self._wait_seconds if wait_seconds is None else wait_seconds)
         return self._token or rejected
 
     async def aclose(self) -> None:
@@ -120,20 +122,20 @@ class TokenProvider:
             refreshing.cancel()
             await asyncio.wait({refreshing})
 
-    async def _wait_for_token(self, wait: float) -> AccessToken:
+    async def _wait_for_token(self, wait_seconds: float) -> AccessToken:
         failure = self._failure
         if self._refreshing is None:
             pause = self._failure_until - self._clock.monotonic()
             if failure is not None and pause > 0:
                 return self._last_resort(failure, pause)
             self._start_refresh()
-        if not await self._wait_for_refresh(min(wait, self._wait_limit)):
+        if not await self._wait_for_refresh(min(wait_seconds, self._wait_seconds)):
             return self._last_resort(
                 TokenAcquisitionError(
                     "No access token: the endpoint that issues it did not answer in time.",
                     code="token_timeout",
                 ),
-                NEGATIVE_CACHE,
+                NEGATIVE_CACHE_SECONDS,
             )
         token = self._token
         if token is not None and self._clock.now() < self._serve_until:
@@ -141,7 +143,7 @@ class TokenProvider:
         return self._last_resort(
             self._failure
             or TokenAcquisitionError("No access token: the one that came has expired already."),
-            NEGATIVE_CACHE,
+            NEGATIVE_CACHE_SECONDS,
         )
 
     def _last_resort(self, failure: TokenAcquisitionError, pause: float) -> AccessToken:
@@ -150,14 +152,14 @@ class TokenProvider:
             return self._token
         # A new exception for each caller: a shared one would gather every caller's traceback.
         raise TokenAcquisitionError(
-            str(failure), code=failure.code, retry_after=pause
+            str(failure), code=failure.code, retry_after_seconds=pause
         ) from failure.__cause__
 
-    async def _wait_for_refresh(self, wait: float) -> bool:
+    async def _wait_for_refresh(self, wait_seconds: float) -> bool:
         """Whether the request in flight ended in time. It goes on without the caller."""
         if self._refreshing is None:
             return True
-        done, _ = await asyncio.wait({self._refreshing}, timeout=wait)
+        done, _ = await asyncio.wait({self._refreshing}, timeout=wait_seconds)
         return bool(done)
 
     def _start_refresh(self) -> None:
@@ -166,13 +168,15 @@ class TokenProvider:
         self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
 
     def _pause_after_failure(self) -> float:
-        longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * (1 << self._failures_in_a_row))
+        longest = min(
+            LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * (1 << self._failures_in_a_row)
+        )
         return longest * (0.5 + 0.5 * self._random())
 
     async def _refresh(self) -> None:
         """Ask once, and keep the outcome. Never raises."""
         try:
-            token = await _run_in_thread(self._request_token, REQUEST_LIMIT)
+            token = await _run_in_thread(self._request_token, REQUEST_LIMIT_SECONDS)
         except TokenAcquisitionError as error:
             self._note_failure(error)
         except TimeoutError:
@@ -192,7 +196,7 @@ class TokenProvider:
 
     def _note_failure(self, failure: TokenAcquisitionError) -> None:
         self._failure = failure
-        self._failure_until = self._clock.monotonic() + NEGATIVE_CACHE
+        self._failure_until = self._clock.monotonic() + NEGATIVE_CACHE_SECONDS
         self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
         has_token = self._token is not None and self._clock.now() < self._token.expires_at
         log_event(
@@ -212,10 +216,10 @@ class TokenProvider:
         life = max(0.0, token.expires_at - now)
         spread = REFRESH_JITTER * (self._random() - 0.5)
         self._token = token
-        self._serve_until = token.expires_at - min(EXPIRY_MARGIN, life / 10)
+        self._serve_until = token.expires_at - min(EXPIRY_MARGIN_SECONDS, life / 10)
         # The platform may answer from a cache of its own, so the same token can come again; the
         # shortest pause keeps the halves of what is left of it from becoming a storm of requests.
-        pause = max(SHORTEST_PAUSE, life * (REFRESH_SHARE + spread))
+        pause = max(SHORTEST_PAUSE_SECONDS, life * (REFRESH_SHARE + spread))
         self._refresh_at = min(now + pause, self._serve_until)
         self._failure = None
         self._failures_in_a_row = 0
@@ -230,8 +234,8 @@ class TokenProvider:
             self._on_first_token(token)
 
 
-async def _run_in_thread[T](work: Callable[[], T], limit: float) -> T:
-    """The outcome of blocking work, without waiting for it longer than `limit` seconds.
+async def _run_in_thread[T](work: Callable[[], T], limit_seconds: float) -> T:
+    """The outcome of blocking work, without waiting for it longer than `limit_seconds`.
 
     A daemon thread of its own instead of the loop's executor: work that hangs then neither takes a
     place from others nor holds up the end of the process.
@@ -259,5 +263,5 @@ async def _run_in_thread[T](work: Callable[[], T], limit: float) -> T:
             loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=run, name="token-request", daemon=True).start()
-    async with asyncio.timeout(limit):
+    async with asyncio.timeout(limit_seconds):
         return await outcome

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from azure_function_app.aws_api.client import MAX_BODY, ApiRequest, ApiResponse, problem_code
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import ClientError, RequestRefused, TokenRefused
+from azure_function_app.errors import BridgeError, RequestRefused, TokenRefused
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.problem_details import problem_of
 from azure_function_app.proxy.header_fields import forwarded_headers, returned_headers
@@ -39,14 +39,14 @@ _TRACEPARENT: Final = re.compile(
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 
-class Backend(Protocol):
+class Api(Protocol):
     """Makes a request with this app's token on it, retries included."""
 
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """The API's whole answer, whatever its status.
 
         Raises:
-            ClientError: there is no answer by the deadline.
+            BridgeError: there is no answer by the deadline.
 
         """
 
@@ -71,7 +71,7 @@ class CallerRequest:
 class Proxy:
     """The proxy, ready for any number of callers at once; it keeps nothing of any of them."""
 
-    backend: Backend
+    api: Api
     routes: tuple[Route, ...]
     clock: Clock
     call_seconds: float
@@ -90,7 +90,7 @@ class Proxy:
         except Exception as error:
             problem = problem_of(error)
             code = problem.code
-            if not isinstance(error, ClientError):
+            if not isinstance(error, BridgeError):
                 _logger.exception("proxy_failed, request_id %s", request_id)
             elif not isinstance(error, RequestRefused):
                 _log_cause(error, request_id)
@@ -133,7 +133,7 @@ class Proxy:
         headers |= self._trace_headers(caller)
         headers["x-request-id"] = request_id
         request = ApiRequest(method, target.path, target.query, tuple(headers.items()), caller.body)
-        response = await self.backend.fetch(
+        response = await self.api.fetch(
             request, deadline=Deadline.after(self.call_seconds, self.clock)
         )
         if response.status_code in REFUSALS:
@@ -167,7 +167,7 @@ class _RefusedWithHeaders(RequestRefused):
         self.headers = headers
 
 
-def _log_cause(error: ClientError, request_id: str) -> None:
+def _log_cause(error: BridgeError, request_id: str) -> None:
     log_event(
         _logger,
         logging.WARNING,

@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.aws_api.client import ApiRequest, ApiResponse, AwsApi, problem_code
+from azure_function_app.aws_api.client import ApiClient, ApiRequest, ApiResponse, problem_code
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal, log_refusal
 from azure_function_app.deadline import Deadline
@@ -31,7 +31,7 @@ _ROUTE: Final = next(
 class ChangeFeed:
     """The change feed of the API: the sync job's source."""
 
-    api: AwsApi
+    api: ApiClient
     clock: Clock
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
@@ -47,7 +47,7 @@ class ChangeFeed:
             TokenRefused: it turned our token away; the reason is in our log.
             BackendRejected: it does not serve the request; the code is the API's own.
             BackendContractError: its response is no page of the feed.
-            ClientError: any other kind, as `AwsApi.send` raises them.
+            BridgeError: any other kind, as `ApiClient.send` raises them.
 
         """
         query = httpx.QueryParams(
@@ -73,24 +73,28 @@ class ChangeFeed:
             log_refusal(refusal)
             raise refusal
         told = response.headers.get("Retry-After")
-        retry_after = None if told is None else parse_retry_after(told, self.clock.now())
-        raise error_for_status(status, code, retry_after)
+        retry_after_seconds = None if told is None else parse_retry_after(told, self.clock.now())
+        raise error_for_status(status, code, retry_after_seconds)
 
 
-def error_for_status(status: int, code: str | None, retry_after: float | None) -> BackendError:
+def error_for_status(
+    status: int, code: str | None, retry_after_seconds: float | None
+) -> BackendError:
     """The error that a status other than 200 means to a caller who wanted the resource.
 
     What 401 and 403 mean, `token_refusal` says.
     """
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return BackendUnavailable(
-            "The API is being called too often.", code="backend_throttled", retry_after=retry_after
+            "The API is being called too often.",
+            code="backend_throttled",
+            retry_after_seconds=retry_after_seconds,
         )
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return BackendUnavailable(
             f"The API is broken or busy ({status}).",
             code=f"backend_{status}",
-            retry_after=retry_after,
+            retry_after_seconds=retry_after_seconds,
         )
     if status >= httpx.codes.BAD_REQUEST:
         return BackendRejected(f"The API refused the request ({status}).", status=status, code=code)

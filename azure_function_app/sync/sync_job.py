@@ -9,13 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendRejected,
+    BridgeError,
     CheckpointConflict,
-    ClientError,
 )
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
@@ -49,7 +49,7 @@ class ChangeSource(Protocol):
         A page that has more has another cursor than the one that was asked for.
 
         Raises:
-            ClientError: no usable answer by the deadline.
+            BridgeError: no usable answer by the deadline.
 
         """
 
@@ -84,7 +84,7 @@ class SyncJob:
         Being superseded by another run is an outcome, not an error.
 
         Raises:
-            ClientError: the run failed; its report is saved all the same, if the store lets it.
+            BridgeError: the run failed; its report is saved all the same, if the store lets it.
 
         """
         run_id = self.new_run_id()
@@ -100,8 +100,7 @@ class SyncJob:
                 finished_at=rfc3339(self.clock.now()),
                 error_code=error_code,
             )
-            level = logging.ERROR if status is SyncStatus.FAILED else logging.INFO
-            log_event(_logger, level, "sync_finished", **asdict(report))
+            log_event(_logger, _level_of(status), "sync_finished", **asdict(report))
             await self.checkpoints.save_report(report)
             return report
 
@@ -114,7 +113,7 @@ class SyncJob:
         except (Exception, asyncio.CancelledError) as error:
             try:
                 await end(SyncStatus.FAILED, _code_of(error))
-            except ClientError as unsaved:
+            except BridgeError as unsaved:
                 # What ended the run matters more than that its report could not be saved.
                 log_event(
                     _logger, logging.ERROR, "sync_report_lost", run_id=run_id, code=unsaved.code
@@ -213,7 +212,17 @@ def _raw(record: Record) -> str:
         return ""
 
 
+def _level_of(status: SyncStatus) -> int:
+    match status:
+        case SyncStatus.COMPLETE | SyncStatus.PAUSED | SyncStatus.SUPERSEDED:
+            return logging.INFO
+        case SyncStatus.FAILED:
+            return logging.ERROR
+        case _:
+            assert_never(status)
+
+
 def _code_of(error: BaseException) -> str:
-    if isinstance(error, ClientError):
+    if isinstance(error, BridgeError):
         return error.code
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"

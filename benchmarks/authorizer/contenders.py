@@ -1,7 +1,12 @@
 """Who is measured, in the order of the tables."""
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
+
+OUR_BUNDLE: Final = "bundle"
+OTHER_BUNDLE: Final = "other_bundle"
+"""The folders, in the run's own, of the bundles that Lambda gets from the two checkouts."""
 
 
 class Language(Enum):
@@ -20,10 +25,28 @@ class Contender(NamedTuple):
     language: Language
     package: str | None = None
     """Whose version the results name."""
+    bundle: str | None = None
+    """What it runs from, if that is a Lambda bundle of ours."""
 
 
-OURS: Final = Contender("ours", "ours, contract included", Language.PYTHON)
-OUR_HANDLER: Final = Contender("ours_handler", "ours", Language.PYTHON)
+class Function(NamedTuple):
+    """One Lambda function, which runs under its platform's own runtime client."""
+
+    handler: str
+    """As Lambda's setting of that name has it."""
+    title: str
+    language: Language
+    bundle: str | None = None
+    """What it runs from, if that is a Lambda bundle of ours."""
+
+
+def alternate[T](turns: Sequence[T], number: int) -> Sequence[T]:
+    """Return the turns of a round: every second round goes backwards, so that no place counts."""
+    return turns[::-1] if number % 2 else turns
+
+
+OURS: Final = Contender("ours", "ours, contract included", Language.PYTHON, bundle=OUR_BUNDLE)
+OUR_HANDLER: Final = Contender("ours_handler", "ours", Language.PYTHON, bundle=OUR_BUNDLE)
 AWS_JWT_VERIFY: Final = Contender(
     "aws_jwt_verify", "aws-jwt-verify verifySync", Language.NODE, "aws-jwt-verify"
 )
@@ -77,3 +100,24 @@ STARTERS: Final = (
 )
 """Who is measured from the start of the process. Ours answers with a policy there, the peers only
 verify."""
+
+OUR_FUNCTION: Final = Function(
+    "aws_authorizer.handler.handler", "ours", Language.PYTHON, OUR_BUNDLE
+)
+AWS_JWT_VERIFY_FUNCTION: Final = Function("aws_jwt_verify.handler", "aws-jwt-verify", Language.NODE)
+BARE_FUNCTIONS: Final[Mapping[Language, Function]] = {
+    Language.PYTHON: Function("bare.handler", "a bare handler", Language.PYTHON),
+    Language.NODE: Function("bare.handler", "a bare handler", Language.NODE),
+}
+"""What a runtime client takes for itself."""
+FUNCTIONS: Final = (
+    BARE_FUNCTIONS[Language.PYTHON],
+    OUR_FUNCTION,
+    BARE_FUNCTIONS[Language.NODE],
+    AWS_JWT_VERIFY_FUNCTION,
+)
+RUNTIME_CLIENTS: Final[Mapping[Language, str]] = {
+    Language.PYTHON: "awslambdaric",
+    Language.NODE: "aws-lambda-ric",
+}
+"""The packages in which AWS publishes them."""

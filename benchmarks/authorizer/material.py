@@ -145,6 +145,11 @@ def header(key_id: str) -> dict[str, object]:
     return {"typ": "JWT", "alg": "RS256", "kid": key_id}
 
 
+def forge(token: str) -> str:
+    """Return the token with another character inside its signature: well formed, and wrong."""
+    return f"{token[:-50]}{'A' if token[-50] != 'A' else 'B'}{token[-49:]}"
+
+
 def _sign_tokens(pem: bytes, key_id: str, now: int, numbers: Iterable[int]) -> bytes:
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it

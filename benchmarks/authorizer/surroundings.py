@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.authorizer import material
-from benchmarks.authorizer.contenders import FLOORS, VERIFIERS, Language
+from benchmarks.authorizer.contenders import (
+    FLOORS,
+    OUR_BUNDLE,
+    RUNTIME_CLIENTS,
+    VERIFIERS,
+    Language,
+)
 from benchmarks.authorizer.programs import Programs
 
 _MODEL: Final = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
@@ -44,16 +50,17 @@ def _installed_versions(folder: Path) -> dict[str, str]:
 
 def describe_surroundings(programs: Programs) -> dict[str, object]:
     """Versions, the processor, and what the tokens are like."""
-    peers = _installed_versions(programs.python_peers)
+    installed = {
+        **_installed_versions(programs.python_packages),
+        **_installed_versions(programs.python_peers),
+    }
+    measured = [(item.language, item.package) for item in (*VERIFIERS, *FLOORS) if item.package]
     packages = {}
-    for contender in (*VERIFIERS, *FLOORS):
-        name = contender.package
-        if name is None:
-            continue
-        if contender.language is Language.PYTHON:
-            packages[name] = peers[name]
+    for language, name in (*measured, *RUNTIME_CLIENTS.items()):
+        if language is Language.PYTHON:
+            packages[name] = installed[name]
         else:
-            manifest = programs.node_peers / "node_modules" / name / "package.json"
+            manifest = programs.node_modules / name / "package.json"
             packages[name] = str(json.loads(manifest.read_text())["version"])
     model = _MODEL.search(Path("/proc/cpuinfo").read_text())
     openssl = shutil.which("openssl")
@@ -71,7 +78,7 @@ def describe_surroundings(programs: Programs) -> dict[str, object]:
             "openssl": _first_line([openssl, "version"]).split()[1] if openssl else None,
             **packages,
         },
-        "in_our_bundle": _installed_versions(programs.bundle),
+        "in_our_bundle": _installed_versions(programs.folder / OUR_BUNDLE),
         "tokens": {
             "characters": material.TOKEN_CHARACTERS,
             "claims": material.CLAIMS,

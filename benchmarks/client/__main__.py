@@ -1,6 +1,5 @@
 """`python -m benchmarks.client`: measures, prints the tables, writes the JSON."""
 
-import argparse
 import asyncio
 import json
 import os
@@ -20,6 +19,7 @@ from benchmarks.client.recovery import measure_recovery
 from benchmarks.client.report import Figures, tables
 from benchmarks.client.upstream import running_upstream
 from benchmarks.client.whole_function import measure_whole_function
+from benchmarks.options import build_parser
 
 _RESULTS: Final = Path(__file__).resolve().parents[1] / "results" / "client.json"
 _PACKAGES: Final = ("aiohttp", "httpx", "httpx-aiohttp", "httpx2", "azure-functions-runtime")
@@ -86,15 +86,10 @@ async def _measure(rounds: int, seconds: float, progress: _Progress) -> Figures:
 
 def main() -> int:
     """The exit code: 0, whether the targets were held or not."""
-    parser = argparse.ArgumentParser(prog="benchmarks.client", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser = build_parser("benchmarks.client", "Measures the Azure client.", rounds=5)
     parser.add_argument(
         "--seconds", type=float, default=0.8, help="of each measurement; default: %(default)s"
     )
-    parser.add_argument(
-        "--output", type=Path, default=_RESULTS, help="default: the results' folder"
-    )
-    parser.add_argument("--date", default="", help="of the run, for the JSON")
     options = parser.parse_args()
     figures = asyncio.run(_measure(options.rounds, options.seconds, _Progress()))
     print(tables(figures))
@@ -106,9 +101,10 @@ def main() -> int:
         "rounds": options.rounds,
         "seconds": options.seconds,
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    results: Path = options.output or _RESULTS
+    results.parent.mkdir(parents=True, exist_ok=True)
     document = {"run": run, **figures.as_json()}
-    options.output.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n")
+    results.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -13,7 +13,7 @@ import httpx2
 from httpx_aiohttp import HttpxAiohttpClient
 
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
-from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
@@ -48,7 +48,7 @@ def _check(status: int, content: bytes) -> None:
 
 @asynccontextmanager
 async def _open_bridge(origin: str, connections: int) -> AsyncIterator[Get]:
-    async with build_client(connections=connections, waiting=1000, connect_timeout=3.0) as client:
+    async with build_client(connections=connections, waiting=1000, connect_seconds=3.0) as client:
 
         async def get(path: str) -> None:
             response = await client.get(origin + path, timeout=TIMEOUT)
@@ -59,7 +59,7 @@ async def _open_bridge(origin: str, connections: int) -> AsyncIterator[Get]:
 
 def build_token_provider(request_token: Callable[[], AccessToken]) -> TokenProvider:
     """A token provider over the given source."""
-    return TokenProvider(request_token, clock=_CLOCK, random=random.random, wait_limit=5.0)
+    return TokenProvider(request_token, clock=_CLOCK, random=random.random, wait_seconds=5.0)
 
 
 def good_token() -> AccessToken:
@@ -67,9 +67,9 @@ def good_token() -> AccessToken:
     return AccessToken(MADE_UP_TOKEN, _CLOCK.now() + 86_400)
 
 
-def build_api(origin: str, client: httpx.AsyncClient) -> AwsApi:
+def build_api(origin: str, client: httpx.AsyncClient) -> ApiClient:
     """Every layer over the given client, as in the Function App."""
-    return AwsApi(
+    return ApiClient(
         destination=Destination.parse(origin),
         client=client,
         token_provider=build_token_provider(good_token),
@@ -83,7 +83,7 @@ def build_api(origin: str, client: httpx.AsyncClient) -> AwsApi:
 @asynccontextmanager
 async def _open_api(origin: str, connections: int) -> AsyncIterator[Get]:
     api = build_api(
-        origin, build_client(connections=connections, waiting=1000, connect_timeout=3.0)
+        origin, build_client(connections=connections, waiting=1000, connect_seconds=3.0)
     )
 
     async def get(path: str) -> None:

@@ -173,7 +173,7 @@ async def _build_cases() -> dict[str, tuple[str, _Work]]:
         )
 
     async def deadline_timer() -> None:
-        async with asyncio.timeout(deadline.remaining()):  # noqa: ASYNC100 - the timer is measured
+        async with asyncio.timeout(deadline.remaining_seconds()):  # noqa: ASYNC100 - the timer is measured
             pass
 
     numbers = itertools.count()

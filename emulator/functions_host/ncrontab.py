@@ -101,15 +101,6 @@ class Ncrontab:
         sets = [field.parse(text) for field, text in zip(_FIELDS, texts, strict=True)]
         return cls(expression, *sets)
 
-    def matches(self, moment: datetime) -> bool:
-        """Return whether the schedule fires at that second."""
-        return (
-            self._matches_day(moment)
-            and moment.hour in self.hours
-            and moment.minute in self.minutes
-            and moment.second in self.seconds
-        )
-
     def next_after(self, moment: datetime) -> datetime:
         """Return the first time after that moment, never the moment itself, at a whole second.
 

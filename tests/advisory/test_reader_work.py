@@ -37,7 +37,7 @@ from emulator.functions_host.ncrontab import Ncrontab
 from shared.log import redacted
 from shared.principal import PrincipalMissingError, parse_context
 from shared.routes import ROUTES
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
 from tests.support.work import Repetition, assert_linear, repetitions
 
@@ -94,8 +94,8 @@ def _run[T](work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it waits")
 
 
-def _proxy(backend: FakeBackend) -> Proxy:
-    return Proxy(backend, ROUTES, FakeClock(), 30.0, lambda size: "ab" * size)
+def _proxy(api: FakeApi) -> Proxy:
+    return Proxy(api, ROUTES, FakeClock(), 30.0, lambda size: "ab" * size)
 
 
 def _caller(url: str = "/v1/records", **headers: str) -> CallerRequest:
@@ -103,9 +103,9 @@ def _caller(url: str = "/v1/records", **headers: str) -> CallerRequest:
     return CallerRequest("GET", f"http://localhost/api/aws{url}", fields, b"", "invocation-1")
 
 
-def _proxied(request: CallerRequest, backend: FakeBackend | None = None) -> HttpResponse:
+def _proxied(request: CallerRequest, api: FakeApi | None = None) -> HttpResponse:
     """The proxy's answer, which a bug would make a 500."""
-    answer = _run(_proxy(backend or FakeBackend(b"{}")).answer(request))
+    answer = _run(_proxy(api or FakeApi(b"{}")).answer(request))
     assert answer.status != 500, answer.body
     return answer
 
@@ -393,12 +393,10 @@ def test_when_a_caller_has_many_roles_then_the_backend_is_linear() -> None:
 def test_when_the_api_sends_many_headers_then_the_proxy_is_linear(name: str) -> None:
     """All different, or one again and again; up to the answer as the worker takes it."""
 
-    def hostile(count: int) -> FakeBackend:
-        return FakeBackend(b"", headers=[(name.format(n), f"a{n}=b") for n in range(count)])
+    def hostile(count: int) -> FakeApi:
+        return FakeApi(b"", headers=[(name.format(n), f"a{n}=b") for n in range(count)])
 
-    assert_linear(
-        lambda backend: to_functions_response(_proxied(_caller(), backend)), hostile, size=600
-    )
+    assert_linear(lambda api: to_functions_response(_proxied(_caller(), api)), hostile, size=600)
 
 
 def test_when_a_caller_sends_many_headers_then_the_proxy_is_linear() -> None:

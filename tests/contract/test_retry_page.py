@@ -152,9 +152,7 @@ async def test_when_a_row_is_driven_then_the_retrier_does_what_it_says(row: list
 def test_when_the_code_knows_a_status_then_the_table_has_it() -> None:
     """A status that the code begins to repeat gets a row of its own."""
     known = {
-        status
-        for status in range(100, 600)
-        if retry.trouble_with(httpx.Response(status)) is not None
+        status for status in range(100, 600) if retry.failure_of(httpx.Response(status)) is not None
     }
 
     assert known == LISTED_STATUSES
@@ -162,12 +160,12 @@ def test_when_the_code_knows_a_status_then_the_table_has_it() -> None:
 
 def test_when_the_code_has_a_rule_then_a_row_reaches_it() -> None:
     """A rule for a failure that no outcome is taken for would be repeated by nothing."""
-    reached = {retry.trouble_with(outcome) for row in OUTCOMES.values() for outcome in row}
+    reached = {retry.failure_of(outcome) for row in OUTCOMES.values() for outcome in row}
     ruled = {
-        trouble
+        failure
         for requests in REQUESTS.values()
         for request in requests
-        for trouble in retry.rules_for(request)
+        for failure in retry.rules_for(request)
     }
 
     assert ruled == reached - {None}
@@ -181,8 +179,8 @@ def test_when_the_policies_are_read_then_the_page_has_their_numbers() -> None:
 
     assert [
         [policy.attempts for policy in policies],
-        [policy.window for policy in policies],
-        [policy.read_timeout for policy in policies],
+        [policy.window_seconds for policy in policies],
+        [policy.read_seconds for policy in policies],
         [deadline.parse(deadline.default or "") for deadline in deadlines],
     ] == [[float(cell) for cell in row[1:]] for row in rows]
 
@@ -195,7 +193,7 @@ def _open_seconds(random: float) -> float:
         breaker.failed()
     with pytest.raises(CircuitOpen) as caught:
         breaker.check()
-    return caught.value.retry_after or 0.0
+    return caught.value.retry_after_seconds or 0.0
 
 
 def test_when_the_bounds_are_read_then_the_page_has_their_numbers() -> None:

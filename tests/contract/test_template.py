@@ -25,6 +25,7 @@ from azure_function_app import declared_settings as function_app_settings
 from bundling.bundles import AWS_PLATFORM, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
+from shared import problem
 from shared.contract import CONTRACT_SETTINGS
 from shared.entra import CLOUDS
 from shared.routes import PROTECTED_ROUTES, ROUTES
@@ -534,10 +535,10 @@ def test_when_the_gateway_answers_itself_then_it_is_a_problem_document(kind: str
     headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
     document = document_of(kind)
 
-    assert "'application/problem+json'" == headers["Content-Type"]
+    assert f"'{problem.MEDIA_TYPE}'" == headers["Content-Type"]
     assert re.fullmatch(r"[a-z_]+", document["code"])
     assert "$context.requestId" == document["request_id"]
-    assert "about:blank" == document["type"]
+    assert problem.TYPE == document["type"]
 
 
 @pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES.keys() - DEFAULTS))

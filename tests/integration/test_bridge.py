@@ -17,9 +17,9 @@ from bridge_cli.sink_view import SinkView
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
 from emulator.entra.directory import Application
 from emulator.stack import LocalStack
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
-from tests.support.local_stack import RECORD_COUNT, running_stack
+from tests.support.local_stack import RECORD_COUNT, another_function_app, running_stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -37,18 +37,18 @@ def _authorizer_log(stack: LocalStack) -> AuthorizerLog:
     return AuthorizerLog(stack.log_folder / "lambda.log")
 
 
-def _settings_for(stack: LocalStack, credential: Credential) -> dict[str, str]:
+def _settings_for(stack: LocalStack, credential: LocalCredentialKind) -> dict[str, str]:
     return {"CREDENTIAL": credential.value, **stack.tenant.settings_by_credential[credential]}
 
 
-@pytest.mark.parametrize("credential", Credential)
+@pytest.mark.parametrize("credential", LocalCredentialKind)
 async def test_when_a_credential_is_named_then_it_carries_a_call_and_a_sync_to_the_end(
-    stack: LocalStack, credential: Credential
+    stack: LocalStack, credential: LocalCredentialKind
 ) -> None:
     """Every credential kind goes through the whole chain: Entra, gateway, authorizer, backend."""
     settings = _settings_for(stack, credential)
     async with (
-        stack.another_function_app(credential.value, settings) as app,
+        another_function_app(stack, credential.value, settings) as app,
         LocalClient.to(stack, app.url) as client,
         opened_store(stack.folder / f"{credential.value}.sqlite3") as store,
     ):
@@ -151,7 +151,7 @@ async def test_when_our_app_has_no_role_then_proxy_and_sync_name_the_one_that_re
     """The authorizer denies everything then; what each route needs is known on our side."""
     caller = stack.tenant.without_role
     async with (
-        stack.another_function_app("without-role", _secret_settings(caller)) as app,
+        another_function_app(stack, "without-role", _secret_settings(caller)) as app,
         LocalClient.to(stack, app.url) as client,
         opened_store(stack.folder / "without-role.sqlite3") as store,
     ):
@@ -177,7 +177,7 @@ async def test_when_our_app_has_the_role_but_is_not_listed_then_no_role_is_asked
     """To assign the role would change nothing; the log names the list."""
     caller = stack.tenant.unknown_client
     async with (
-        stack.another_function_app("unlisted", _secret_settings(caller)) as app,
+        another_function_app(stack, "unlisted", _secret_settings(caller)) as app,
         LocalClient.to(stack, app.url) as client,
     ):
         answer = await client.call_function("GET", f"/aws{KNOWN}")
@@ -191,7 +191,7 @@ async def test_when_our_app_has_the_role_but_is_not_listed_then_no_role_is_asked
 
 def _secret_settings(caller: Application) -> dict[str, str]:
     return {
-        "CREDENTIAL": Credential.CLIENT_SECRET.value,
+        "CREDENTIAL": LocalCredentialKind.CLIENT_SECRET.value,
         "AZURE_CLIENT_ID": caller.client_id,
         "AZURE_CLIENT_SECRET": caller.secrets[0],
     }
@@ -242,7 +242,7 @@ async def test_when_settings_are_bad_then_every_problem_is_named_at_once(
     """A half-configured app refuses every call, and its log names each setting, but no value."""
     wrong = {"ENTRA_TENANT_ID": "not-a-guid", "AWS_API_BASE_URL": "", "RECORD_STORE": "paper"}
     async with (
-        stack.another_function_app("misconfigured", wrong) as app,
+        another_function_app(stack, "misconfigured", wrong) as app,
         LocalClient.to(stack, app.url) as client,
     ):
         answer = await client.call_function("GET", f"/aws{KNOWN}")

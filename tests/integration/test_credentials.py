@@ -260,7 +260,9 @@ def test_when_the_api_issues_v1_tokens_then_the_diagnosis_names_the_manifest(
         settings = settings_for(entra)
         token = request_token(settings.token_source)
 
-    assert ["wrong_version"] == [finding.code for finding in diagnose(token.value, settings.api)]
+    assert ["unaccepted_version"] == [
+        finding.code for finding in diagnose(token.value, settings.api)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +328,7 @@ async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_tok
             partial(request_token, settings.token_source),
             clock=CLOCK,
             random=random.random,
-            wait_limit=30,
+            wait_seconds=30,
         )
         tokens = await asyncio.gather(*(provider.get_token() for _ in range(64)))
         first = entra.requests["token"]

@@ -13,9 +13,9 @@ from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
 from emulator.stack import LocalStack
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
-from tests.support.local_stack import running_stack
+from tests.support.local_stack import another_function_app, running_stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -46,7 +46,9 @@ class Output:
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     """A stack whose Function App holds a client secret."""
     folder = tmp_path_factory.mktemp("leaks")
-    async with running_stack(folder, credential=Credential.CLIENT_SECRET, record_limit=5) as stack:
+    async with running_stack(
+        folder, credential=LocalCredentialKind.CLIENT_SECRET, record_limit=5
+    ) as stack:
         yield stack
 
 
@@ -125,7 +127,7 @@ async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one
     }
     for name, settings in failing.items():
         async with (
-            stack.another_function_app(name, settings) as app,
+            another_function_app(stack, name, settings) as app,
             LocalClient.to(stack, app.url) as client,
         ):
             answer = await client.call_function("GET", f"/aws{KNOWN}")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from azure_function_app.aws_api.client import MAX_BODY, AwsApi
+from azure_function_app.aws_api.client import MAX_BODY, ApiClient
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
 from emulator.functions_host.process import FunctionsHostProcess, start_functions_host
@@ -51,7 +51,7 @@ def caller(
     return CallerRequest(method, ROOT + path, fields, body, "invocation-1")
 
 
-def proxy(api: AwsApi) -> Proxy:
+def proxy(api: ApiClient) -> Proxy:
     """The proxy over the real calling core."""
     return Proxy(api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size)
 

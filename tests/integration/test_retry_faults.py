@@ -8,13 +8,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from azure_function_app.aws_api.client import ApiRequest, AwsApi
+from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendContractError,
     BackendUnavailable,
-    ClientError,
+    BridgeError,
     DeadlineExceeded,
 )
 from azure_function_app.identity.access_token import AccessToken
@@ -52,11 +52,11 @@ def request(method: str) -> ApiRequest:
     return ApiRequest(method, "/v1/records/one", content=b"" if method == "GET" else b"{}")
 
 
-async def outcome(api: AwsApi, method: str, seconds: float = 2.0) -> object:
+async def outcome(api: ApiClient, method: str, seconds: float = 2.0) -> object:
     """The status that the caller gets, or the code of the error."""
     try:
         response = await api.fetch(request(method), deadline=Deadline.after(seconds, CLOCK))
-    except ClientError as error:
+    except BridgeError as error:
         return error.code
     return response.status_code
 
@@ -240,7 +240,7 @@ async def test_when_the_server_starts_listening_then_a_refused_post_goes_through
         async def start_listening(_: float) -> None:
             servers.append(await stack.enter_async_context(faulty_server(GOOD, port=port)))
 
-        client = build_client(connections=1, waiting=0, connect_timeout=1.0)
+        client = build_client(connections=1, waiting=0, connect_seconds=1.0)
         api = build_api(f"http://127.0.0.1:{port}/prod", client, sleep=start_listening)
         stack.push_async_callback(api.aclose)
         got = await outcome(api, "POST")
@@ -355,7 +355,7 @@ async def test_when_sixty_four_cold_callers_come_then_one_token_is_asked_for() -
         asked += 1
         return AccessToken(TOKEN, CLOCK.now() + 3600)
 
-    client = build_client(connections=64, waiting=0, connect_timeout=3.0)
+    client = build_client(connections=64, waiting=0, connect_seconds=3.0)
     async with faulty_server(GOOD) as server, client:
         api = build_api(
             f"http://127.0.0.1:{server.port}/prod",
@@ -375,7 +375,7 @@ async def test_when_the_api_rejects_the_token_then_a_newer_one_is_tried_once() -
         is_new = exchange.request.values("authorization") == ["Bearer new"]
         await (GOOD if is_new else answer(401, b'{"message":"Unauthorized"}'))(exchange)
 
-    client = build_client(connections=1, waiting=0, connect_timeout=3.0)
+    client = build_client(connections=1, waiting=0, connect_seconds=3.0)
     async with faulty_server(check_token) as server, client:
         api = build_api(
             f"http://127.0.0.1:{server.port}/prod",

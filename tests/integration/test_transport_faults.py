@@ -40,14 +40,14 @@ async def client_of(
     *,
     connections: int = 10,
     waiting: int = 1000,
-    connect_timeout: float = 5.0,
+    connect_seconds: float = 5.0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client that waits for a connection longer than a busy machine takes to open one."""
     client = build_client(
         connections=connections,
         waiting=waiting,
-        connect_timeout=connect_timeout,
+        connect_seconds=connect_seconds,
         ssl_context=tls,
     )
     async with client:
@@ -123,7 +123,7 @@ async def test_when_nobody_listens_then_it_is_a_connect_error() -> None:
 async def test_when_connecting_takes_too_long_then_it_is_a_connect_timeout() -> None:
     """A connection that was never there has carried nothing either."""
     with unanswering_port() as port:
-        async with client_of(connect_timeout=0.2) as client:
+        async with client_of(connect_seconds=0.2) as client:
             with pytest.raises(httpx.ConnectTimeout):
                 await client.post(f"http://127.0.0.1:{port}/", content=b"x")
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
-from azure_function_app.aws_api.client import AwsApi
+from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
@@ -44,7 +44,7 @@ def build_token_provider(
         request_token,
         clock=clock,
         random=middle,
-        **{"wait_limit": 5.0} | options,  # type: ignore[arg-type] # each option is checked by its name
+        **{"wait_seconds": 5.0} | options,  # type: ignore[arg-type] # each option is checked by its name
     )
 
 
@@ -56,10 +56,10 @@ def build_api(
     tokens: TokenProvider | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = middle,
-) -> AwsApi:
+) -> ApiClient:
     """The API client over the given HTTP client."""
     clock = clock or SystemClock()
-    return AwsApi(
+    return ApiClient(
         destination=Destination.parse(base_url),
         client=client,
         token_provider=tokens or build_token_provider(token_source(clock), clock),
@@ -75,10 +75,10 @@ async def real_api(
     tls: ssl.SSLContext | None = None,
     connections: int = 10,
     waiting: int = 1_000,
-) -> AsyncIterator[AwsApi]:
+) -> AsyncIterator[ApiClient]:
     """The API client over real sockets, closed at the end of the block."""
     client = build_client(
-        connections=connections, waiting=waiting, connect_timeout=3.0, ssl_context=tls
+        connections=connections, waiting=waiting, connect_seconds=3.0, ssl_context=tls
     )
     api = build_api(base_url, client)
     try:

@@ -36,7 +36,7 @@ class FakeFeed:
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
         """The page that starts at the cursor."""
-        self.calls.append((cursor, limit, deadline.remaining()))
+        self.calls.append((cursor, limit, deadline.remaining_seconds()))
         self.before_answer(cursor)
         feed, _, number = cursor.rpartition(".")
         is_of_another_feed = bool(cursor) and (f"{feed}." if feed else "") != self._feed

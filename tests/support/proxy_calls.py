@@ -1,4 +1,4 @@
-"""Calls of the proxy, in front of a fake backend."""
+"""Calls of the proxy, in front of a fake API."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
 from shared.routes import ROUTES
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
 
 HOST = "https://bridge.azurewebsites.net"
@@ -37,10 +37,10 @@ def caller(
     )
 
 
-async def answer_of(backend: FakeBackend, request: CallerRequest) -> HttpResponse:
-    """What the proxy in front of the backend answers."""
+async def answer_of(api: FakeApi, request: CallerRequest) -> HttpResponse:
+    """What the proxy in front of the API answers."""
     proxy = Proxy(
-        backend=backend,
+        api=api,
         routes=ROUTES,
         clock=FakeClock(),
         call_seconds=30.0,
@@ -64,7 +64,7 @@ def problem_of(answer: HttpResponse) -> dict[str, Any]:
 
 async def refusal(request: CallerRequest) -> tuple[int, str]:
     """Status and code of a refusal that nothing was sent for."""
-    backend = FakeBackend()
-    answer = await answer_of(backend, request)
-    assert [] == backend.requests
+    api = FakeApi()
+    answer = await answer_of(api, request)
+    assert [] == api.requests
     return int(answer.status), problem_of(answer)["code"]

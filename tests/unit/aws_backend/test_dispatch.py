@@ -87,10 +87,10 @@ def test_when_the_caller_lacks_the_role_then_answer_and_log_name_it(
     with caplog.at_level(logging.INFO, "aws_backend"):
         status, problem, _ = answer(event)
 
-    assert (403, "role_missing") == (status, problem["code"])
+    assert (403, "missing_role") == (status, problem["code"])
     assert str(route.role) in problem["detail"]
     (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records]
-    assert ("role_missing", route.role, roles.split()) == (
+    assert ("missing_role", route.role, roles.split()) == (
         line["code"],
         line["needed_role"],
         line["roles"],

@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
+from copy import replace
 from pathlib import Path
 
 import pytest
 
-from azure_function_app import bootstrap, settings
+from azure_function_app import bootstrap
 from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import RequestRefused
-from azure_function_app.identity.credential_kinds import CredentialKind, CredentialSettings
-from azure_function_app.settings import load_settings
+from azure_function_app.settings import SqliteSettings, TableSettings, load_settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore
 from shared.clock import SystemClock
@@ -35,7 +35,6 @@ async def test_when_services_are_asked_for_then_each_loop_has_one_set(
 
     assert first is second
     assert first is await subject.get()
-    await subject.aclose()
 
 
 def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
@@ -63,23 +62,11 @@ def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
     assert ["closed", "closed"] == events
 
 
-async def test_when_services_are_closed_then_the_next_call_builds_anew(
-    subject: ServicesPerLoop,
-) -> None:
-    """Closing by hand is for hosts whose loop outlives the app; twice is harmless."""
-    first = await subject.get()
-    await subject.aclose()
-    await subject.aclose()
-
-    assert first is not await subject.get()
-    await subject.aclose()
-
-
 async def test_when_settings_are_wrong_then_every_call_says_so_and_nothing_is_built(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names every setting at the start and at each call; the caller gets the error."""
-    monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: pytest.fail("it was built"))
     with caplog.at_level(logging.ERROR):
         subject = services_per_loop(AWS_API_BASE_URL="ftp://x", SYNC_PAGE_SIZE="0")
 
@@ -127,7 +114,6 @@ async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
     subject = services_per_loop(SQLITE_PATH=str(tmp_path / "r.sqlite3"), **environment)
 
     services = await subject.get()
-    await subject.aclose()
 
     assert isinstance(services.sync_job.sink, store)
     assert id(services.sync_job.sink) == id(services.sync_job.checkpoints)
@@ -137,7 +123,6 @@ async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
 async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerLoop) -> None:
     """What the settings say is what the jobs do."""
     services = await subject.get()
-    await subject.aclose()
 
     assert (500, 240.0, 30.0, 30.0) == (
         services.sync_job.page_size,
@@ -151,17 +136,30 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
 
 async def test_when_settings_are_given_then_everything_is_built_from_them() -> None:
     """Nothing is connected to, and no token asked for, until somebody calls."""
-    api = bootstrap.build_aws_api(load_settings(NEEDED), SystemClock())
+    api = bootstrap.build_api_client(load_settings(NEEDED), SystemClock())
 
     with pytest.raises(RequestRefused):
         await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
     await api.aclose()
 
 
-def test_when_a_credential_kind_exists_then_health_can_name_it() -> None:
-    """Every class that `CREDENTIAL` leads to has its kind."""
-    assert set(CredentialKind) == set(bootstrap._CREDENTIAL_KINDS.values())
-    assert set(CredentialSettings.__value__.__args__) == set(bootstrap._CREDENTIAL_KINDS)
+async def test_when_sink_and_checkpoints_are_chosen_apart_then_each_is_built(
+    tmp_path: Path,
+) -> None:
+    """A sink need not be able to keep checkpoints."""
+    chosen = replace(
+        load_settings(NEEDED),
+        record_sink=SqliteSettings(str(tmp_path / "records.sqlite3")),
+        checkpoint_store=TableSettings("http://127.0.0.1:9/devstoreaccount1"),
+    )
+    subject = ServicesPerLoop(lambda: chosen, SystemClock())
+
+    services = await subject.get()
+
+    assert isinstance(services.sync_job.sink, SqliteStore)
+    assert isinstance(services.sync_job.checkpoints, TableStore)
+    assert services.sync_job.checkpoints is services.health.checkpoints
+    assert "sqlite" == services.health.record_store
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,7 @@ def test_when_the_process_starts_then_its_environment_is_read(
     """The production wiring reads the process's own settings."""
     signed_in = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}
     monkeypatch.setattr(
-        settings, "load_process_settings", lambda: load_settings(NEEDED | signed_in)
+        bootstrap, "load_process_settings", lambda: load_settings(NEEDED | signed_in)
     )
 
     assert bootstrap.build_services_per_loop().proxy_needs_sign_in

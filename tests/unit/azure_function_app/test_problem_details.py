@@ -6,23 +6,23 @@ import json
 import pytest
 
 from azure_function_app import errors
-from azure_function_app.errors import BackendRejected, ClientError, RequestRefused
+from azure_function_app.errors import BackendRejected, BridgeError, RequestRefused
 from azure_function_app.problem_details import problem_of
 from shared.settings_reader import SettingProblem, SettingsError
 
 ERRORS = [
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ClientError)
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BridgeError)
 ]
 
 
-def made(kind: type[ClientError]) -> ClientError:
+def made(kind: type[BridgeError]) -> BridgeError:
     """An error of that class."""
     return kind("Said.", status=400) if issubclass(kind, BackendRejected) else kind("Said.")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ERRORS if kind is not ClientError])
+@pytest.mark.parametrize("kind", [kind for kind in ERRORS if kind is not BridgeError])
 def test_when_an_error_class_exists_then_the_proxy_has_a_status_for_it(
-    kind: type[ClientError],
+    kind: type[BridgeError],
 ) -> None:
     """Only the checkpoint's conflict, which no request can cause, is an internal error."""
     status = problem_of(made(kind)).status
@@ -66,7 +66,7 @@ def test_when_a_problem_is_an_answer_then_it_is_rfc_9457() -> None:
     answer = problem_of(RequestRefused("No.")).response("r-1", ("Allow", "GET"))
 
     assert {
-        "type": "urn:azure-aws-bridge:problem:request_refused",
+        "type": "about:blank",
         "title": "Bad Request",
         "status": 400,
         "detail": "No.",

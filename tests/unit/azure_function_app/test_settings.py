@@ -15,8 +15,8 @@ from azure_function_app.identity.credential_kinds import (
     WorkloadIdentity,
 )
 from azure_function_app.settings import (
-    SqliteStore,
-    TableStore,
+    SqliteSettings,
+    TableSettings,
     load_process_settings,
     load_settings,
 )
@@ -46,21 +46,22 @@ def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults
     settings = load_settings(NEEDED)
 
     assert ManagedIdentity(client_id=None) == settings.token_source.credential
-    assert SqliteStore(".bridge/records.sqlite3") == settings.store
+    assert SqliteSettings(".bridge/records.sqlite3") == settings.record_sink
+    assert settings.record_sink == settings.checkpoint_store
     assert f"api://{API}/.default" == settings.api.scope
     assert "https://login.microsoftonline.com" == settings.token_source.authority
     assert not settings.token_source.is_local_authority
     assert (30.0, 30.0, 3.0, 5.0) == (
-        settings.calls.proxy_deadline,
-        settings.calls.sync_call_deadline,
-        settings.calls.connect_timeout,
-        settings.calls.token_wait,
+        settings.calls.proxy_call_seconds,
+        settings.calls.sync_call_seconds,
+        settings.calls.connect_seconds,
+        settings.calls.token_wait_seconds,
     )
     assert (64, 64) == (settings.calls.concurrent_calls, settings.calls.waiting_calls)
     assert ("0 */5 * * * *", 500, 240.0) == (
         settings.sync.schedule,
         settings.sync.page_size,
-        settings.sync.run_deadline,
+        settings.sync.run_seconds,
     )
 
 
@@ -306,9 +307,9 @@ def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
     endpoint = "https://account.table.core.windows.net"
 
     assert {"TABLE_ENDPOINT"} == set(problems(NEEDED | table))
-    assert (
-        TableStore(endpoint) == load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint}).store
-    )
+    settings = load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint})
+    assert TableSettings(endpoint) == settings.record_sink
+    assert settings.record_sink == settings.checkpoint_store
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,9 @@ def test_when_the_table_endpoint_is_not_encrypted_then_it_is_refused(endpoint: s
 @pytest.mark.parametrize("text", ["1", "200", "29.5"])
 def test_when_a_deadline_is_in_bounds_then_it_is_taken(text: str) -> None:
     """Both bounds are inside."""
-    assert float(text) == load_settings(NEEDED | {"PROXY_CALL_SECONDS": text}).calls.proxy_deadline
+    assert (
+        float(text) == load_settings(NEEDED | {"PROXY_CALL_SECONDS": text}).calls.proxy_call_seconds
+    )
 
 
 @pytest.mark.parametrize("text", ["0.99", "200.1", "nan", "inf", "soon"])

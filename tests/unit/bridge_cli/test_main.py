@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge_cli.main import app
-from emulator.tenant import Credential
+from emulator.tenant import LocalCredentialKind
 
 AT_80_COLUMNS = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
 
@@ -48,5 +48,5 @@ def test_when_help_is_asked_for_at_80_columns_then_what_can_be_chosen_is_whole(
     text = CliRunner().invoke(app, [command, "--help"], env=AT_80_COLUMNS).stdout
 
     assert max(map(len, text.splitlines())) <= 80
-    for choice in (*Credential, "core-tools", "emulated", "auto"):
+    for choice in (*LocalCredentialKind, "core-tools", "emulated", "auto"):
         assert re.search(rf"(?<![\w-]){choice}(?![\w-])", text), choice

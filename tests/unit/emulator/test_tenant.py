@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.tenant import Credential, LocalTenant, build_local_tenant
+from emulator.tenant import LocalCredentialKind, LocalTenant, build_local_tenant
 from shared.routes import Role
 from tests.support.fake_clock import FakeClock
 
@@ -22,7 +22,7 @@ def test_when_the_tenant_is_built_then_each_credential_kind_has_its_settings(
     tenant: LocalTenant,
 ) -> None:
     """No kind is left without."""
-    assert set(Credential) == set(tenant.settings_by_credential)
+    assert set(LocalCredentialKind) == set(tenant.settings_by_credential)
 
 
 def test_when_callers_must_be_refused_then_each_has_one_thing_wrong(tenant: LocalTenant) -> None:

@@ -17,7 +17,7 @@ async def test_when_there_is_a_place_then_nobody_waits() -> None:
 
     with pytest.raises(Overloaded) as caught:
         await bulkhead.enter()
-    assert 1.0 == caught.value.retry_after
+    assert 1.0 == caught.value.retry_after_seconds
 
 
 async def test_when_every_place_is_taken_then_some_wait_and_the_rest_is_refused() -> None:
@@ -66,7 +66,7 @@ async def test_when_no_place_comes_free_in_time_then_the_waiting_caller_is_refus
     await bulkhead.enter()
     for _ in range(2):
         with pytest.raises(Overloaded):
-            await bulkhead.enter(wait=0.0)
+            await bulkhead.enter(wait_seconds=0.0)
     bulkhead.leave()
 
-    await bulkhead.enter(wait=0.0)
+    await bulkhead.enter(wait_seconds=0.0)

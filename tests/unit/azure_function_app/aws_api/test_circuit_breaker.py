@@ -27,7 +27,7 @@ def test_when_fewer_fail_than_it_takes_then_calls_pass() -> None:
 
     with pytest.raises(CircuitOpen) as caught:
         breaker_after(FAILURES_IN_A_ROW, FakeClock()).check()
-    assert OPEN_SECONDS == caught.value.retry_after
+    assert OPEN_SECONDS == caught.value.retry_after_seconds
 
 
 def test_when_one_succeeds_in_between_then_the_count_begins_anew() -> None:
@@ -53,7 +53,7 @@ def test_when_the_pause_is_over_then_one_call_probes() -> None:
 
     with pytest.raises(CircuitOpen) as caught:
         breaker.check()
-    assert (caught.value.retry_after or 0) > 0
+    assert (caught.value.retry_after_seconds or 0) > 0
 
 
 def test_when_the_probe_succeeds_then_calls_pass_again() -> None:

@@ -9,21 +9,21 @@ import pytest
 
 from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.retry import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
     PROXY_POLICY,
     SYNC_POLICY,
+    Failure,
     Retrier,
     RetryPolicy,
-    Trouble,
+    failure_of,
     rules_for,
-    trouble_with,
 )
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
 from tests.support.fake_clock import FakeClock
 
-PATIENT = RetryPolicy(attempts=100, window=1_000.0, read_timeout=1.0)
+PATIENT = RetryPolicy(attempts=100, window_seconds=1_000.0, read_seconds=1.0)
 CONNECT = httpx.ConnectError("refused")
 DROPPED = httpx.RemoteProtocolError("dropped")
 
@@ -102,7 +102,7 @@ async def attempts_of(run: Run, of: httpx.Request) -> int:
 
 
 OFTEN = 5
-AS_THE_POLICY_SAYS = RetryPolicy(attempts=OFTEN, window=1_000.0, read_timeout=1.0)
+AS_THE_POLICY_SAYS = RetryPolicy(attempts=OFTEN, window_seconds=1_000.0, read_seconds=1.0)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ async def test_when_a_connection_was_dropped_then_it_is_tried_again_without_a_pa
     with pytest.raises(httpx.RemoteProtocolError):
         await run.of(request("GET"))
     assert 3 == run.attempts
-    assert [0.0, FIRST_PAUSE] == run.pauses
+    assert [0.0, FIRST_PAUSE_SECONDS] == run.pauses
 
 
 async def test_when_attempts_go_on_failing_then_the_jitter_doubles_up_to_its_bound() -> None:
@@ -193,7 +193,7 @@ async def test_when_attempts_go_on_failing_then_the_jitter_doubles_up_to_its_bou
     await attempts_of(shortest, request("GET"))
 
     assert [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0] == pytest.approx(longest.pauses)
-    assert LONGEST_PAUSE == max(longest.pauses)
+    assert LONGEST_PAUSE_SECONDS == max(longest.pauses)
     assert [0.0] * 8 == shortest.pauses
 
 
@@ -203,7 +203,7 @@ async def test_when_the_server_says_when_then_the_pause_is_no_shorter(code: int)
     run = Run(status(code, retry_after="7"), status(200), random=0.5)
     await run.of(request("GET"))
 
-    assert [7.0 + 0.5 * FIRST_PAUSE] == run.pauses
+    assert [7.0 + 0.5 * FIRST_PAUSE_SECONDS] == run.pauses
 
 
 async def test_when_the_server_gives_a_date_then_the_pause_lasts_until_then() -> None:
@@ -232,7 +232,7 @@ async def test_when_the_window_is_over_then_no_attempt_begins(window: float, att
     run = Run(
         status(503, retry_after="10"),
         status(200),
-        policy=RetryPolicy(attempts=3, window=window, read_timeout=1.0),
+        policy=RetryPolicy(attempts=3, window_seconds=window, read_seconds=1.0),
         random=0.0,
     )
     await run.of(request("GET"))
@@ -271,8 +271,8 @@ async def test_when_an_answer_is_replaced_then_it_is_disposed_of_first() -> None
 
 def test_when_policies_are_compared_then_they_are_the_documented_ones() -> None:
     """Three attempts in three seconds for whoever waits, six in thirty for the sync job."""
-    assert (3, 3.0) == (PROXY_POLICY.attempts, PROXY_POLICY.window)
-    assert (6, 30.0) == (SYNC_POLICY.attempts, SYNC_POLICY.window)
+    assert (3, 3.0) == (PROXY_POLICY.attempts, PROXY_POLICY.window_seconds)
+    assert (6, 30.0) == (SYNC_POLICY.attempts, SYNC_POLICY.window_seconds)
 
 
 @pytest.mark.parametrize("build", [httpx.ConnectError, httpx.ConnectTimeout])
@@ -280,4 +280,4 @@ def test_when_nothing_was_sent_then_it_is_connect_trouble(
     build: Callable[[str], httpx.TransportError],
 ) -> None:
     """The one kind that any request may be repeated after."""
-    assert Trouble.CONNECT is trouble_with(build("x"))
+    assert Failure.CONNECT is failure_of(build("x"))

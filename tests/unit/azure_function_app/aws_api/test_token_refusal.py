@@ -45,7 +45,7 @@ def refusal(
         (403, [POLICY], None, RefusedBy.POLICY),
         (403, [("x-amzn-errortype", "AccessDeniedException:http://x/")], None, RefusedBy.POLICY),
         (403, [], "access_denied", RefusedBy.POLICY),
-        (403, [], "role_missing", RefusedBy.BACKEND),
+        (403, [], "missing_role", RefusedBy.BACKEND),
         (403, [], "another_code", RefusedBy.ELSEWHERE),
         (403, [], "token_rejected", RefusedBy.ELSEWHERE),
         (403, [], None, RefusedBy.ELSEWHERE),
@@ -66,7 +66,7 @@ def test_when_an_answer_refuses_then_its_evidence_says_who_did(
     assert refused_by is refusal(status, *headers, code=code).evidence["refused_by"]
 
 
-@pytest.mark.parametrize("code", ["access_denied", "role_missing"])
+@pytest.mark.parametrize("code", ["access_denied", "missing_role"])
 @pytest.mark.parametrize("route", PROTECTED_ROUTES, ids=lambda route: f"{route.method}{route.path}")
 @pytest.mark.parametrize("roles", [None, frozenset(), frozenset({"Records.Else"})])
 def test_when_the_role_is_missing_then_message_and_evidence_name_the_routes_own(
@@ -112,7 +112,7 @@ def test_when_an_open_route_is_refused_then_no_role_is_named() -> None:
 
 def test_when_the_backend_refuses_then_the_log_says_that_the_policy_did_not() -> None:
     """The two were deployed with different tables of routes."""
-    assert "deploy both from one version" in str(refusal(code="role_missing").evidence["advice"])
+    assert "deploy both from one version" in str(refusal(code="missing_role").evidence["advice"])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_when_someone_else_refuses_then_no_role_is_guessed(status: int, code: st
 @given(
     status=st.sampled_from([401, 403]),
     error_type=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40),
-    code=st.none() | st.sampled_from(["access_denied", "role_missing", "x"]),
+    code=st.none() | st.sampled_from(["access_denied", "missing_role", "x"]),
     body=st.binary(max_size=40),
     route=st.sampled_from(ROUTES),
     roles=st.none() | st.frozensets(st.sampled_from([*Role, "x"])),

@@ -12,7 +12,6 @@ async def test_when_health_is_asked_for_then_the_app_says_how_it_is(tmp_path: Pa
     services = services_per_loop(SQLITE_PATH=str(tmp_path / "records.sqlite3"))
 
     response = await user_function(services, "health")(http_request(), context())
-    await services.aclose()
 
     document = json.loads(response.get_body())
     assert (200, "application/json") == (response.status_code, response.headers["Content-Type"])
@@ -44,7 +43,6 @@ async def test_when_there_are_secrets_then_health_knows_none(tmp_path: Path) -> 
     )
 
     response = await user_function(services, "health")(http_request(), context())
-    await services.aclose()
 
     body = response.get_body().decode()
     assert "client_secret" == json.loads(body)["credential"]

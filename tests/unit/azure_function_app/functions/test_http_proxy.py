@@ -7,25 +7,25 @@ import pytest
 
 from azure_function_app import bootstrap
 from azure_function_app.bootstrap import ServicesPerLoop
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.functions_app import context, http_request, services_per_loop, user_function
 
 SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class ClosableBackend(FakeBackend):
-    """A backend that can be closed, as the real one can."""
+class ClosableApi(FakeApi):
+    """An API that can be closed, as the real one can."""
 
     async def aclose(self) -> None:
         """Nothing is open."""
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> ClosableBackend:
+def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
     """What stands in for the API."""
-    backend = ClosableBackend(b"[]", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: backend)
-    return backend
+    api = ClosableApi(b"[]", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: api)
+    return api
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def services(tmp_path: Path) -> ServicesPerLoop:
 
 
 async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(
-    services: ServicesPerLoop, backend: ClosableBackend
+    services: ServicesPerLoop, api: ClosableApi
 ) -> None:
     """Method, URL, headers, body and trace go in; status, headers and body come out."""
     function = user_function(services, "http_proxy")
@@ -47,16 +47,15 @@ async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(
     )
 
     response = await function(request, context(SPAN, "k=v"))
-    await services.aclose()
 
     assert ("PUT", "/v1/records/a", "x=&x=1", b"\x00\xff\x01") == (
-        backend.request.method,
-        backend.request.path,
-        backend.request.query,
-        backend.request.content,
+        api.request.method,
+        api.request.path,
+        api.request.query,
+        api.request.content,
     )
     assert ('"1"', SPAN, "k=v", "invocation-1") == tuple(
-        backend.request_headers[name]
+        api.request_headers[name]
         for name in ("if-match", "traceparent", "tracestate", "x-request-id")
     )
     assert (200, b"[]", ["a=1", "b=2"]) == (
@@ -67,19 +66,18 @@ async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(
 
 
 async def test_when_the_host_has_no_trace_then_that_is_no_error(
-    services: ServicesPerLoop, backend: ClosableBackend
+    services: ServicesPerLoop, api: ClosableApi
 ) -> None:
     """Some hosts hand over None where there is no trace."""
     function = user_function(services, "http_proxy")
 
     await function(http_request(), context(None, None))  # type: ignore[arg-type] # as hosts do
-    await services.aclose()
 
-    assert backend.request_headers["traceparent"].endswith("-00")
+    assert api.request_headers["traceparent"].endswith("-00")
 
 
 async def test_when_the_settings_are_wrong_then_every_request_is_told_so(
-    backend: ClosableBackend,
+    api: ClosableApi,
 ) -> None:
     """A clear 500 with a stable code, and no setting's name or value."""
     function = user_function(services_per_loop(AWS_API_BASE_URL="ftp://private"), "http_proxy")
@@ -94,4 +92,4 @@ async def test_when_the_settings_are_wrong_then_every_request_is_told_so(
             document["request_id"],
         )
         assert b"private" not in response.get_body()
-    assert [] == backend.requests
+    assert [] == api.requests

@@ -26,7 +26,7 @@ class ClosableFeed(FakeFeed):
 def feed(monkeypatch: pytest.MonkeyPatch) -> ClosableFeed:
     """What stands in for the API."""
     feed = ClosableFeed([record("a"), record("b")])
-    monkeypatch.setattr(bootstrap, "build_aws_api", lambda *_: feed)
+    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: feed)
     monkeypatch.setattr(bootstrap, "ChangeFeed", lambda *_: feed)
     return feed
 
@@ -42,7 +42,6 @@ async def test_when_the_timer_ticks_then_the_sync_job_runs_once(services: Servic
     """A tick is a run, and a run that worked returns nothing."""
     result = await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
     report = await (await services.get()).sync_job.checkpoints.load_report()
-    await services.aclose()
 
     assert result is None
     assert report is not None
@@ -57,7 +56,6 @@ async def test_when_the_tick_is_late_then_the_log_says_so(
     """A late tick runs all the same."""
     with caplog.at_level(logging.INFO):
         await user_function(services, "sync_timer")(func.TimerRequest(past_due=past_due))
-    await services.aclose()
 
     events = [line.getMessage() for line in caplog.records]
     assert past_due == ("sync_past_due" in events)
@@ -76,7 +74,6 @@ async def test_when_a_run_fails_then_the_invocation_does(
 
     with pytest.raises(BackendUnavailable):
         await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
-    await services.aclose()
 
 
 async def test_when_the_settings_are_wrong_then_the_invocation_fails(feed: ClosableFeed) -> None:

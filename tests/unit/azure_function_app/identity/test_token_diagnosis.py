@@ -66,7 +66,7 @@ def test_when_the_token_fits_then_there_is_nothing_to_say(
         ({"roles": "Records.Read"}, "missing_role", "Records.Read"),
         ({"roles": [["Records.Read"]]}, "missing_role", "Records.Read"),
         ({"scp": "user_impersonation"}, "delegated_token", "managed identity"),
-        ({"ver": "3.0"}, "unknown_version", "version"),
+        ({"ver": "3.0"}, "unaccepted_version", "version"),
     ],
 )
 def test_when_one_thing_is_wrong_then_the_advice_names_what_to_change(
@@ -83,17 +83,28 @@ def test_when_the_version_is_not_accepted_then_the_manifest_setting_is_named() -
     """The most common mistake of all: the API's registration still issues v1.0."""
     (finding,) = diagnose(token(V1), IDENTITY)
 
-    assert "wrong_version" == finding.code
+    assert "unaccepted_version" == finding.code
     assert "requestedAccessTokenVersion to 2" in finding.advice
     assert API in finding.advice
 
 
 @pytest.mark.parametrize(
-    "text", ["", "opaque", "a.b", "a.b.c.d.e", "a.!.c", token([1]), token("x")]
+    "text",
+    [
+        "",
+        "opaque",
+        "a.b",
+        "a.b.c.d.e",
+        "a.!.c",
+        "\ud800",
+        token([1]),
+        token("x"),
+        f"bm9uZQ.{token(V2).partition('.')[2]}",
+    ],
 )
 def test_when_a_token_cannot_be_read_then_that_is_the_finding(text: str) -> None:
     """An encrypted or an opaque token is of no use to the API."""
-    assert ["token_unreadable"] == [finding.code for finding in diagnose(text, IDENTITY)]
+    assert ["malformed_token"] == [finding.code for finding in diagnose(text, IDENTITY)]
 
 
 @given(st.text())
@@ -105,7 +116,7 @@ def test_when_any_text_is_read_then_nothing_is_raised(text: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*V2, "scp"]),
+        st.sampled_from([*V2, "scp", "exp", "iat", "nbf", "sub", "jti"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(),
             lambda children: st.lists(children) | st.dictionaries(st.text(), children),

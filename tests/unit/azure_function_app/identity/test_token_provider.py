@@ -9,10 +9,10 @@ import pytest
 from azure_function_app.errors import TokenAcquisitionError
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.identity.token_provider import (
-    EXPIRY_MARGIN,
-    NEGATIVE_CACHE,
-    REJECTION_COOL_DOWN,
-    SHORTEST_PAUSE,
+    EXPIRY_MARGIN_SECONDS,
+    NEGATIVE_CACHE_SECONDS,
+    REJECTION_COOL_DOWN_SECONDS,
+    SHORTEST_PAUSE_SECONDS,
     TokenProvider,
 )
 from tests.support.calling import build_token_provider, token_source
@@ -122,7 +122,7 @@ async def test_when_instances_differ_then_they_renew_at_different_times(
     """Jitter spreads the moment by a tenth of the life."""
     clock = FakeClock()
     issuer = Issuer(clock)
-    provider = TokenProvider(issuer, clock=clock, random=lambda: random, wait_limit=5)
+    provider = TokenProvider(issuer, clock=clock, random=lambda: random, wait_seconds=5)
     await provider.get_token()
     clock.advance(0.5 * issuer.life)
 
@@ -170,9 +170,9 @@ async def test_when_renewing_fails_then_the_old_token_serves_to_its_last_moment(
     token = await provider.get_token()
     issuer.is_down = True
 
-    clock.advance(HOUR - EXPIRY_MARGIN / 2)
+    clock.advance(HOUR - EXPIRY_MARGIN_SECONDS / 2)
     in_margin = await provider.get_token()
-    clock.advance(EXPIRY_MARGIN / 2)
+    clock.advance(EXPIRY_MARGIN_SECONDS / 2)
 
     assert token is in_margin
     with pytest.raises(TokenAcquisitionError):
@@ -185,12 +185,12 @@ async def test_when_a_failed_renewal_pauses_then_no_expired_token_is_served_mean
     issuer = Issuer(clock, life=HOUR)
     provider = provider_of(issuer, clock)
     await provider.get_token()
-    clock.advance(HOUR - EXPIRY_MARGIN - 1)
+    clock.advance(HOUR - EXPIRY_MARGIN_SECONDS - 1)
     issuer.is_down = True
     await provider.get_token()
     await settle(provider)
     issuer.is_down = False
-    clock.advance(EXPIRY_MARGIN + 1)
+    clock.advance(EXPIRY_MARGIN_SECONDS + 1)
 
     assert clock.now() < (await provider.get_token()).expires_at
 
@@ -201,12 +201,14 @@ async def test_when_the_token_is_about_to_expire_then_a_new_one_is_waited_for() 
     issuer = Issuer(clock, life=HOUR)
     provider = provider_of(issuer, clock)
     await provider.get_token()
-    clock.advance(HOUR - EXPIRY_MARGIN)
+    clock.advance(HOUR - EXPIRY_MARGIN_SECONDS)
 
     assert "token 2" == (await provider.get_token()).value
 
 
-@pytest.mark.parametrize(("later", "asked"), [(NEGATIVE_CACHE - 0.1, 1), (NEGATIVE_CACHE, 2)])
+@pytest.mark.parametrize(
+    ("later", "asked"), [(NEGATIVE_CACHE_SECONDS - 0.1, 1), (NEGATIVE_CACHE_SECONDS, 2)]
+)
 async def test_when_asking_failed_then_it_is_not_repeated_for_a_moment(
     later: float, asked: int
 ) -> None:
@@ -223,7 +225,7 @@ async def test_when_asking_failed_then_it_is_not_repeated_for_a_moment(
         await provider.get_token()
 
     assert "token_down" == caught.value.code
-    assert 0 < (caught.value.retry_after or 0) <= NEGATIVE_CACHE
+    assert 0 < (caught.value.retry_after_seconds or 0) <= NEGATIVE_CACHE_SECONDS
     assert asked == issuer.asked
 
 
@@ -236,7 +238,7 @@ async def test_when_the_issuer_recovers_then_the_next_caller_gets_a_token() -> N
     with pytest.raises(TokenAcquisitionError):
         await provider.get_token()
     issuer.is_down = False
-    clock.advance(NEGATIVE_CACHE)
+    clock.advance(NEGATIVE_CACHE_SECONDS)
 
     assert "token 2" == (await provider.get_token()).value
 
@@ -251,7 +253,7 @@ async def test_when_the_issuer_hangs_then_callers_wait_for_the_limit_and_no_long
         go_on.wait(10)
         return issuer()
 
-    provider = provider_of(hang, clock, wait_limit=0.01)
+    provider = provider_of(hang, clock, wait_seconds=0.01)
     with pytest.raises(TokenAcquisitionError) as caught:
         await provider.get_token()
     go_on.set()
@@ -271,9 +273,9 @@ async def test_when_a_caller_has_less_time_then_it_waits_for_less() -> None:
         go_on.wait(10)
         return AccessToken("late", clock.now() + HOUR)
 
-    provider = provider_of(hang, clock, wait_limit=60)
+    provider = provider_of(hang, clock, wait_seconds=60)
     with pytest.raises(TokenAcquisitionError):
-        await provider.get_token(wait=0.0)
+        await provider.get_token(wait_seconds=0.0)
     go_on.set()
     await settle(provider)
 
@@ -311,7 +313,7 @@ async def test_when_the_platform_hands_out_the_same_token_then_it_is_not_asked_i
         return AccessToken("the same", expires_at)
 
     provider = provider_of(request_token, clock)
-    while clock.now() < expires_at - SHORTEST_PAUSE:
+    while clock.now() < expires_at - SHORTEST_PAUSE_SECONDS:
         await provider.get_token()
         await settle(provider)
         clock.advance(1)
@@ -343,7 +345,7 @@ async def test_when_many_see_the_rejection_then_one_new_token_is_asked_for() -> 
 
 
 @pytest.mark.parametrize(
-    ("pause", "asked"), [(REJECTION_COOL_DOWN - 1, 2), (REJECTION_COOL_DOWN, 3)]
+    ("pause", "asked"), [(REJECTION_COOL_DOWN_SECONDS - 1, 2), (REJECTION_COOL_DOWN_SECONDS, 3)]
 )
 async def test_when_every_token_is_rejected_then_a_new_one_is_asked_for_once_a_minute(
     pause: float, asked: int
@@ -404,7 +406,7 @@ async def test_when_the_provider_is_closed_then_nothing_is_left_running() -> Non
     go_on.set()
 
     assert provider._refreshing is None
-    assert "token 1" == (await provider.get_token(wait=0)).value
+    assert "token 1" == (await provider.get_token(wait_seconds=0)).value
     await provider.aclose()
 
 

@@ -3,20 +3,20 @@
 import pytest
 
 from azure_function_app.proxy.header_fields import FORWARDED_HEADERS, MAX_HEADER_BYTES
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.proxy_calls import answer_of, caller, fields_of, problem_of, refusal
 
 
 async def test_when_headers_mean_something_to_the_api_then_they_go_along() -> None:
     """Every header of the allow-list arrives as it was."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
     headers = {name: f"value of {name}" for name in FORWARDED_HEADERS}
 
-    await answer_of(backend, caller(headers=headers))
+    await answer_of(api, caller(headers=headers))
 
     assert headers == {
         name: value
-        for name, value in backend.request_headers.items()
+        for name, value in api.request_headers.items()
         if name not in {"traceparent", "x-request-id"}
     }
 
@@ -50,28 +50,28 @@ async def test_when_headers_mean_something_to_the_api_then_they_go_along() -> No
 )
 async def test_when_a_header_is_not_for_the_api_then_it_does_not_go_along(name: str) -> None:
     """Credentials, cookies, hop-by-hop fields, and what Azure added stay behind."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    await answer_of(backend, caller(headers={name: "1", "Accept": "text/plain"}))
+    await answer_of(api, caller(headers={name: "1", "Accept": "text/plain"}))
 
     assert {
         "accept": "text/plain",
         "accept-encoding": "identity",
         "traceparent": f"00-{'ab' * 16}-{'ab' * 8}-00",
         "x-request-id": "invocation-1",
-    } == backend.request_headers
+    } == api.request_headers
 
 
 async def test_when_connection_names_a_header_then_that_is_hop_by_hop_too() -> None:
     """RFC 9110 section 7.6.1."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
     await answer_of(
-        backend, caller(headers={"connection": "close, If-Match", "if-match": '"1"', "prefer": "x"})
+        api, caller(headers={"connection": "close, If-Match", "if-match": '"1"', "prefer": "x"})
     )
 
-    assert "if-match" not in backend.request_headers
-    assert "x" == backend.request_headers["prefer"]
+    assert "if-match" not in api.request_headers
+    assert "x" == api.request_headers["prefer"]
 
 
 @pytest.mark.parametrize("value", ["a\r\nHost: evil", "a\0", "a\x7f", "\u00fc", "\ud800"])
@@ -85,12 +85,12 @@ async def test_when_a_header_cannot_be_sent_then_the_request_is_refused(value: s
 )
 async def test_when_headers_are_too_large_then_it_is_431(size: int, *, is_sent: bool) -> None:
     """API Gateway takes 10,240 bytes of headers; one more is refused here."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
     headers = {"accept": "a" * (size - len("accept"))}
 
-    answer = await answer_of(backend, caller(headers=headers))
+    answer = await answer_of(api, caller(headers=headers))
 
-    assert is_sent == bool(backend.requests)
+    assert is_sent == bool(api.requests)
     if not is_sent:
         assert (431, "request_headers_too_large") == (answer.status, problem_of(answer)["code"])
 
@@ -98,16 +98,16 @@ async def test_when_headers_are_too_large_then_it_is_431(size: int, *, is_sent: 
 @pytest.mark.parametrize("name", ["cookie", "x-ms-client-principal", "x-arr-log-id"])
 async def test_when_azures_own_headers_are_large_then_they_do_not_count(name: str) -> None:
     """What the API never sees cannot be too much for it."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    answer = await answer_of(backend, caller(headers={name: "a" * (MAX_HEADER_BYTES + 1)}))
+    answer = await answer_of(api, caller(headers={name: "a" * (MAX_HEADER_BYTES + 1)}))
 
     assert 200 == answer.status
 
 
 async def test_when_the_api_answers_then_hop_by_hop_headers_end_here() -> None:
     """What is between the API and us, and what the host does by itself, is not passed on."""
-    backend = FakeBackend(
+    api = FakeApi(
         b"{}",
         headers=[
             ("Connection", "close, X-Hop"),
@@ -128,7 +128,7 @@ async def test_when_the_api_answers_then_hop_by_hop_headers_end_here() -> None:
         ],
     )
 
-    answer = await answer_of(backend, caller())
+    answer = await answer_of(api, caller())
 
     assert {
         "content-type": "application/json",
@@ -140,7 +140,7 @@ async def test_when_the_api_answers_then_hop_by_hop_headers_end_here() -> None:
 
 async def test_when_the_api_repeats_a_header_then_it_is_joined_but_cookies_are_not() -> None:
     """The worker keeps the last of repeated fields, so we join them; a cookie cannot be joined."""
-    backend = FakeBackend(
+    api = FakeApi(
         b"{}",
         headers=[
             ("Set-Cookie", "a=1; Expires=Sat, 21 Nov 2026 05:47:00 GMT"),
@@ -150,7 +150,7 @@ async def test_when_the_api_repeats_a_header_then_it_is_joined_but_cookies_are_n
         ],
     )
 
-    answer = await answer_of(backend, caller())
+    answer = await answer_of(api, caller())
 
     assert ["a=1; Expires=Sat, 21 Nov 2026 05:47:00 GMT", "b=2"] == [
         value for name, value in answer.headers if name == "Set-Cookie"

@@ -16,7 +16,7 @@ from azure_function_app.errors import (
 )
 from azure_function_app.proxy.proxy import Proxy
 from shared.routes import PROTECTED_ROUTES, ROUTES, Route
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
 from tests.support.proxy_calls import (
     HOST,
@@ -37,9 +37,9 @@ async def test_when_callers_must_sign_in_then_nobody_else_gets_through(
     principal: str, status: int
 ) -> None:
     """Without the principal that App Service vouches for, a caller is a stranger."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
     proxy = Proxy(
-        backend=backend,
+        api=api,
         routes=ROUTES,
         clock=FakeClock(),
         call_seconds=30.0,
@@ -50,7 +50,7 @@ async def test_when_callers_must_sign_in_then_nobody_else_gets_through(
     answer = await proxy.answer(caller(headers={"x-ms-client-principal-id": principal}))
 
     assert status == answer.status
-    assert bool(backend.requests) == (status == HTTPStatus.OK)
+    assert bool(api.requests) == (status == HTTPStatus.OK)
     assert ("www-authenticate" in fields_of(answer)) == (status == HTTPStatus.UNAUTHORIZED)
 
 
@@ -67,23 +67,23 @@ async def test_when_a_path_has_no_such_method_then_it_is_405_with_those_it_has(
     method: str, url: str, allow: str
 ) -> None:
     """The answer names the methods that the path answers to (RFC 9110 section 15.5.6)."""
-    backend = FakeBackend()
+    api = FakeApi()
 
-    answer = await answer_of(backend, caller(method, url, body=b"{}"))
+    answer = await answer_of(api, caller(method, url, body=b"{}"))
 
     assert (405, "request_method_not_allowed") == (answer.status, problem_of(answer)["code"])
     assert allow == fields_of(answer)["allow"]
-    assert [] == backend.requests
+    assert [] == api.requests
 
 
 async def test_when_head_is_asked_for_then_the_answer_is_gets_without_a_body() -> None:
     """API Gateway has no HEAD where the API declares GET, so GET is asked for."""
-    backend = FakeBackend(b'{"items":[]}', headers=[("ETag", '"1"'), ("Content-Length", "12")])
+    api = FakeApi(b'{"items":[]}', headers=[("ETag", '"1"'), ("Content-Length", "12")])
 
-    answer = await answer_of(backend, caller("HEAD"))
+    answer = await answer_of(api, caller("HEAD"))
 
     assert ("GET", 200, b"", '"1"') == (
-        backend.request.method,
+        api.request.method,
         answer.status,
         answer.body,
         fields_of(answer)["etag"],
@@ -92,13 +92,13 @@ async def test_when_head_is_asked_for_then_the_answer_is_gets_without_a_body() -
 
 async def test_when_options_is_asked_for_then_the_proxy_answers_by_itself() -> None:
     """The methods of a path are known here; no token is spent on the question."""
-    backend = FakeBackend()
+    api = FakeApi()
 
-    answer = await answer_of(backend, caller("OPTIONS", f"{RECORDS}/EDDF"))
+    answer = await answer_of(api, caller("OPTIONS", f"{RECORDS}/EDDF"))
 
     assert (204, b"") == (answer.status, answer.body)
     assert "DELETE, GET, HEAD, OPTIONS, PUT" == fields_of(answer)["allow"]
-    assert [] == backend.requests
+    assert [] == api.requests
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ async def test_when_the_caller_names_its_request_then_the_name_goes_all_the_way(
     given_id: str, sent: str
 ) -> None:
     """A usable request ID goes to the API and back to the caller; else the invocation's does."""
-    backend = FakeBackend(b"{}", headers=[("X-Request-Id", "theirs")])
+    api = FakeApi(b"{}", headers=[("X-Request-Id", "theirs")])
 
-    answer = await answer_of(backend, caller(headers={"x-request-id": given_id}))
+    answer = await answer_of(api, caller(headers={"x-request-id": given_id}))
 
-    assert sent == backend.request_headers["x-request-id"]
+    assert sent == api.request_headers["x-request-id"]
     assert [sent] == [value for name, value in answer.headers if name.lower() == "x-request-id"]
 
 
@@ -143,38 +143,38 @@ async def test_when_there_is_a_trace_then_it_goes_on(
     host: tuple[str, str], theirs: tuple[str, str], sent: tuple[str | None, str | None]
 ) -> None:
     """The host's span is the parent, else the caller's, else a new trace; the state fits it."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
     headers = {"traceparent": theirs[0], "tracestate": theirs[1]}
 
-    await answer_of(backend, caller(headers=headers, trace_parent=host[0], trace_state=host[1]))
+    await answer_of(api, caller(headers=headers, trace_parent=host[0], trace_state=host[1]))
 
     expected = sent[0] or f"00-{'ab' * 16}-{'ab' * 8}-00"
     assert (expected, sent[1]) == (
-        backend.request_headers["traceparent"],
-        backend.request_headers.get("tracestate"),
+        api.request_headers["traceparent"],
+        api.request_headers.get("tracestate"),
     )
 
 
 async def test_when_a_body_is_binary_then_it_arrives_byte_for_byte() -> None:
     """Every byte value passes, both ways."""
     every_byte = bytes(range(256)) * 3
-    backend = FakeBackend(every_byte, headers=[("Content-Encoding", "gzip")])
+    api = FakeApi(every_byte, headers=[("Content-Encoding", "gzip")])
 
-    answer = await answer_of(backend, caller("PUT", f"{RECORDS}/a", body=every_byte))
+    answer = await answer_of(api, caller("PUT", f"{RECORDS}/a", body=every_byte))
 
-    assert every_byte == backend.request.content == answer.body
+    assert every_byte == api.request.content == answer.body
     assert "gzip" == fields_of(answer)["content-encoding"]
 
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_BODY, 200), (MAX_BODY + 1, 413)])
 async def test_when_a_body_is_too_large_then_it_is_413(size: int, status: int) -> None:
     """API Gateway takes 10 MiB; one byte more is refused here."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    answer = await answer_of(backend, caller("PUT", f"{RECORDS}/a", body=bytes(size)))
+    answer = await answer_of(api, caller("PUT", f"{RECORDS}/a", body=bytes(size)))
 
     assert status == answer.status
-    assert bool(backend.requests) == (status == HTTPStatus.OK)
+    assert bool(api.requests) == (status == HTTPStatus.OK)
 
 
 @pytest.mark.parametrize(
@@ -199,13 +199,11 @@ async def test_when_a_body_came_in_chunks_then_it_is_411(
 
 async def test_when_an_empty_body_is_announced_then_it_is_sent() -> None:
     """An empty body with Content-Length 0 is meant to be empty."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    answer = await answer_of(
-        backend, caller("PUT", f"{RECORDS}/a", headers={"content-length": "0"})
-    )
+    answer = await answer_of(api, caller("PUT", f"{RECORDS}/a", headers={"content-length": "0"}))
 
-    assert (200, b"") == (answer.status, backend.request.content)
+    assert (200, b"") == (answer.status, api.request.content)
 
 
 @pytest.mark.parametrize("length", ["1", "3", "-2", "2x", "", "+2"])
@@ -225,9 +223,9 @@ async def test_when_a_method_takes_no_body_then_one_is_refused(method: str) -> N
 @pytest.mark.parametrize("status", [200, 201, 204, 304, 400, 404, 409, 410, 412, 429, 500, 503])
 async def test_when_the_api_answers_for_itself_then_its_answer_passes_through(status: int) -> None:
     """Status and body are the API's own business, its errors included."""
-    backend = FakeBackend(b'{"code":"theirs"}', status=status, headers=[("Retry-After", "7")])
+    api = FakeApi(b'{"code":"theirs"}', status=status, headers=[("Retry-After", "7")])
 
-    answer = await answer_of(backend, caller())
+    answer = await answer_of(api, caller())
 
     assert (status, b'{"code":"theirs"}', "7") == (
         answer.status,
@@ -249,11 +247,11 @@ async def test_when_the_policy_closes_a_route_then_problem_and_log_name_its_role
     method: str, url: str, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The gateway itself logs no reason then; HEAD is asked for as GET, so it needs that role."""
-    backend = FakeBackend(b"{}", status=403, headers=[BY_POLICY])
+    api = FakeApi(b"{}", status=403, headers=[BY_POLICY])
     body = b"{}" if method == "PUT" else b""
 
     with caplog.at_level(logging.WARNING):
-        answer = await answer_of(backend, caller(method, url, body=body))
+        answer = await answer_of(api, caller(method, url, body=body))
 
     detail = problem_of(answer)["detail"]
     assert (502, "backend_refused_token") == (answer.status, problem_of(answer)["code"])
@@ -273,7 +271,7 @@ async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_l
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The caller was let in by us: that our own token was refused is nothing that it can mend."""
-    backend = FakeBackend(
+    api = FakeApi(
         b'{"message":"Unauthorized: private reason"}',
         status=401,
         headers=[
@@ -284,7 +282,7 @@ async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_l
     )
 
     with caplog.at_level(logging.WARNING):
-        answer = await answer_of(backend, caller())
+        answer = await answer_of(api, caller())
 
     document = problem_of(answer)
     assert (502, "backend_refused_token", "invocation-1") == (
@@ -311,14 +309,14 @@ async def test_when_something_else_answers_403_then_no_role_is_guessed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A firewall's refusal is none of the policy's, and its words stay in our log."""
-    backend = FakeBackend(
+    api = FakeApi(
         b"<html>private page</html>",
         status=403,
         headers=[("X-Amzn-ErrorType", "WafFilteredException")],
     )
 
     with caplog.at_level(logging.WARNING):
-        answer = await answer_of(backend, caller("DELETE", f"{RECORDS}/EDDF"))
+        answer = await answer_of(api, caller("DELETE", f"{RECORDS}/EDDF"))
 
     assert (502, "backend_forbidden") == (answer.status, problem_of(answer)["code"])
     assert "Records." not in answer.body.decode()
@@ -336,9 +334,14 @@ async def test_when_something_else_answers_403_then_no_role_is_guessed(
     ("error", "status", "code", "retry_after"),
     [
         (TokenAcquisitionError("No token."), 503, "token_unavailable", "5"),
-        (TokenAcquisitionError("No token.", retry_after=0.2), 503, "token_unavailable", "1"),
-        (CircuitOpen("Left alone.", retry_after=12.1), 503, "circuit_open", "13"),
-        (Overloaded("Too much.", retry_after=1.0), 503, "overloaded", "1"),
+        (
+            TokenAcquisitionError("No token.", retry_after_seconds=0.2),
+            503,
+            "token_unavailable",
+            "1",
+        ),
+        (CircuitOpen("Left alone.", retry_after_seconds=12.1), 503, "circuit_open", "13"),
+        (Overloaded("Too much.", retry_after_seconds=1.0), 503, "overloaded", "1"),
         (
             BackendUnavailable("No route.", code="backend_unreachable"),
             502,
@@ -353,7 +356,7 @@ async def test_when_there_is_no_answer_then_the_problem_says_why(
     error: Exception, status: int, code: str, retry_after: str | None
 ) -> None:
     """Each kind of failure has one status and a stable code; every 503 says when to come back."""
-    answer = await answer_of(FakeBackend(error=error), caller())
+    answer = await answer_of(FakeApi(error=error), caller())
 
     document = problem_of(answer)
     assert (status, code, str(error)) == (answer.status, document["code"], document["detail"])
@@ -365,7 +368,7 @@ async def test_when_something_unexpected_happens_then_the_caller_learns_nothing_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A bug is a 500 with a code; what it says is in our log, under the same request ID."""
-    answer = await answer_of(FakeBackend(error=RuntimeError("private detail")), caller())
+    answer = await answer_of(FakeApi(error=RuntimeError("private detail")), caller())
 
     assert (500, "internal_error") == (answer.status, problem_of(answer)["code"])
     assert "private" not in answer.body.decode()
@@ -376,7 +379,7 @@ async def test_when_something_unexpected_happens_then_the_caller_learns_nothing_
 async def test_when_a_call_ends_then_one_line_says_how(caplog: pytest.LogCaptureFixture) -> None:
     """Method, status, code and time; not the URL, which can hold what is nobody's business."""
     with caplog.at_level(logging.INFO):
-        await answer_of(FakeBackend(b"{}"), caller(url=f"{RECORDS}?cursor=secret"))
+        await answer_of(FakeApi(b"{}"), caller(url=f"{RECORDS}?cursor=secret"))
 
     (line,) = caplog.records
     assert "proxy_call" == line.getMessage()

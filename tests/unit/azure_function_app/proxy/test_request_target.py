@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_api import FakeApi
 from tests.support.proxy_calls import HOST, RECORDS, answer_of, caller, refusal
 
 
@@ -36,18 +36,18 @@ async def test_when_a_route_is_listed_then_the_request_goes_there(
     method: str, url: str, path: str, query: str
 ) -> None:
     """Method, path and query arrive as they were meant, within the time for one call."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
     body = b"{}" if method == "PUT" else b""
 
-    answer = await answer_of(backend, caller(method, url, body=body))
+    answer = await answer_of(api, caller(method, url, body=body))
 
     assert 200 == answer.status
     assert (method, path, query) == (
-        backend.request.method,
-        backend.request.path,
-        backend.request.query,
+        api.request.method,
+        api.request.path,
+        api.request.query,
     )
-    assert [30.0] == backend.deadlines
+    assert [30.0] == api.deadlines
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ async def test_when_a_url_holds_what_no_url_can_then_it_is_400(url: str) -> None
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 async def test_when_a_path_holds_anything_then_what_is_sent_is_a_listed_route(path: str) -> None:
     """Whatever comes, what goes out is the path of one of the routes, in one right encoding."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    answer = await answer_of(backend, caller(url=f"{HOST}/api/aws/{path}"))
+    answer = await answer_of(api, caller(url=f"{HOST}/api/aws/{path}"))
 
     assert answer.status in {200, 400, 404}
-    for request in backend.requests:
+    for request in api.requests:
         assert request.path.isascii()
         assert request.path.split("/")[1] in {"v1", "health", ".well-known"}
         assert len(request.path.split("/")) <= 4
@@ -157,8 +157,8 @@ async def test_when_the_function_key_is_in_the_query_then_it_stays_in_azure(
     given_query: str, sent: str
 ) -> None:
     """Azure takes the key from the parameter `code` in any spelling, so none goes on."""
-    backend = FakeBackend(b"{}")
+    api = FakeApi(b"{}")
 
-    await answer_of(backend, caller(url=f"{RECORDS}?{given_query}"))
+    await answer_of(api, caller(url=f"{RECORDS}?{given_query}"))
 
-    assert sent == backend.request.query
+    assert sent == api.request.query

@@ -222,7 +222,7 @@ async def test_when_an_answer_is_no_page_then_it_is_a_contract_error(
         (problem(400, ["x"]), BackendRejected, "backend_rejected"),
         (answering(401, b'{"message":"Unauthorized"}'), BackendRejected, "backend_401"),
         (answering(403, b'{"Message":"User is not"}'), BackendRejected, "backend_403"),
-        (problem(403, "role_missing"), BackendRejected, "role_missing"),
+        (problem(403, "missing_role"), BackendRejected, "missing_role"),
         (answering(500, b'{"message":null}'), BackendUnavailable, "backend_500"),
         (answering(503), BackendUnavailable, "backend_503"),
         (answering(302, b"", ("location", "/")), BackendContractError, "backend_contract"),
@@ -282,7 +282,7 @@ def test_when_the_api_is_busy_then_the_error_says_when_to_come_back() -> None:
     """429 and 503 may carry Retry-After."""
     busy = error_for_status(429, None, 7.0)
 
-    assert ("backend_throttled", 7.0, True) == (busy.code, busy.retry_after, busy.retryable)
+    assert ("backend_throttled", 7.0) == (busy.code, busy.retry_after_seconds)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"[]"])

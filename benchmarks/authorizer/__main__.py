@@ -1,6 +1,6 @@
 """Measures the authorizer and its peers in one run on one core, and writes down what it found.
 
-    python -m benchmarks.authorizer.run --date 2026-11-21
+    python -m benchmarks.authorizer --date 2026-11-21
 
 What is measured, and how, is in `docs/benchmarks.md`.
 """
@@ -18,18 +18,39 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.authorizer import material
-from benchmarks.authorizer.contenders import FLOORS, HANDLERS, STARTERS, VERIFIERS, Contender
+from benchmarks.authorizer.cold_start import measure_function_starts
+from benchmarks.authorizer.comparison import (
+    COMPARED_CONTENDERS,
+    COMPARED_FUNCTIONS,
+    Comparison,
+    compare,
+    print_comparisons,
+)
+from benchmarks.authorizer.contenders import (
+    FLOORS,
+    FUNCTIONS,
+    HANDLERS,
+    OTHER_BUNDLE,
+    OUR_BUNDLE,
+    STARTERS,
+    VERIFIERS,
+    Contender,
+    alternate,
+)
 from benchmarks.authorizer.programs import (
     BenchmarkFailed,
     Programs,
     Start,
     Worker,
-    build_programs,
+    build_bundle,
+    build_node_programs,
+    build_python_programs,
     find_programs,
 )
 from benchmarks.authorizer.report import Report, Samples, print_report, to_json
 from benchmarks.authorizer.surroundings import describe_surroundings, measure_openssl
-from shared.clock import SystemClock
+from benchmarks.options import build_parser
+from shared.clock import Clock, SystemClock
 
 _ROOT: Final = Path(__file__).parents[2]
 _RESULTS: Final = _ROOT / "benchmarks" / "results" / "authorizer.json"
@@ -77,7 +98,7 @@ def measure_starts(
     starts: dict[Contender, list[Start]] = {contender: [] for contender in STARTERS}
     # The first round fills the file system's cache and does not count.
     for number in range(rounds + 1):
-        for contender in STARTERS:
+        for contender in alternate(STARTERS, number):
             with Worker(programs, contender, line_octets) as worker:
                 if number:
                     starts[contender].append(worker.start)
@@ -96,10 +117,9 @@ def measure_memory(programs: Programs, line_octets: int) -> dict[Contender, floa
 
 
 def measure_decisions(
-    programs: Programs, line_octets: int, rounds: int
+    programs: Programs, contenders: Sequence[Contender], line_octets: int, rounds: int
 ) -> dict[Contender, Samples]:
     """Microseconds per decision, on tokens never seen before and on repeated ones."""
-    contenders: Sequence[Contender] = (*VERIFIERS, *HANDLERS, *FLOORS)
     samples = {contender: Samples([], []) for contender in contenders}
     with ExitStack() as stack:
         workers, loops = {}, {}
@@ -113,7 +133,8 @@ def measure_decisions(
             loops[contender] = max(1, round(REPEAT_MICROSECONDS / microseconds))
         for number in range(rounds):
             first = WARM_UP_TOKENS + number * TOKENS_PER_ROUND
-            for contender, worker in workers.items():
+            for contender in alternate(contenders, number):
+                worker = workers[contender]
                 samples[contender].first_sight.append(worker.run(first, TOKENS_PER_ROUND))
                 # What a cache has just dropped for the new tokens comes back in before it counts.
                 worker.run(first, REPEATED_TOKENS)
@@ -123,6 +144,23 @@ def measure_decisions(
     return samples
 
 
+def _choose_core(wanted: int | None) -> int:
+    if not hasattr(os, "sched_setaffinity"):
+        raise BenchmarkFailed("this machine cannot pin a process to a core; run it on Linux")
+    cores = os.sched_getaffinity(0)
+    core = max(cores) if wanted is None else wanted
+    if core not in cores:
+        raise BenchmarkFailed(f"there is no core {core}; --core takes one of {sorted(cores)}")
+    return core
+
+
+def _prepare(programs: Programs, rounds: int, key_set_url: str, clock: Clock) -> int:
+    """Write what all contenders read; how many octets a token's line has."""
+    tokens = WARM_UP_TOKENS + rounds * TOKENS_PER_ROUND
+    _tell(f"making {tokens:,} tokens")
+    return material.write_material(programs.folder, tokens, int(clock.now()), key_set_url)
+
+
 def measure(arguments: argparse.Namespace) -> Report:
     """Everything, in one run.
 
@@ -130,53 +168,91 @@ def measure(arguments: argparse.Namespace) -> Report:
         BenchmarkFailed: something could not be measured.
 
     """
-    if not hasattr(os, "sched_setaffinity"):
-        raise BenchmarkFailed("this machine cannot pin a process to a core; run it on Linux")
-    cores = os.sched_getaffinity(0)
-    core = max(cores) if arguments.core is None else arguments.core
-    if core not in cores:
-        raise BenchmarkFailed(f"there is no core {core}; --core takes one of {sorted(cores)}")
+    core, clock = _choose_core(arguments.core), SystemClock()
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         programs = find_programs(_ROOT, folder, arguments.node)
         _tell("building the programs")
-        build_programs(programs, _ROOT)
+        build_bundle(programs, _ROOT, OUR_BUNDLE)
+        build_python_programs(programs)
+        build_node_programs(programs)
         with _serving((folder / material.KEY_SET_FILE).read_bytes) as key_set_url:
-            tokens = WARM_UP_TOKENS + arguments.rounds * TOKENS_PER_ROUND
-            _tell(f"making {tokens:,} tokens")
-            now = int(SystemClock().now())
-            line_octets = material.write_material(folder, tokens, now, key_set_url)
+            line_octets = _prepare(programs, arguments.rounds, key_set_url, clock)
             # Every process started from here on inherits it.
             os.sched_setaffinity(0, {core})
             _tell(f"measuring cold starts, {arguments.starts} rounds")
+            functions = measure_function_starts(programs, FUNCTIONS, arguments.starts, clock)
             starts = measure_starts(programs, line_octets, arguments.starts)
             memory = measure_memory(programs, line_octets)
             _tell("measuring decisions")
-            samples = measure_decisions(programs, line_octets, arguments.rounds)
+            contenders = (*VERIFIERS, *HANDLERS, *FLOORS)
+            samples = measure_decisions(programs, contenders, line_octets, arguments.rounds)
         openssl = measure_openssl()
         surroundings = describe_surroundings(programs)
-    return Report(arguments.date, surroundings, samples, starts, memory, openssl)
+    return Report(arguments.date, surroundings, samples, functions, starts, memory, openssl)
+
+
+def compare_with(other: Path, arguments: argparse.Namespace) -> list[Comparison]:
+    """This checkout's authorizer and another one's, in one run.
+
+    Raises:
+        BenchmarkFailed: something could not be measured.
+
+    """
+    core, clock = _choose_core(arguments.core), SystemClock()
+    if not (other / "aws_authorizer").is_dir():
+        raise BenchmarkFailed(f"{other} is no checkout of this project: it has no aws_authorizer")
+    with TemporaryDirectory() as scratch:
+        programs = find_programs(_ROOT, Path(scratch), with_peers=False)
+        _tell("building both bundles")
+        build_bundle(programs, _ROOT, OUR_BUNDLE)
+        build_bundle(programs, other, OTHER_BUNDLE)
+        build_python_programs(programs)
+        line_octets = _prepare(programs, arguments.rounds, material.ISSUER, clock)
+        os.sched_setaffinity(0, {core})
+        _tell(f"measuring cold starts, {arguments.starts} rounds")
+        starts = measure_function_starts(programs, COMPARED_FUNCTIONS, arguments.starts, clock)
+        _tell("measuring decisions")
+        samples = measure_decisions(programs, COMPARED_CONTENDERS, line_octets, arguments.rounds)
+    return compare(samples, starts)
+
+
+def _write(results: Path, document: object) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(document, indent=2) + "\n")
+    _tell(f"written to {os.path.relpath(results)}")
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--date", required=True, help="the day to note in the results")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of decisions")
-    parser.add_argument("--starts", type=int, default=15, help="rounds of cold starts")
-    parser.add_argument("--core", type=int, help="the core to pin everything to")
-    parser.add_argument("--node", type=Path, help="another Node.js than the one in the lock")
-    parser.add_argument("--into", type=Path, default=_RESULTS, help="the file for the results")
+    parser = build_parser("benchmarks.authorizer", __doc__.partition("\n")[0], rounds=15)
+    parser.add_argument(
+        "--starts", type=int, default=25, help="rounds of cold starts; default: %(default)s"
+    )
+    parser.add_argument("--core", type=int, help="the core to pin everything to; default: the last")
+    parser.add_argument(
+        "--node", type=Path, help="another Node.js than the one in the lock, 22 or later"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="measure another checkout's authorizer instead of the peers; written to --output only",
+    )
     arguments = parser.parse_args()
     try:
+        if arguments.against is not None:
+            comparisons = compare_with(arguments.against.resolve(), arguments)
+            print_comparisons(comparisons)
+            if arguments.output is not None:
+                document = [comparison._asdict() for comparison in comparisons]
+                _write(arguments.output, {"date": arguments.date, "comparisons": document})
+            return
         report = measure(arguments)
     except BenchmarkFailed as failure:
         raise SystemExit(f"The benchmark failed: {failure}") from failure
-    results: Path = arguments.into
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(to_json(report), indent=2) + "\n")
     print_report(report)
-    _tell(f"written to {os.path.relpath(results)}")
+    _write(arguments.output or _RESULTS, to_json(report))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from azure_function_app.aws_api.client import ApiRequest, ApiResponse
 from azure_function_app.deadline import Deadline
 
 
-class FakeBackend:
+class FakeApi:
     """Answers every request with what it was given, and remembers what it was asked."""
 
     def __init__(
@@ -28,7 +28,7 @@ class FakeBackend:
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """The answer."""
         self.requests.append(request)
-        self.deadlines.append(deadline.remaining())
+        self.deadlines.append(deadline.remaining_seconds())
         if self.error is not None:
             raise self.error
         return self.response
