@@ -1,5 +1,8 @@
 """The events that API Gateway sends to an authorizer, one builder for each kind."""
 
+from collections.abc import Callable
+from typing import Final
+
 STAGE_ARN = "arn:aws:execute-api:eu-west-1:111122223333:abc123/prod"
 METHOD_ARN = f"{STAGE_ARN}/GET/v1/records"
 
@@ -64,3 +67,13 @@ def websocket_connect_event(authorization: str) -> dict[str, object]:
         "stageVariables": {},
         "requestContext": {"routeKey": "$connect", "eventType": "CONNECT", "stage": "prod"},
     }
+
+
+EVENT_BUILDERS: Final[dict[str, Callable[[str], dict[str, object]]]] = {
+    "rest token": rest_token_event,
+    "rest request": rest_request_event,
+    "http 1.0": http_v1_event,
+    "http 2.0": http_v2_event,
+    "websocket": websocket_connect_event,
+}
+"""A builder for each kind, by what the kind is called."""

@@ -1,5 +1,7 @@
 """Events of every kind."""
 
+import ast
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -13,23 +15,16 @@ from aws_authorizer.errors import TokenRejected, Undecided
 from aws_authorizer.method_arn import parse_method_arn
 from shared.reasons import Reason
 from tests.support.events import (
+    EVENT_BUILDERS,
     METHOD_ARN,
     STAGE_ARN,
     http_v1_event,
     http_v2_event,
     rest_request_event,
-    rest_token_event,
-    websocket_connect_event,
 )
 
 ARN = parse_method_arn(METHOD_ARN)
-EVENTS = {
-    "rest token": rest_token_event("Bearer abc"),
-    "rest request": rest_request_event("Bearer abc"),
-    "http 1.0": http_v1_event("Bearer abc"),
-    "http 2.0": http_v2_event("Bearer abc"),
-    "websocket": websocket_connect_event("Bearer abc"),
-}
+EVENTS = {name: build("Bearer abc") for name, build in EVENT_BUILDERS.items()}
 REQUEST_EVENTS = {name: event for name, event in EVENTS.items() if name != "rest token"}
 
 
@@ -61,6 +56,19 @@ def test_when_an_event_is_of_any_kind_then_its_token_and_stage_are_read(
 
     assert STAGE_ARN == parsed.method_arn.stage_arn
     assert "abc" == parse_bearer_token(parsed)
+
+
+def test_when_a_kind_of_event_is_read_then_one_of_it_is_tried() -> None:
+    """Each case of the parser has an event here, and so in the tests of the handler."""
+    tree = ast.parse(inspect.getsource(parse_authorizer_event))
+    cases = [
+        tuple(ast.literal_eval(ast.unparse(pattern)) for pattern in node.patterns)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.MatchSequence)
+    ]
+
+    assert cases
+    assert set(cases) == {(event.get("type"), event.get("version")) for event in EVENTS.values()}
 
 
 def test_when_an_event_is_of_a_kind_then_it_is_told_apart() -> None:

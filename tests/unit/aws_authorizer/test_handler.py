@@ -15,13 +15,11 @@ from aws_authorizer.key_set_fetch import FetchedKeySet, FetchFailed
 from aws_authorizer.settings import load_settings
 from shared.reasons import Reason
 from tests.support.events import (
+    EVENT_BUILDERS,
     METHOD_ARN,
     STAGE_ARN,
-    http_v1_event,
     http_v2_event,
-    rest_request_event,
     rest_token_event,
-    websocket_connect_event,
 )
 from tests.support.fake_clock import FakeClock
 from tests.support.keys import TENANT_ID, base64url, jwk, key_set, private_key
@@ -44,13 +42,6 @@ REQUIRED = {
     "ALLOWED_CLIENT_IDS": CLIENT_ID,
 }
 GOOD = f"Bearer {signed_token()}"
-EVENTS = {
-    "rest token": rest_token_event,
-    "rest request": rest_request_event,
-    "http 1.0": http_v1_event,
-    "http 2.0": http_v2_event,
-    "websocket": websocket_connect_event,
-}
 
 
 def authorizer(
@@ -86,7 +77,7 @@ def effects(answer: dict[str, object]) -> list[str]:
     return [statement["Effect"] for statement in document["Statement"]]
 
 
-@pytest.mark.parametrize("build_event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("build_event", EVENT_BUILDERS.values(), ids=EVENT_BUILDERS)
 def test_when_a_token_is_good_then_a_policy_allows(
     build_event: Callable[[str], dict[str, object]],
 ) -> None:
@@ -102,7 +93,7 @@ def test_when_a_token_is_good_then_a_policy_allows(
     )
 
 
-@pytest.mark.parametrize("build_event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("build_event", EVENT_BUILDERS.values(), ids=EVENT_BUILDERS)
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
@@ -127,7 +118,7 @@ def test_when_a_token_is_bad_then_the_call_is_unauthorized(
     assert "object_id" not in decision
 
 
-@pytest.mark.parametrize("build_event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("build_event", EVENT_BUILDERS.values(), ids=EVENT_BUILDERS)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [({"roles": None}, Reason.MISSING_ROLE), ({"azp": OTHER_ID}, Reason.UNKNOWN_CLIENT)],
@@ -240,7 +231,7 @@ def test_when_simple_responses_are_on_then_other_apis_still_get_policies() -> No
     assert ["Allow"] == effects(authorize(simple, rest_token_event(GOOD), ""))
 
 
-@pytest.mark.parametrize("build_event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("build_event", EVENT_BUILDERS.values(), ids=EVENT_BUILDERS)
 @pytest.mark.parametrize("claims", [valid_claims(), valid_claims(roles=["Other"])])
 def test_when_a_caller_is_known_then_the_answer_names_the_call_that_decided(
     build_event: Callable[[str], dict[str, object]], claims: dict[str, object]

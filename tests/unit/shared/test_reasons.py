@@ -1,5 +1,8 @@
 """The reason codes."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from shared.reasons import Reason
@@ -20,3 +23,11 @@ def test_when_a_reason_is_written_then_its_code_is_its_name(reason: Reason) -> N
 def test_when_reasons_are_counted_then_no_code_stands_for_two() -> None:
     """An enum would take a second name for the same value as an alias."""
     assert len(Reason.__members__) == len(set(Reason))
+
+
+def test_when_a_reason_is_declared_then_the_authorizer_gives_it() -> None:
+    """A code that nothing writes would promise a check that is not there."""
+    authorizer = Path(__file__).parents[3] / "aws_authorizer"
+    code = "\n".join(file.read_text(encoding="utf-8") for file in authorizer.glob("*.py"))
+
+    assert set(Reason.__members__) == set(re.findall(r"\bReason\.([A-Z_]+)\b", code))
