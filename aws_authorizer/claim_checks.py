@@ -34,8 +34,6 @@ _TOKEN_ID_CHARACTERS: Final = frozenset(
 )
 _OTHER_TENANT_ID_SPELLINGS: Final = frozenset({"Tid", "tId", "tiD", "TId", "TiD", "tID", "TID"})
 _CLAIM_NAMES: Final = "_claim_names"
-# A tuple, because a claim may be an array, which no set can look up. Entra ID writes a string.
-_NO_CLIENT_AUTHENTICATION: Final = (claims.NO_CLIENT_AUTHENTICATION, 0)
 _ABSENT: Final = object()
 
 
@@ -91,8 +89,11 @@ def _is_proved_by_client(
     value: object, _token: AcceptedToken, unverified: UnverifiedClaims
 ) -> bool:
     # An application without a credential has proved nothing: whoever knows its ID is it. With
-    # scopes, a user stands behind the token, and has signed in.
-    return value not in _NO_CLIENT_AUTHENTICATION or claims.SCOPES in unverified
+    # scopes, a user stands behind the token, and has signed in. Entra ID writes a string, so no
+    # other type proves anything.
+    if value is _ABSENT or claims.SCOPES in unverified:
+        return True
+    return isinstance(value, str) and value != claims.NO_CLIENT_AUTHENTICATION
 
 
 def _is_absent_or_string(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
@@ -128,8 +129,8 @@ RULES: Final = (
     Rule(claims.CLIENT_ID_V2, _is_guid, Reason.MISSING_CLIENT, _V2),
     Rule(claims.CLIENT_ID_V2, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V1),
     Rule(claims.CLIENT_ID_V1, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V2),
-    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT, _V1),
-    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT, _V2),
+    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
+    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
     Rule(claims.SUBJECT, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
     Rule(claims.TOKEN_UNIQUE_ID, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
     Rule(claims.ROLES, _is_absent_or_strings, Reason.MALFORMED_ROLES),

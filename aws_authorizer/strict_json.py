@@ -9,7 +9,6 @@ more time than the few bytes that spell it.
 """
 
 import json
-import re
 from typing import Final, NamedTuple, cast
 
 from shared.formats.json_rules import is_deeper_than, refuse_constant, unique_members
@@ -20,16 +19,6 @@ MAX_INTEGER_CHARACTERS: Final = 20
 """A signed 64-bit integer takes no more. A long one is slow to convert."""
 MAX_FRACTION_CHARACTERS: Final = 16
 """Fifteen digits, which a double holds exactly. A longer one is slow, and so is a small one."""
-
-# Text, escapes that are no surrogate, and whole pairs. The possessive `++` and `*+` never go back.
-_WITHOUT_LONE_SURROGATES: Final = (
-    r"(?:[^\\]++|\\(?!u[dD][89a-fA-F])."
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
-)
-
-
-SHORT_CHARACTERS: Final = 1_024
-"""In a text no longer than this, members and elements need no bound: there is little room."""
 
 
 class JsonBounds(NamedTuple):
@@ -72,11 +61,25 @@ _scan_once = json.JSONDecoder(
 ).scan_once  # type: ignore[attr-defined]  # public, but not in the stubs
 
 
-def _has_lone_surrogate(text: str) -> bool:
-    # UTF-8 spells no surrogate, so one can only come from an escape, and most texts have none.
-    if "\\" not in text:
-        return False
-    return re.fullmatch(_WITHOUT_LONE_SURROGATES, text, re.DOTALL) is None
+def _has_lone_surrogate(value: object) -> bool:
+    strings: list[str] = []
+    values: list[object] = [value]
+    while values:
+        item = values.pop()
+        if isinstance(item, str):
+            strings.append(item)
+        elif isinstance(item, dict):
+            strings.extend(item)
+            values.extend(item.values())
+        elif isinstance(item, list):
+            values.extend(item)
+    # The decoder has joined whole pairs, and UTF-8 cannot spell half of one. To look at the escapes
+    # themselves would take five times as long as to decode them.
+    try:
+        "".join(strings).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict[str, object]:
@@ -89,9 +92,10 @@ def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict
     """
     text = encoded.decode("utf-8")
     brackets = text.count("{") + text.count("[")
-    if brackets > bounds.brackets or (
-        len(text) > SHORT_CHARACTERS
-        and (text.count(":") > bounds.colons or text.count(",") > bounds.commas)
+    if (
+        brackets > bounds.brackets
+        or text.count(":") > bounds.colons
+        or text.count(",") > bounds.commas
     ):
         raise JsonTooLarge("more than its bounds allow")
     if not text.startswith("{"):
@@ -105,6 +109,8 @@ def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict
     # Few texts have more brackets than they may nest; the others need no closer look.
     if brackets > MAX_DEPTH and is_deeper_than(MAX_DEPTH, value):
         raise ValueError("nested too deep")
-    if _has_lone_surrogate(text):
+    # UTF-8 spells no surrogate, so one can only come from an escape. Most texts have no backslash,
+    # which is found much sooner than two characters are.
+    if "\\" in text and "\\u" in text and _has_lone_surrogate(value):
         raise ValueError("lone surrogate")
     return cast("dict[str, object]", value)

@@ -3,6 +3,7 @@
 All of this is read before any signature is checked, so whoever can reach the API can send it.
 """
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -15,11 +16,12 @@ from aws_authorizer.method_arn import MAX_CHARACTERS, parse_method_arn
 from aws_authorizer.signing_key import MAX_KEYS, KeySetMalformed, parse_key_set
 from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
+from benchmarks.authorizer.hostile import AT_MOST, Bench, search
 from shared.formats.base64url import decode_base64url
 from tests.support.events import METHOD_ARN, http_v2_event, rest_request_event, rest_token_event
 from tests.support.keys import base64url, jwk
 from tests.support.tokens import header, to_json, valid_claims
-from tests.support.work import Repetition, assert_linear, repetitions
+from tests.support.work import Repetition, assert_linear, growth_of, repetitions
 
 REFUSED = (TokenRejected, Undecided, KeySetMalformed, ValueError)
 UNBOUNDED = JsonBounds(brackets=10**9, colons=10**9, commas=10**9)
@@ -98,6 +100,28 @@ def test_token_of_odd_segments(body: str) -> None:
     assert_linear(
         lambda text: decode_base64url(text.encode()), family, size=50_000, refusals=REFUSED
     )
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"a\n", "\\\\", r"\u0041", r"\ud83d\ude00"])
+def test_json_string_of_escapes(escape: str) -> None:
+    """To look for half a character takes no longer than to decode the string does, three times."""
+    text = '{"a":"' + escape * (7_000 // len(escape)) + r"\ud83d\ude00" + '"}'
+    strict = growth_of(lambda _: read_json(text), str, size=1).once
+    plain = growth_of(lambda _: json.loads(text), str, size=1).once
+
+    assert strict < 4 * plain
+
+
+def test_hostile_tokens() -> None:
+    """No token that passes the gateway's expression costs more than five forged signatures.
+
+    The families that were thought of; `make bench-hostile` looks for others.
+    """
+    bench = Bench()
+    _, costs = search(bench, 1, 0, lambda _: None)
+
+    assert costs[0].times_forged <= AT_MOST, costs[0].candidate.made_of
+    assert "bad_signature" in {cost.reason for cost in costs}
 
 
 ENTRY = to_json(jwk()).decode()

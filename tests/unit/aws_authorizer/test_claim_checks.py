@@ -283,6 +283,12 @@ def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str)
         ({"azpacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": 0}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": "0", "idtyp": None}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": 0.0}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": False}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": ["0"]}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": {}}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"appidacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": None, "appidacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
     ],
 )
 def test_when_a_claim_is_not_what_it_must_be_then_the_reason_says_which(
@@ -519,9 +525,17 @@ def test_when_idtyp_is_null_then_the_identity_is_unclear(changes: dict[str, obje
     assert Reason.UNCLEAR_IDENTITY == access(valid_claims(**changes) | {"idtyp": None})
 
 
-@pytest.mark.parametrize("value", ["1", "2", None, ["0"], {}])
+@pytest.mark.parametrize("claim", ["azpacr", "appidacr"])
+def test_when_how_the_client_authenticated_is_null_then_nothing_proves_it(claim: str) -> None:
+    """Null is not absent, and in v1.0 the other version's claim counts as well."""
+    claims = valid_v1_claims() | {claim: None}
+
+    assert Reason.UNAUTHENTICATED_CLIENT == identity_rejection(claims)
+
+
+@pytest.mark.parametrize("value", ["1", "2", None])
 def test_when_the_client_has_proved_itself_or_does_not_say_then_it_may_enter(value: object) -> None:
-    """Only `0` says that the client proved nothing."""
+    """Of the strings, only `0` says that the client proved nothing."""
     assert isinstance(access(valid_claims(azpacr=value)), Principal)
 
 

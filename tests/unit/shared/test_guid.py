@@ -45,3 +45,25 @@ def test_when_a_guid_comes_in_a_token_then_only_its_one_spelling_is_one(
 ) -> None:
     """Entra ID writes lower case."""
     assert expected is is_guid(text)
+
+
+class Unread(str):
+    """A text that nobody may take apart or remember."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        """Refuse to be remembered."""
+        raise AssertionError("remembered")
+
+    def split(self, *_: object) -> list[str]:
+        """Refuse to be taken apart."""
+        raise AssertionError("taken apart")
+
+
+@pytest.mark.parametrize("text", ["-" * 6_000, CLIENT_ID + "0", CLIENT_ID[1:]])
+def test_when_a_text_is_not_as_long_as_a_guid_then_it_is_neither_read_nor_remembered(
+    text: str,
+) -> None:
+    """Before any signature, thousands of hyphens would cost as much as several signatures."""
+    assert not is_guid(Unread(text))
