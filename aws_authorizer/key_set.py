@@ -7,6 +7,7 @@
 Every attempt to fetch starts a cool-down in which there is no other, unless it found the key that
 it was made for: then a key that is rotated the next moment need not wait. Without a usable set the
 first cool-down is short, because every call fails until it ends; each further failure doubles it.
+A cool-down ends with the set that it was made for, at the latest.
 One fetch is in flight at a time. An answer without a usable key never replaces a set that has some.
 """
 
@@ -94,6 +95,10 @@ class Moment(NamedTuple):
     def plus(self, seconds: float) -> "Moment":
         """Return the moment that much later."""
         return Moment(self.monotonic + seconds, self.wall + seconds)
+
+    def or_earlier(self, other: "Moment") -> "Moment":
+        """Return this moment or the other one, on each clock the earlier."""
+        return Moment(min(self.monotonic, other.monotonic), min(self.wall, other.wall))
 
     def has_come(self, clock: Clock) -> bool:
         """Return whether it is now, or past."""
@@ -247,10 +252,13 @@ class RemoteKeySet:
         self._failures_in_a_row += 1
 
     def _arm_cool_down(self) -> None:
-        seconds = self._policy.cool_down
-        if self._get_usable() is None:
-            seconds = self._policy.back_off(self._failures_in_a_row)
-        self._may_attempt_at = read_moment(self._clock).plus(seconds)
+        now, held = read_moment(self._clock), self._get_usable()
+        if held is None:
+            wait = self._policy.back_off(self._failures_in_a_row)
+            self._may_attempt_at = now.plus(wait)
+        else:
+            # When the set expires, every call fails until there is another one.
+            self._may_attempt_at = now.plus(self._policy.cool_down).or_earlier(held.usable_until)
 
     def _hold(self, keys: dict[str, SigningKey], max_age: float | None) -> None:
         policy = self._policy

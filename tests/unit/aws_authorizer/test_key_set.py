@@ -190,6 +190,24 @@ def test_when_there_are_no_keys_then_each_failure_doubles_the_cool_down() -> Non
     assert [0, 0.75, 2.25, 5.25, 10.25, 15.25] == attempts
 
 
+def test_when_a_set_expires_in_a_cool_down_then_the_next_attempt_does_not_wait() -> None:
+    """The cool-down may be an hour, and from the bound on every call fails."""
+    clock, fetch = FakeClock(), FakeFetch()
+    keys = remote(fetch, clock)
+    assert has(keys)
+    clock.advance(POLICY.max_stale - 1)
+    fetch.answer = DOWN
+    assert has(keys)
+    fetch.answer = ONE_KEY
+    clock.advance(0.9)
+    assert has(keys)
+    assert 2 == fetch.calls
+    clock.advance(0.2)
+
+    assert has(keys)
+    assert 3 == fetch.calls
+
+
 def test_when_a_fetch_succeeds_then_the_next_failure_counts_as_the_first() -> None:
     """What failed an hour ago says nothing about now."""
     fetch, clock = FakeFetch(DOWN), FakeClock()
