@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_authorizer.key_set import KeySetPolicy
 from aws_authorizer.settings import SETTINGS, Settings, load_key_set_url, load_settings
 from shared.settings_reader import SettingsError
 from tests.support.keys import TENANT_ID
@@ -38,6 +39,11 @@ def test_when_only_the_required_settings_are_given_then_defaults_are_the_safe_on
     assert 60.0 == settings.leeway_seconds
     assert 3600.0 == settings.key_set_policy.max_age
     assert 86_400.0 == settings.key_set_policy.max_stale
+
+
+def test_when_no_time_is_set_then_the_policys_own_defaults_hold() -> None:
+    """Whoever builds a key set without settings gets the same times."""
+    assert KeySetPolicy() == load_settings(REQUIRED).key_set_policy
 
 
 def test_when_nothing_is_given_then_every_missing_setting_is_named() -> None:
