@@ -48,7 +48,7 @@ class AuthorizerRequest(NamedTuple):
 def _read_values(event: Mapping[str, object]) -> list[object]:
     """Return every value of the Authorization header, whatever the spelling of its name."""
     found: list[object] = []
-    # The multi-value map shows what the other one hides: it keeps the last of several alone.
+    # The multi-value map shows what the other one hides: of several it keeps only the last.
     for name in ("multiValueHeaders", "headers"):
         headers = event.get(name)
         if isinstance(headers, dict) and not found:
@@ -116,7 +116,7 @@ def parse_authorizer_event(event: object) -> AuthorizerRequest:
             raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "unknown type or version")
     request = request._replace(identity_sources=_read_identity_sources(event))
     # An HTTP API caches by these. Were the token not among them, one caller's answer would serve
-    # whoever sends the same other values.
+    # everybody who sends the same other values.
     authorization, is_cached = request.authorization, request.identity_sources is not None
     if is_cached and authorization and not request.has_identity_source(authorization):
         raise Undecided(Reason.IDENTITY_SOURCE, "the gateway caches by something else")

@@ -88,7 +88,7 @@ def _is_absent_or_same_client(
 def _is_proved_by_client(
     value: object, _token: AcceptedToken, unverified: UnverifiedClaims
 ) -> bool:
-    # An application without a credential has proved nothing: whoever knows its ID is it. With
+    # An application without a credential has proved nothing: anyone who knows its ID is it. With
     # scopes, a user stands behind the token, and has signed in. Entra ID writes a string, so no
     # other type proves anything.
     if value is _ABSENT or claims.SCOPES in unverified:

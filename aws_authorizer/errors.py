@@ -2,7 +2,7 @@
 
     TokenRejected   no token, or not a good one         401   the handler raises `Unauthorized`
     AccessDenied    a good token, not allowed here      403   the handler returns an explicit Deny
-    Undecided       nobody can tell                     500   the handler raises; never cached
+    Undecided       the token could not be judged       500   the handler raises; never cached
 
 Each has a `Reason`, which is stable. None of these carries a token, and only `AccessDenied`, which
 stands behind the signature, carries what a token says.

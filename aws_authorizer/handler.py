@@ -28,7 +28,7 @@ def handler(event: object, context: object) -> Answer:
 
     Raises:
         Unauthorized: there is no token, or not a good one.
-        Undecided: nobody can tell.
+        Undecided: the token could not be judged.
 
     """
     try:
@@ -44,7 +44,7 @@ def authorize(authorizer: Authorizer, event: object, request_id: str) -> Answer:
 
     Raises:
         Unauthorized: there is no token, or not a good one.
-        Undecided: nobody can tell.
+        Undecided: the token could not be judged.
 
     """
     log = authorizer.log

@@ -1,4 +1,4 @@
-"""Which keys may vouch for a token right now: fresh, stale or expired, and when to fetch anew.
+"""Which keys may vouch for a token right now: fresh, stale or expired, and when to fetch again.
 
     fresh     younger than its maximal age: used as it is; an unknown `kid` causes a fetch
     stale     older: a fetch is due, and while that fails the set is still used (last known good)
@@ -31,13 +31,13 @@ class KeySource(Protocol):
         """Return the key; None if the issuer publishes none with this ID.
 
         Raises:
-            KeySetUnavailable: nobody can tell.
+            KeySetUnavailable: there is no usable set to tell by.
 
         """
 
 
 class StaticKeySet:
-    """Keys that never change: for tests, benchmarks, and whoever verifies without a network."""
+    """Keys that never change: for tests, benchmarks, and use without a network."""
 
     def __init__(self, keys: Mapping[str, SigningKey]) -> None:
         """Take the keys by their ID."""
@@ -191,7 +191,7 @@ class RemoteKeySet:
 
     def _get_after_refresh(self, key_id: str) -> SigningKey | None:
         held = self._get_usable()
-        # Whoever has a key to go on with does not wait for another caller's fetch.
+        # A caller with a key to go on with does not wait for another caller's fetch.
         self._refresh(key_id, wait=held is None or key_id not in held.keys)
         held = self._get_usable()
         if held is None:
@@ -209,7 +209,7 @@ class RemoteKeySet:
         if not self._flight.acquire(blocking=wait):
             return
         try:
-            # Whoever waited finds what came of the fetch that it waited for: the key, or the
+            # A caller that waited finds what came of that fetch: the key, or the
             # cool-down.
             if not self._has_fresh(key_id) and (
                 self._may_attempt_at is None or self._may_attempt_at.has_come(self._clock)
@@ -242,7 +242,7 @@ class RemoteKeySet:
         if self._has_fresh(key_id):
             self._may_attempt_at = None
         else:
-            # Anew, because the fetch took time and may have changed what there is to fall back on.
+            # Again, because the fetch took time and may have changed what there is to fall back on.
             self._arm_cool_down()
         seconds = self._clock.monotonic() - began
         self._on_fetch(FetchResult(self._last_failure or "ok", seconds, contradicted))

@@ -117,7 +117,7 @@ class _Attempt:
             self._failure = "tls"
         except HTTPException:
             self._failure = "not_http"
-        except Exception:  # noqa: BLE001 - nobody is left to raise to; whoever waits is told
+        except Exception:  # noqa: BLE001 - there is no one to raise to; who waits is told
             self._failure = "unreachable"
         finally:
             if self._connection is not None:
@@ -160,7 +160,7 @@ def fetch_key_set(
     """Return what `url` answers within `seconds`, name lookup and handshake included.
 
     Args:
-        url: https; plain http on a loopback address alone.
+        url: https; plain http only on a loopback address.
         seconds: the deadline.
         build_tls_context: for tests with a CA of their own; by default the machine's CAs.
 

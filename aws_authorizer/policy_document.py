@@ -1,6 +1,6 @@
 """The answers that API Gateway understands: an IAM policy, or a simple yes or no.
 
-API Gateway caches the policy by token and evaluates it anew for each request. So it says what the
+API Gateway caches the policy by token and evaluates it again for each request. So it says what the
 caller may do on the whole stage, not what was asked for just now, and no text of the request ever
 stands in it.
 
@@ -239,13 +239,13 @@ def build_route_patterns(routes: Sequence[Route], roles: frozenset[str]) -> Rout
 
 
 class Statement(NamedTuple):
-    """One statement of a policy, which nobody can change."""
+    """One statement of a policy, which no one can change."""
 
     effect: str
     resources: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Return the statement as API Gateway reads it; whoever gets it may change it."""
+        """Return the statement as API Gateway reads it; its receiver may change it."""
         return {"Action": _ACTION, "Effect": self.effect, "Resource": list(self.resources)}
 
 
@@ -303,8 +303,8 @@ class PolicyBuilder:
     def build_simple_allow(self, principal: Principal, cached_route_key: str | None) -> Answer:
         """Return a yes or no for an HTTP API with simple responses.
 
-        The gateway reuses the answer for every route that shares the cache key. Unless that is one
-        route alone, it is yes only for a caller who may use them all.
+        The gateway reuses the answer for every route that shares the cache key. Unless that is a
+        single route, it is yes only for a caller who may use them all.
         """
         affected = [
             route

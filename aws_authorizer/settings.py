@@ -210,7 +210,7 @@ class Settings(NamedTuple):
 def _find_key_set_file(configured: str) -> str:
     if configured:
         return configured
-    # Not pathlib, which would be imported for this alone, at every cold start.
+    # Not pathlib, which would be imported only for this, at every cold start.
     beside_packages = os.path.join(os.path.dirname(__file__), os.pardir, BUNDLED_KEY_SET)  # noqa: PTH118, PTH120
     return beside_packages if os.path.exists(beside_packages) else ""  # noqa: PTH110
 

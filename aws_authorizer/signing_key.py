@@ -15,7 +15,7 @@ from shared.formats.base64url import decode_base64url
 MIN_MODULUS_BITS: Final = 2_048
 """RFC 7518 section 3.3."""
 MAX_MODULUS_BITS: Final = 8_192
-"""A larger key would make every check slow; nobody signs tokens with one."""
+"""A larger key would make every check slow; no one signs tokens with one."""
 MIN_EXPONENT: Final = 65_537
 MAX_EXPONENT: Final = 2**32 - 1
 MAX_KEYS: Final = 100
@@ -88,7 +88,7 @@ def parse_signing_key(jwk: Mapping[str, object]) -> SigningKey | None:
     """Return the key, or None for an entry that is no RS256 key for us (RFC 7517 section 5).
 
     Skipped are other key types and uses, keys without an ID, weak or oversized or malformed ones,
-    and private keys: whoever publishes one has lost it.
+    and private keys: who publishes one has lost it.
     """
     key_id, issuer = jwk.get("kid"), jwk.get("issuer")
     if jwk.get("kty") != "RSA" or not _is_for_signatures(jwk) or _PRIVATE_MEMBERS & jwk.keys():
@@ -116,7 +116,7 @@ class KeySet(NamedTuple):
     keys: Mapping[str, SigningKey]
     """By their `kid`; at least one."""
     contradicted_key_ids: frozenset[str] = frozenset()
-    """What several different keys call themselves. None of them is used: nobody could say which
+    """What several different keys call themselves. None of them is used: no one could say which
     one a token means."""
 
 

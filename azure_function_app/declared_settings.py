@@ -91,7 +91,7 @@ AWS_API_BASE_URL: Final = Setting(
     "AWS_API_BASE_URL",
     "Where the API in AWS is, with its stage.",
     "an https URL such as https://<api id>.execute-api.<region>.amazonaws.com/<stage>"
-    " (http on a loopback address alone)",
+    " (http only on a loopback address)",
     _parse_api_base_url,
     example="https://abc123.execute-api.eu-central-1.amazonaws.com/prod",
 )
@@ -111,7 +111,7 @@ AZURE_CLIENT_ID: Final = Setting(
 )
 AZURE_CLIENT_SECRET: Final = Setting(
     "AZURE_CLIENT_SECRET",
-    "The service principal's secret, for CREDENTIAL=client_secret alone.",
+    "The service principal's secret, only for CREDENTIAL=client_secret.",
     "the secret's value, not its ID",
     _parse_optional,
     default="",
@@ -193,7 +193,7 @@ TABLE_ENDPOINT: Final = Setting(
     "TABLE_ENDPOINT",
     "The storage account's table service, for RECORD_STORE=table.",
     "an https URL such as https://<account>.table.core.windows.net"
-    " (http on a loopback address alone)",
+    " (http only on a loopback address)",
     _parse_table_endpoint,
     default="",
 )

@@ -11,7 +11,7 @@ _NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
 def is_guid(text: str) -> bool:
     """Return whether the text is a GUID as Entra ID writes it into tokens."""
-    # Whoever sends a claim of thousands of hyphens has it neither taken apart nor remembered.
+    # A claim of thousands of hyphens is neither taken apart nor remembered.
     return len(text) == _CHARACTERS and _is_guid(text)
 
 

@@ -105,7 +105,7 @@ class Reason(StrEnum):
         "Assign one of the API's app roles to the caller, then get a new token.",
     )
 
-    # Undecided: nobody can tell.
+    # Undecided: the token could not be judged.
     KEY_SET_UNAVAILABLE = (
         "key_set_unavailable",
         "Let the function reach the tenant's key set over https.",

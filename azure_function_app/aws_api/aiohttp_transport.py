@@ -65,7 +65,7 @@ class _BareRequest(aiohttp.ClientRequest):
     """A request with the header fields that it is given, and none of aiohttp's."""
 
     def update_auto_headers(self, _: Iterable[str] | None) -> None:
-        """Add none. A list of those to skip says the same, but costs each request anew."""
+        """Add none. A list of those to skip says the same, but costs each request something."""
         self._skip_auto_headers = _NO_CONTENT_TYPE
 
 
@@ -210,7 +210,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.LocalProtocolError("The request's body is not async.", request=request)
         connector = self._open_connector()
         try:
-            # As it is: whoever built the URL has checked exactly these bytes.
+            # As it is: the builder of the URL has checked exactly these bytes.
             url = URL(str(request.url), encoded=True)
             headers = _headers(request)
             # aiohttp encodes in chunks when it is asked to, not because the header says so.

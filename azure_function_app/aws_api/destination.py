@@ -34,7 +34,7 @@ def check_path(path: str) -> None:
     if _PLAIN_PATH.fullmatch(path):
         return
     if not path.startswith("/") or path.startswith("//") or "?" in path or "#" in path:
-        raise RequestRefused("The path must begin with one slash and be a path alone.")
+        raise RequestRefused("The path must begin with one slash and be only a path.")
     decoded = path
     for _ in range(_DECODINGS):
         _check_decoded(decoded)

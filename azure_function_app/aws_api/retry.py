@@ -97,7 +97,7 @@ class RetryPolicy:
 PROXY_POLICY: Final = RetryPolicy(attempts=3, window_seconds=3.0, read_seconds=30.0)
 """Somebody waits for the response. API Gateway itself waits up to 29 s for a slow integration."""
 SYNC_POLICY: Final = RetryPolicy(attempts=6, window_seconds=30.0, read_seconds=10.0)
-"""Nobody waits; what matters is that the page arrives."""
+"""No one waits; what matters is that the page arrives."""
 
 
 class ResponseHead(Protocol):

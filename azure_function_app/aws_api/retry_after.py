@@ -13,7 +13,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
     """How many seconds from `now` the server asks to wait; zero where the date has passed.
 
     None for anything that is neither whole seconds nor an HTTP date. What is asked for is not
-    bounded here: whoever waits has a deadline.
+    bounded here: a caller that waits has a deadline.
     """
     text = value.strip()
     if _SECONDS.fullmatch(text):

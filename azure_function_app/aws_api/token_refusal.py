@@ -132,7 +132,7 @@ class _Words(NamedTuple):
     message: str
     """For anybody."""
     advice: str
-    """For whoever reads our log."""
+    """For readers of our log."""
     code: str | None = None
     """The error's code, where it is not the usual one."""
 

@@ -71,7 +71,7 @@ class ManagedIdentityFederation:
 
 @dataclass(frozen=True, slots=True)
 class AzureCli:
-    """Whoever is signed in to the Azure CLI: a developer, never a deployment."""
+    """The person who is signed in to the Azure CLI: a developer, never a deployment."""
 
     kind: ClassVar = CredentialKind.AZURE_CLI
     asks_entra: ClassVar = False

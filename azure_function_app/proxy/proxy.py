@@ -124,7 +124,7 @@ class Proxy:
         route = next((route for route in target.routes if route.method == method), None)
         if route is None:
             raise _RefusedWithHeaders(
-                f"This path answers to {target.allow} alone.",
+                f"This path answers only to {target.allow}.",
                 ("Allow", target.allow),
                 code="request_method_not_allowed",
             )

@@ -20,7 +20,7 @@ class Checkpoint:
     fence: str
     """Names this very save, opaque and never used again; empty where nothing was saved yet."""
     generation: int = 0
-    """Grows by one when the feed turns out to be another one, whose versions begin anew."""
+    """Grows by one when the feed turns out to be another one, whose versions begin again."""
     is_rereading: bool = False
     """Whether a new generation has not been read to its end yet."""
 

@@ -133,8 +133,8 @@ class SyncJob:
                     raise
                 log_event(_logger, logging.WARNING, "sync_restarted", run_id=run_id)
                 # Another feed: what it says counts from here on, whatever its versions are.
-                anew = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
-                checkpoint = await self.checkpoints.save(anew, replacing=checkpoint)
+                restarted = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
+                checkpoint = await self.checkpoints.save(restarted, replacing=checkpoint)
                 has_restarted = True
                 continue
             checkpoint = await self._store(page, checkpoint, run_id, progress)

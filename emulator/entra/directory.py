@@ -14,7 +14,7 @@ class ApiRegistration:
     client_id: str
     app_id_uri: str
     requested_access_token_version: Literal[1, 2] = 2
-    """As in the registration's manifest. It alone decides the version of the token, never the
+    """As in the registration's manifest. Only it decides the version of the token, never the
     endpoint that the caller used."""
     app_roles: frozenset[str] = frozenset()
     """The app roles that the API declares; only these reach a token."""

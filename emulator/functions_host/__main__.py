@@ -27,7 +27,9 @@ def _parse_options(arguments: list[str]) -> HostOptions:
         "--settings", type=Path, help="default: <app>/local.settings.json where there is one"
     )
     settings.add_argument(
-        "--ignore-local-settings", action="store_true", help="take the environment alone"
+        "--ignore-local-settings",
+        action="store_true",
+        help="take settings only from the environment",
     )
     parser.add_argument("--state", type=Path, help="default: <app>/.bridge/functions-host")
     parser.add_argument(

@@ -113,7 +113,7 @@ client.ApiClient.aclose()
 client.ApiRequest(method, path, query=, headers=, content=)
 client.ApiResponse(status_code, headers, content, token_roles=)
 client.backend_error(error)
-client.problem_code(answer)
+client.problem_code(response)
 destination.Destination
 destination.Destination.parse(base_url)
 destination.Destination.url(path, query=)
