@@ -49,6 +49,7 @@ def _spell(route: Route, parameter: str, greedy: str) -> str:
     return route.method + "/".join(segments)
 
 
+@cache
 def _pattern(route: Route) -> str:
     """Return the route as a policy writes it. A `*` there matches slashes too."""
     return _spell(route, "*", "*")
@@ -62,11 +63,17 @@ def _reaches(pattern: str, route: Route) -> bool:
     """
     # The route as a row of characters, a parameter being one that may repeat.
     served = _spell(route, _SEGMENT, _GREEDY)
-    # Most pairs differ before the first wildcard of either, and need no closer look.
-    before = pattern.partition("*")[0]
-    literal = served.partition(_SEGMENT)[0].partition(_GREEDY)[0]
-    if not (before.startswith(literal) or literal.startswith(before)):
+    # Most pairs differ before the first wildcard of either, or behind the last one, and need no
+    # closer look.
+    before, after = pattern.partition("*")[0], pattern.rpartition("*")[2]
+    literals = served.replace(_GREEDY, _SEGMENT)
+    begins, ends = literals.partition(_SEGMENT)[0], literals.rpartition(_SEGMENT)[2]
+    if not (
+        (before.startswith(begins) or begins.startswith(before))
+        and (after.endswith(ends) or ends.endswith(after))
+    ):
         return False
+    alike = min(len(before), len(begins))
 
     @cache
     def meets(i: int, j: int) -> bool:
@@ -91,7 +98,7 @@ def _reaches(pattern: str, route: Route) -> bool:
             )
         )
 
-    return meets(0, 0)
+    return meets(alike, alike)
 
 
 def _takes_over(named: Route, served: Route) -> bool:
@@ -106,6 +113,7 @@ def _takes_over(named: Route, served: Route) -> bool:
     return [_is_parameter(part) for part in ours] < [_is_parameter(part) for part in theirs]
 
 
+@cache
 def _hits(named: Route, served: Route) -> bool:
     """Return whether naming one route in a policy covers requests that the other serves."""
     return (
