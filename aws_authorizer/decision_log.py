@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Final
 
 from aws_authorizer.key_set import FetchResult
@@ -16,27 +17,48 @@ from shared.reasons import Reason
 
 NAMESPACE: Final = "AzureAwsBridge/Authorizer"
 
+# The fields are flat, so nothing in them can hold itself; looking for that takes a third more.
+_to_json: Final = json.JSONEncoder(check_circular=False).encode
+
 type Write = Callable[[str], object]
 """Takes one line, with its line feed."""
 
 
-def _describe_metrics(dimensions: list[str], metrics: Mapping[str, str]) -> str:
-    """Return as JSON what CloudWatch must know to read the metrics from a line."""
+def _describe_metrics(
+    dimensions: list[str], metrics: Mapping[str, str], fields: Mapping[str, object]
+) -> str:
+    """Return, as JSON members, what CloudWatch must know of the metrics, and the given fields."""
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [dimensions],
         "Metrics": [{"Name": name, "Unit": unit} for name, unit in metrics.items()],
     }
-    return json.dumps([directive])
+    return f'"CloudWatchMetrics": {json.dumps([directive])}}}, {json.dumps(fields)[1:-1]}'
 
 
-_DECISION: Final = _describe_metrics(
-    ["outcome", "reason"], {"Decisions": "Count", "KeySetAgeSeconds": "Seconds"}
-)
-_DECISION_WITHOUT_KEYS: Final = _describe_metrics(["outcome", "reason"], {"Decisions": "Count"})
-_FETCH: Final = _describe_metrics(
-    ["result"], {"KeySetFetches": "Count", "KeySetFetchSeconds": "Seconds"}
-)
+# Encoded once for each kind of decision, not for every line: that takes longer than the rest of the
+# line, and the handler has a promise to keep (docs/benchmarks.md).
+@cache
+def _describe_decision(outcome: str, reason: Reason, *, has_age: bool) -> str:
+    fields: dict[str, object] = {
+        "event": "decision",
+        "outcome": outcome,
+        "reason": reason,
+        "Decisions": 1,
+    }
+    if reason.what_to_change:
+        fields["what_to_change"] = reason.what_to_change
+    metrics = {"Decisions": "Count"} | ({"KeySetAgeSeconds": "Seconds"} if has_age else {})
+    return _describe_metrics(["outcome", "reason"], metrics, fields)
+
+
+@cache
+def _describe_fetch(result: str) -> str:
+    return _describe_metrics(
+        ["result"],
+        {"KeySetFetches": "Count", "KeySetFetchSeconds": "Seconds"},
+        {"event": "key_set_fetch", "result": result, "KeySetFetches": 1},
+    )
 
 
 def _describe_contradicted(key_ids: Collection[str]) -> dict[str, object]:
@@ -70,33 +92,20 @@ class DecisionLog:
     ) -> None:
         """Write a decision. `principal` is for callers whose token's signature has passed."""
         age = self._get_key_set_age()
-        fields: dict[str, object] = {
-            "event": "decision",
-            "outcome": outcome,
-            "reason": reason,
-            "Decisions": 1,
-            "request_id": request_id,
-        }
-        if reason.what_to_change:
-            fields["what_to_change"] = reason.what_to_change
+        fields: dict[str, object] = {"request_id": request_id}
         if age is not None:
             fields["KeySetAgeSeconds"] = round(age)
         if principal is not None:
             fields |= principal.to_context()
         if detail:
             fields["detail"] = detail
-        self._write_metrics(_DECISION_WITHOUT_KEYS if age is None else _DECISION, fields)
+        self._write_metrics(_describe_decision(outcome, reason, has_age=age is not None), fields)
 
     def write_fetch(self, result: FetchResult) -> None:
         """Write what came of one attempt to fetch a key set."""
-        fields: dict[str, object] = {
-            "event": "key_set_fetch",
-            "result": result.code,
-            "KeySetFetches": 1,
-            "KeySetFetchSeconds": round(result.seconds, 3),
-        }
+        fields: dict[str, object] = {"KeySetFetchSeconds": round(result.seconds, 3)}
         fields |= _describe_contradicted(result.contradicted_key_ids)
-        self._write_metrics(_FETCH, fields)
+        self._write_metrics(_describe_fetch(result.code), fields)
 
     def write_bundled_key_set(
         self, age_seconds: float, contradicted_key_ids: Collection[str], *, is_used: bool
@@ -110,14 +119,10 @@ class DecisionLog:
         fields |= _describe_contradicted(contradicted_key_ids)
         self._write(json.dumps(fields) + "\n")
 
-    def _write_metrics(self, metrics: str, fields: Mapping[str, object]) -> None:
-        # The description is encoded once, not for every line: that alone took as long as the rest
-        # of the line, and the handler has a promise to keep (docs/benchmarks.md).
+    def _write_metrics(self, described: str, fields: Mapping[str, object]) -> None:
         timestamp = int(self._clock.now() * 1_000)
-        members = json.dumps(fields).removeprefix("{")
-        self._write(
-            f'{{"_aws": {{"Timestamp": {timestamp}, "CloudWatchMetrics": {metrics}}}, {members}\n'
-        )
+        members = _to_json(fields)[1:]
+        self._write(f'{{"_aws": {{"Timestamp": {timestamp}, {described}, {members}\n')
 
 
 def write_settings_problem(write: Write, problems: list[str]) -> None:

@@ -5,8 +5,6 @@ denied       an explicit Deny               403
 undecided    raises anything else           500, which API Gateway does not cache
 """
 
-from collections.abc import Mapping
-
 from aws_authorizer.authorizer_event import (
     AuthorizerRequest,
     parse_authorizer_event,
@@ -101,9 +99,9 @@ def _build_deny(authorizer: Authorizer, request: AuthorizerRequest, principal: P
 def _with_decision_id(answer: Answer, request_id: str) -> Answer:
     context = answer.get("context")
     # A plain no carries none.
-    if not isinstance(context, Mapping):
-        return answer
-    return {**answer, "context": {**context, DECISION_ID: request_id}}
+    if isinstance(context, dict):
+        context[DECISION_ID] = request_id
+    return answer
 
 
 def _read_request_id(context: object) -> str:
