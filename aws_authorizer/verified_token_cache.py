@@ -6,6 +6,8 @@ and stays in this process's memory: a digest would need a hash at every call, an
 takes longer to load than the rest of the authorizer (docs/adr/0006).
 """
 
+from collections import OrderedDict
+from contextlib import suppress
 from typing import NamedTuple
 
 from aws_authorizer.signing_key import SigningKey
@@ -29,7 +31,8 @@ class VerifiedTokenCache:
     def __init__(self, capacity: int) -> None:
         """Take the number of tokens; zero remembers none."""
         self._capacity = capacity
-        self._entries: dict[bytes, VerifiedToken] = {}
+        # Not a plain one: to find its oldest entry takes longer, the more were removed before.
+        self._entries: OrderedDict[bytes, VerifiedToken] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -45,8 +48,9 @@ class VerifiedTokenCache:
             return
         entries = self._entries
         while len(entries) >= self._capacity:
-            # None when another thread was quicker.
-            entries.pop(next(iter(entries), b""), None)
+            # There may be none when another thread was quicker.
+            with suppress(KeyError):
+                entries.popitem(last=False)
         entries[token] = verified
 
     def drop(self, token: bytes) -> None:

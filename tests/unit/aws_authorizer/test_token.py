@@ -213,6 +213,14 @@ def test_when_a_header_names_an_encryption_then_the_token_is_encrypted() -> None
     assert Reason.ENCRYPTED_TOKEN == rejection(token_with_header(encoded))
 
 
+@pytest.mark.parametrize("value", [None, "", 0, []])
+def test_when_a_header_has_an_empty_enc_then_it_is_encrypted_all_the_same(value: object) -> None:
+    """The member's presence decides (RFC 7516 section 4.1.2), not what it says."""
+    encoded = to_json(header() | {"enc": value})
+
+    assert Reason.ENCRYPTED_TOKEN == rejection(token_with_header(encoded))
+
+
 @pytest.mark.parametrize(
     "odd", ['"kid":"\\ud800"', '"x":"\\udc00"', '"\\ud800":1'], ids=["kid", "value", "name"]
 )

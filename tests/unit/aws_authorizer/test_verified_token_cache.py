@@ -1,5 +1,7 @@
 """The verified-token cache."""
 
+import time
+
 from aws_authorizer.verified_token_cache import VerifiedToken, VerifiedTokenCache
 from shared.principal import Principal
 from tests.support.keys import TENANT_ID, signing_key
@@ -46,3 +48,18 @@ def test_when_a_token_is_dropped_then_it_is_gone() -> None:
     cache.drop(b"a")
 
     assert cache.get(b"a") is None
+
+
+def test_when_a_large_cache_is_full_then_a_token_takes_no_longer_to_remember() -> None:
+    """A flood of good tokens costs each of them the same, whatever the capacity."""
+
+    def fill(capacity: int) -> float:
+        cache = VerifiedTokenCache(capacity)
+        for i in range(capacity):
+            cache.put(b"%d" % i, TOKEN)
+        begun = time.thread_time()
+        for i in range(100_000):
+            cache.put(b"further %d" % i, TOKEN)
+        return time.thread_time() - begun
+
+    assert fill(50_000) < 8 * min(fill(1_000) for _ in range(3))
