@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendRejected,
     BackendUnavailable,
@@ -444,9 +445,20 @@ async def test_when_two_runs_find_the_feed_changed_then_one_starts_over_and_the_
     await sync_job(feed, store, clock).run()
     feed.start_anew([record("a", 1), record("b", 1), record("c", 1)])
     other = SqliteStore(tmp_path / "records.sqlite3")
+    old_cursor = (await store.load()).cursor
+    both_have_loaded = asyncio.Barrier(2)
 
+    class MeetingFeed(FakeFeed):
+        """Lets nobody read on from the old checkpoint before both runs have it."""
+
+        async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+            if cursor == old_cursor:
+                await both_have_loaded.wait()
+            return await feed.changes(cursor, limit=limit, deadline=deadline)
+
+    meeting = MeetingFeed([])
     reports = await asyncio.gather(
-        sync_job(feed, store, clock).run(), sync_job(feed, other, clock).run()
+        sync_job(meeting, store, clock).run(), sync_job(meeting, other, clock).run()
     )
     await other.aclose()
 
