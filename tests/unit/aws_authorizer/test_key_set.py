@@ -226,8 +226,16 @@ def test_when_a_fetch_succeeds_then_the_next_failure_counts_as_the_first() -> No
     clock.advance(1)
     with pytest.raises(KeySetUnavailable):
         has(keys)
-
     assert calls + 2 == fetch.calls
+
+    clock.advance(1)
+    with pytest.raises(KeySetUnavailable):
+        has(keys)
+    assert calls + 2 == fetch.calls
+    clock.advance(0.5)
+    with pytest.raises(KeySetUnavailable):
+        has(keys)
+    assert calls + 3 == fetch.calls
 
 
 def test_when_a_new_key_signs_then_it_is_found_at_once() -> None:

@@ -250,6 +250,11 @@ def test_when_claims_hold_a_long_list_then_the_token_is_too_long() -> None:
             assert Reason.TOKEN_TOO_LONG == rejection(token_with_claims(encoded))
 
 
+def test_when_the_bounds_of_a_header_are_declared_then_they_are_these() -> None:
+    """The next test takes one from the code, so this one says what they are."""
+    assert JsonBounds(brackets=16, colons=32, commas=32) == HEADER_BOUNDS
+
+
 def test_when_a_header_holds_a_long_list_then_it_is_malformed() -> None:
     """A header of Entra ID's has four members."""
     at_bound = header() | {"x5c": [0] * (HEADER_BOUNDS.commas - len(header()) + 1)}
