@@ -96,7 +96,7 @@ def test_when_nothing_is_held_then_the_first_call_fetches() -> None:
 def test_when_the_server_says_max_age_then_it_counts_within_bounds(
     max_age: float | None, fresh_for: float
 ) -> None:
-    """Cache-Control is honoured, but neither below five minutes nor above the policy."""
+    """Cache-Control is honored, but neither below five minutes nor above the policy."""
     fetch, clock = FakeFetch(max_age=max_age), FakeClock()
     keys = remote(fetch, clock)
     has(keys)

@@ -43,7 +43,7 @@ def test_when_time_passes_then_a_retry_is_granted_again() -> None:
 
 
 def test_when_nothing_is_drawn_for_long_then_the_balance_stays_bounded() -> None:
-    """A quiet night is no licence for a storm in the morning."""
+    """A quiet night is no license for a storm in the morning."""
     clock = FakeClock()
     budget = RetryBudget(clock)
     clock.advance(1_000_000)
