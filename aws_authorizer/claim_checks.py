@@ -51,7 +51,7 @@ class AcceptedToken(NamedTuple):
     both, and its keys name that form."""
 
 
-# --- the checks: is the claim's value (`_ABSENT` if the token has none) as this token must have it
+# --- the checks: is the claim, where the token has it, as this token must have it
 
 
 def _is_version(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
@@ -64,7 +64,7 @@ def _is_issuer(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool
 
 def _is_only_tenant(value: object, token: AcceptedToken, unverified: UnverifiedClaims) -> bool:
     # A reader that ignores case could take the tenant from another spelling.
-    return value == token.tenant_id and _OTHER_TENANT_ID_SPELLINGS.isdisjoint(unverified)
+    return value == token.tenant_id and unverified.keys().isdisjoint(_OTHER_TENANT_ID_SPELLINGS)
 
 
 def _is_audience(value: object, token: AcceptedToken, _: UnverifiedClaims) -> bool:
@@ -77,12 +77,10 @@ def _is_guid(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
     return isinstance(value, str) and is_guid(value)
 
 
-def _is_absent_or_same_client(
-    value: object, token: AcceptedToken, unverified: UnverifiedClaims
-) -> bool:
+def _is_same_client(value: object, token: AcceptedToken, unverified: UnverifiedClaims) -> bool:
     # Entra ID writes one of the two. Were the other one there and different, who calls would depend
     # on who reads.
-    return value is _ABSENT or value == unverified[token.client_claim]
+    return value == unverified[token.client_claim]
 
 
 def _is_proved_by_client(
@@ -91,18 +89,15 @@ def _is_proved_by_client(
     # An application without a credential has proved nothing: anyone who knows its ID is it. With
     # scopes, a user stands behind the token, and has signed in. Entra ID writes a string, so no
     # other type proves anything.
-    if value is _ABSENT or claims.SCOPES in unverified:
-        return True
-    return isinstance(value, str) and value != claims.NO_CLIENT_AUTHENTICATION
+    is_proved = isinstance(value, str) and value != claims.NO_CLIENT_AUTHENTICATION
+    return is_proved or claims.SCOPES in unverified
 
 
-def _is_absent_or_string(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
-    return value is _ABSENT or isinstance(value, str)
+def _is_string(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
+    return isinstance(value, str)
 
 
-def _is_absent_or_strings(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
-    if value is _ABSENT:
-        return True
+def _are_strings(value: object, _token: AcceptedToken, _: UnverifiedClaims) -> bool:
     return isinstance(value, list) and not [item for item in value if not isinstance(item, str)]
 
 
@@ -114,6 +109,8 @@ class Rule(NamedTuple):
     reason: Reason
     versions: tuple[TokenVersion, ...] = (TokenVersion.V1, TokenVersion.V2)
     """The token versions that the row is about."""
+    is_required: bool = True
+    """Whether a token without the claim is rejected, for the same reason."""
 
 
 _V1: Final = (TokenVersion.V1,)
@@ -127,13 +124,23 @@ RULES: Final = (
     Rule(claims.OBJECT_ID, _is_guid, Reason.MISSING_SUBJECT),
     Rule(claims.CLIENT_ID_V1, _is_guid, Reason.MISSING_CLIENT, _V1),
     Rule(claims.CLIENT_ID_V2, _is_guid, Reason.MISSING_CLIENT, _V2),
-    Rule(claims.CLIENT_ID_V2, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V1),
-    Rule(claims.CLIENT_ID_V1, _is_absent_or_same_client, Reason.CONFLICTING_CLIENT, _V2),
-    Rule(claims.CLIENT_AUTHENTICATION_V1, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
-    Rule(claims.CLIENT_AUTHENTICATION_V2, _is_proved_by_client, Reason.UNAUTHENTICATED_CLIENT),
-    Rule(claims.SUBJECT, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
-    Rule(claims.TOKEN_UNIQUE_ID, _is_absent_or_string, Reason.MALFORMED_CLAIMS),
-    Rule(claims.ROLES, _is_absent_or_strings, Reason.MALFORMED_ROLES),
+    Rule(claims.CLIENT_ID_V2, _is_same_client, Reason.CONFLICTING_CLIENT, _V1, is_required=False),
+    Rule(claims.CLIENT_ID_V1, _is_same_client, Reason.CONFLICTING_CLIENT, _V2, is_required=False),
+    Rule(
+        claims.CLIENT_AUTHENTICATION_V1,
+        _is_proved_by_client,
+        Reason.UNAUTHENTICATED_CLIENT,
+        is_required=False,
+    ),
+    Rule(
+        claims.CLIENT_AUTHENTICATION_V2,
+        _is_proved_by_client,
+        Reason.UNAUTHENTICATED_CLIENT,
+        is_required=False,
+    ),
+    Rule(claims.SUBJECT, _is_string, Reason.MALFORMED_CLAIMS, is_required=False),
+    Rule(claims.TOKEN_UNIQUE_ID, _is_string, Reason.MALFORMED_CLAIMS, is_required=False),
+    Rule(claims.ROLES, _are_strings, Reason.MALFORMED_ROLES, is_required=False),
 )
 """Checked from the top against each accepted token. The token that gets furthest gives the reason:
 with v1.0 and v2.0 accepted, a v2.0 token with a wrong audience has a wrong audience, and not a
@@ -201,8 +208,12 @@ def _find_broken_rule(
     """Return the first row that the claims break, or None."""
     get = unverified_claims.get
     for rule in rules:
-        claim, check, _, _ = rule
-        if not check(get(claim, _ABSENT), token, unverified_claims):
+        claim, check, _, _, is_required = rule
+        value = get(claim, _ABSENT)
+        if value is _ABSENT:
+            if is_required:
+                return rule
+        elif not check(value, token, unverified_claims):
             return rule
     return None
 
@@ -224,9 +235,9 @@ def check_identity(unverified_claims: UnverifiedClaims, contract: ClaimContract)
 
 
 def _parse_time(value: object) -> float:
-    # A NumericDate is a JSON number (RFC 7519 section 2). "1700000000" is none; true is none,
-    # though it is an int to Python.
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    # A NumericDate is a JSON number (RFC 7519 section 2): "1700000000" is none, nor is true, which
+    # to Python is an instance of int.
+    if type(value) is not int and type(value) is not float:
         raise TokenRejected(Reason.MALFORMED_TIMES)
     if not EARLIEST_TIME <= value < LATEST_TIME:
         raise TokenRejected(Reason.MALFORMED_TIMES)

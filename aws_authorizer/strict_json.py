@@ -30,9 +30,11 @@ class JsonBounds(NamedTuple):
     """Members."""
     commas: int
     """Members and elements, but for the first of each object and array."""
+    roomy_characters: int = 0
+    """Colons and commas are counted in longer texts only: a shorter one has no room for many."""
 
 
-TOKEN_BOUNDS: Final = JsonBounds(brackets=24, colons=96, commas=224)
+TOKEN_BOUNDS: Final = JsonBounds(brackets=24, colons=96, commas=224, roomy_characters=1_024)
 """Entra ID writes some thirty claims; of its groups, 165 fit into the longest token."""
 
 
@@ -92,10 +94,9 @@ def parse_json_object(encoded: bytes, bounds: JsonBounds = TOKEN_BOUNDS) -> dict
     """
     text = encoded.decode("utf-8")
     brackets = text.count("{") + text.count("[")
-    if (
-        brackets > bounds.brackets
-        or text.count(":") > bounds.colons
-        or text.count(",") > bounds.commas
+    if brackets > bounds.brackets or (
+        len(text) > bounds.roomy_characters
+        and (text.count(":") > bounds.colons or text.count(",") > bounds.commas)
     ):
         raise JsonTooLarge("more than its bounds allow")
     if not text.startswith("{"):

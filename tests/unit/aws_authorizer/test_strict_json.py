@@ -148,7 +148,7 @@ def test_when_brackets_stand_in_strings_then_they_do_not_count() -> None:
 def test_when_bounds_are_declared_then_they_are_these() -> None:
     """The other tests take them from the code, so one says what they are."""
     assert (16, 20, 16) == (MAX_DEPTH, MAX_INTEGER_CHARACTERS, MAX_FRACTION_CHARACTERS)
-    assert JsonBounds(brackets=24, colons=96, commas=224) == TOKEN_BOUNDS
+    assert JsonBounds(24, 96, 224, roomy_characters=1_024) == TOKEN_BOUNDS
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,17 @@ def test_when_an_object_holds_more_than_its_bounds_then_it_is_too_large(
     assert parse_json_object(at_bound, bounds)
     with pytest.raises(JsonTooLarge):
         parse_json_object(over_bound, bounds)
+
+
+def test_when_a_text_is_short_then_only_its_brackets_are_counted() -> None:
+    """There is no room for many members; on both sides of what counts as short."""
+    short = b'{"a":[1,2,3,4]}'
+    bounds = JsonBounds(brackets=2, colons=0, commas=0, roomy_characters=len(short))
+
+    assert parse_json_object(short, bounds)
+    for too_large in (short.replace(b"4", b"44"), b'{"a":[[],1]}'):
+        with pytest.raises(JsonTooLarge):
+            parse_json_object(too_large, bounds)
 
 
 @pytest.mark.parametrize(
