@@ -617,6 +617,14 @@ def test_when_a_scope_lends_roles_then_the_application_gets_no_others(
     assert granted == (outcome.roles if isinstance(outcome, Principal) else outcome)
 
 
+def test_when_the_token_id_is_as_long_as_may_be_then_it_is_kept() -> None:
+    """Entra ID's have 22 characters; the bound itself is allowed."""
+    caller = access(valid_claims(uti="a" * 64))
+
+    assert isinstance(caller, Principal)
+    assert "a" * 64 == caller.token_id
+
+
 @pytest.mark.parametrize("token_id", [None, "", "a" * 65, "a b", "a\n", "ä", 5, ["a"]])
 def test_when_the_token_id_is_odd_then_it_is_left_out(token_id: object) -> None:
     """It is for our log alone, so an odd one is no reason to refuse."""

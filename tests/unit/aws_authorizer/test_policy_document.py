@@ -266,6 +266,34 @@ def test_when_a_closed_route_is_spelled_otherwise_then_it_stays_closed(
 
 
 @pytest.mark.parametrize(
+    ("routes", "closed"),
+    [
+        (
+            [("/records/{id}", Role.READ), ("/records/{id}/audit", ADMIN)],
+            ("*/*", "*/", "*%2F*", "*%2f*"),
+        ),
+        (
+            [
+                ("/records/{id}", Role.READ),
+                ("/records/{id}/history", Role.READ),
+                ("/records/{id}/audit", ADMIN),
+            ],
+            ("*/audit", "*/*%*", "*/", "*%2F*", "*%2f*"),
+        ),
+        ([("/records/{id}", Role.READ), ("/records", ADMIN)], ("",)),
+    ],
+)
+def test_when_a_route_must_be_closed_then_the_policy_denies_this_and_no_more(
+    routes: list[tuple[str, Role]], closed: tuple[str, ...]
+) -> None:
+    """The table of `docs/claim-contract.md`, row by row."""
+    table = [Route("GET", path, role) for path, role in routes]
+    patterns = build_route_patterns(table, frozenset({Role.READ}))
+
+    assert {f"GET/records/{pattern}" for pattern in closed} == set(patterns.closed)
+
+
+@pytest.mark.parametrize(
     "routes",
     [
         [Route("GET", "/v1/{id}", Role.READ), Route("GET", "/v1/admin", ADMIN)],

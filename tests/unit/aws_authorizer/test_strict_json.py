@@ -179,6 +179,7 @@ def test_when_a_text_is_short_then_only_its_brackets_are_counted() -> None:
     bounds = JsonBounds(brackets=2, colons=0, commas=0, roomy_characters=len(short))
 
     assert parse_json_object(short, bounds)
+    assert parse_json_object(short.replace(b",4", b""), bounds)
     for too_large in (short.replace(b"4", b"44"), b'{"a":[[],1]}'):
         with pytest.raises(JsonTooLarge):
             parse_json_object(too_large, bounds)
