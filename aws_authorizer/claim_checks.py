@@ -89,7 +89,7 @@ def _is_proved_by_client(
     # An application without a credential has proved nothing: anyone who knows its ID is it. With
     # scopes, a user stands behind the token, and has signed in. Entra ID writes a string, so no
     # other type proves anything.
-    is_proved = isinstance(value, str) and value != claims.NO_CLIENT_AUTHENTICATION
+    is_proved = isinstance(value, str) and value not in ("", claims.NO_CLIENT_AUTHENTICATION)
     return is_proved or claims.SCOPES in unverified
 
 

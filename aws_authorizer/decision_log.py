@@ -66,7 +66,9 @@ def _describe_contradicted(key_ids: Collection[str]) -> dict[str, object]:
         return {}
     return {
         "contradicted_key_ids": sorted(key_ids),
-        "what_to_change": "Nothing here: the issuer published different keys under one ID.",
+        "what_to_change": (
+            "Nothing here: the issuer published several keys, or a private one, under these IDs."
+        ),
     }
 
 

@@ -75,7 +75,7 @@ class FetchResult(NamedTuple):
     """`ok`, or a stable code that says why there is no new set."""
     seconds: float
     contradicted_key_ids: frozenset[str] = frozenset()
-    """The IDs under which the new set has several different keys, none of which is used."""
+    """The IDs under which the new set has several keys, or a private one; none of them is used."""
 
 
 class Moment(NamedTuple):

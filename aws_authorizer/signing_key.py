@@ -116,8 +116,19 @@ class KeySet(NamedTuple):
     keys: Mapping[str, SigningKey]
     """By their `kid`; at least one."""
     contradicted_key_ids: frozenset[str] = frozenset()
-    """What several different keys call themselves. None of them is used: no one could say which
-    one a token means."""
+    """What several different keys call themselves, or a key whose private half is published too.
+    None of them is used: no one could say which one a token means, or who has signed it."""
+
+
+def _find_lost(entries: list[object]) -> set[str]:
+    """Return the IDs and moduli of the private keys in a set: everyone can sign with those."""
+    return {
+        member
+        for entry in entries
+        if isinstance(entry, dict) and _PRIVATE_MEMBERS & entry.keys()
+        for member in (entry.get("kid"), entry.get("n"))
+        if isinstance(member, str)
+    }
 
 
 def parse_key_set(encoded: bytes) -> KeySet:
@@ -135,11 +146,13 @@ def parse_key_set(encoded: bytes) -> KeySet:
         raise KeySetMalformed("not_a_key_set")
     keys: dict[str, SigningKey] = {}
     contradicted: set[str] = set()
+    lost = _find_lost(entries)
     for entry in entries:
         key = parse_signing_key(entry) if isinstance(entry, dict) else None
         if key is None:
             continue
-        if keys.setdefault(key.key_id, key).material != key.material:
+        is_another = keys.setdefault(key.key_id, key).material != key.material
+        if is_another or not lost.isdisjoint((key.key_id, entry["n"])):
             contradicted.add(key.key_id)
     for key_id in contradicted:
         del keys[key_id]

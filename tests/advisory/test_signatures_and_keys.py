@@ -124,6 +124,11 @@ def test_private_key_in_the_set() -> None:
     token = signed_token(kid="lost", key=private_key("lost"))
 
     assert "unauthorized" == outcome(token, key_set(jwk(), entry))
+    # Nor does the public half help that stands beside it, under the same ID or under another.
+    for public in (jwk("lost"), jwk("lost") | {"kid": "another"}):
+        for entries in ([public, entry], [entry, public]):
+            stolen = signed_token(kid=str(public["kid"]), key=private_key("lost"))
+            assert "unauthorized" == outcome(stolen, key_set(jwk(), *entries))
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,7 @@ def test_when_a_part_of_the_contract_is_empty_then_it_is_no_contract(empty: str)
         ({"appid": ""}, Reason.CONFLICTING_CLIENT),
         ({"azpacr": "0"}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": 0}, Reason.UNAUTHENTICATED_CLIENT),
+        ({"azpacr": ""}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": "0", "idtyp": None}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": 0.0}, Reason.UNAUTHENTICATED_CLIENT),
         ({"azpacr": False}, Reason.UNAUTHENTICATED_CLIENT),
