@@ -7,10 +7,18 @@ what that means.
 """
 
 import atexit
+import os
 import socketserver
 import sys
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
+
+_ENVIRONMENTS: Final = 2 * (os.cpu_count() or 1)
+"""Execution environments of one function. More would only share the same processors."""
+_TURN_WITHIN_SECONDS: Final = 29.0
+"""How long a call waits for one of them: API Gateway gives up an integration after that time."""
 
 
 def _send_without_delay() -> None:
@@ -53,6 +61,76 @@ def _import_gateway_responses() -> None:
     apigateway_v1._import_rest_api = import_with_gateway_responses  # noqa: SLF001
 
 
+def _share_environments() -> None:
+    # MiniStack starts a process for each call that finds none idle. So many that start at once
+    # share this machine's processors: each misses the ten seconds that AWS gives a function to
+    # start, and is ended before it has answered a call.
+    from ministack.services import lambda_svc  # noqa: PLC0415 - only MiniStack's Python has it
+
+    execute: Callable[..., object] = lambda_svc._execute_function_provided_warm  # noqa: SLF001
+    refuse: Callable[..., object] = lambda_svc._throttle_response  # noqa: SLF001
+    turns: defaultdict[str, threading.Semaphore] = defaultdict(
+        lambda: threading.Semaphore(_ENVIRONMENTS)
+    )
+    choosing = threading.Lock()
+
+    def execute_in_turn(function: Mapping[str, Any], *call: object) -> object:
+        name = function.get("config", function)["FunctionName"]
+        with choosing:
+            turn = turns[name]
+        if not turn.acquire(timeout=_TURN_WITHIN_SECONDS):
+            return refuse("ConcurrentInvocationLimitExceeded", f"Rate Exceeded: {name} is busy")
+        try:
+            return execute(function, *call)
+        finally:
+            turn.release()
+
+    lambda_svc._execute_function_provided_warm = execute_in_turn  # noqa: SLF001
+
+
+def _end_only_what_failed() -> None:
+    # When a function's process does not start, MiniStack ends all processes of the function, and
+    # with them the calls that they are at.
+    from ministack.core import lambda_runtime  # noqa: PLC0415 - only MiniStack's Python has it
+    from ministack.services import lambda_svc  # noqa: PLC0415
+
+    execute: Callable[..., object] = lambda_svc._execute_function_provided_warm  # noqa: SLF001
+    acquire: Callable[..., tuple[Any, str]] = lambda_svc.acquire_worker
+    invalidate: Callable[..., object] = lambda_svc.invalidate_worker
+    pools: dict[str, list[object]] = lambda_runtime._workers  # noqa: SLF001
+    pools_lock: threading.Lock = lambda_runtime._lock  # noqa: SLF001
+    kill: Callable[[list[object]], object] = lambda_runtime.kill_workers
+    executing = threading.local()
+
+    def execute_alone(*call: object) -> object:
+        # None until it has a worker: what fails before that has nothing to end.
+        executing.worker = None
+        try:
+            return execute(*call)
+        finally:
+            del executing.worker
+
+    def acquire_and_remember(*wanted: object, **options: object) -> tuple[Any, str]:
+        acquired = acquire(*wanted, **options)
+        executing.worker = acquired[0]
+        return acquired
+
+    def invalidate_own(*function: object, **scope: object) -> object:
+        if not hasattr(executing, "worker"):
+            # New code, or a deleted function: none of the old processes may serve again.
+            return invalidate(*function, **scope)
+        failed = executing.worker
+        with pools_lock:
+            for pool in pools.values():
+                if failed in pool:
+                    pool.remove(failed)
+        return kill([failed])
+
+    lambda_svc._execute_function_provided_warm = execute_alone  # noqa: SLF001
+    lambda_svc.acquire_worker = acquire_and_remember
+    lambda_svc.invalidate_worker = invalidate_own
+
+
 def _end_functions_first() -> None:
     # A function that is alive when the runtime API goes away writes a traceback as it dies.
     from ministack.core import lambda_runtime  # noqa: PLC0415 - only MiniStack's Python has it
@@ -62,6 +140,8 @@ def _end_functions_first() -> None:
 
 _CHANGES = {
     _drain_output_without_waiting: "each call takes some 50 ms longer",
+    _end_only_what_failed: "a function that does not start fails the calls beside it too",
+    _share_environments: "some ten callers at once make functions fail",
     _import_gateway_responses: "refusals have API Gateway's default bodies and no challenge",
     _end_functions_first: "functions end with a traceback in the log",
 }

@@ -1,6 +1,9 @@
 import atexit
 import socketserver
 import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -27,6 +30,24 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     runtime: Any = ModuleType("ministack.core.lambda_runtime")
     runtime.Worker = Worker
     runtime.reset = lambda: calls.append("reset")
+    runtime._workers = {}
+    runtime._lock = threading.Lock()
+    runtime.kill_workers = lambda workers: calls.extend(f"killed {worker}" for worker in workers)
+    lambdas: Any = ModuleType("ministack.services.lambda_svc")
+    lambdas.acquire_worker = lambda name, *_config: (runtime._workers[name][0], "reused")
+    lambdas.invalidate_worker = lambda name, **_scope: calls.append(f"killed all of {name}")
+    lambdas._throttle_response = lambda reason, message: {"throttle": reason, "message": message}
+
+    def execute(function: Mapping[str, Any], event: Any, request_id: str) -> object:
+        name = function["config"]["FunctionName"]
+        worker, _reason = lambdas.acquire_worker(name, function["config"], b"code")
+        try:
+            return event(request_id)
+        except RuntimeError:
+            lambdas.invalidate_worker(name, qualifier="$LATEST")
+            return f"{worker} failed"
+
+    lambdas._execute_function_provided_warm = execute
     gateway: Any = ModuleType("ministack.services.apigateway_v1")
     gateway._import_rest_api = lambda _definition, _data=None: "api1"
     gateway._put_gateway_response = lambda *arguments: put.append(arguments)
@@ -36,12 +57,23 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     core.lambda_runtime = runtime
     services: Any = ModuleType("ministack.services")
     services.apigateway_v1 = gateway
-    for module in (ModuleType("ministack"), core, services, runtime, gateway, app):
+    services.lambda_svc = lambdas
+    for module in (ModuleType("ministack"), core, services, runtime, gateway, lambdas, app):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     # The real process changes these for good; a test gives them back.
     monkeypatch.setattr(socketserver.StreamRequestHandler, "disable_nagle_algorithm", False)
     monkeypatch.setattr(atexit, "register", lambda _function: calls.append("registered"))
-    return SimpleNamespace(worker=Worker, runtime=runtime, gateway=gateway, calls=calls, put=put)
+    return SimpleNamespace(
+        worker=Worker, runtime=runtime, gateway=gateway, lambdas=lambdas, calls=calls, put=put
+    )
+
+
+FUNCTION = {"config": {"FunctionName": "records"}}
+
+
+def fail(_request_id: str) -> object:
+    """A function that does not start."""
+    raise RuntimeError
 
 
 def test_when_ministack_is_as_known_then_every_change_is_made(
@@ -84,9 +116,102 @@ def test_when_an_api_has_no_gateway_responses_then_it_is_imported_as_before(
     assert [] == ministack.put
 
 
+def test_when_more_call_than_there_are_environments_then_the_rest_wait_their_turn(
+    ministack: SimpleNamespace,
+) -> None:
+    """Each call is answered, and never are more under way than the function has environments."""
+    launcher.main()
+    ministack.runtime._workers["records"] = ["worker"]
+    counting = threading.Lock()
+    full = threading.Barrier(launcher._ENVIRONMENTS)
+    running: list[str] = []
+    most: list[int] = []
+
+    def call(request_id: str) -> str:
+        with counting:
+            running.append(request_id)
+            most.append(len(running))
+        full.wait(10)  # passes only when all environments are at work
+        with counting:
+            running.remove(request_id)
+        return f"answer to {request_id}"
+
+    ids = [str(number) for number in range(4 * launcher._ENVIRONMENTS)]
+    answers: list[object] = []
+
+    def invoke(request_id: str) -> None:
+        execute = ministack.lambdas._execute_function_provided_warm
+        answers.append(execute(FUNCTION, call, request_id))
+
+    threads = [threading.Thread(target=invoke, args=(request_id,)) for request_id in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {f"answer to {request_id}" for request_id in ids} == set(answers)
+    assert launcher._ENVIRONMENTS == max(most)
+
+
+def test_when_no_environment_comes_free_then_the_call_is_throttled(
+    ministack: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AWS answers at its limit, and other functions are not concerned."""
+    monkeypatch.setattr(launcher, "_ENVIRONMENTS", 1)
+    monkeypatch.setattr(launcher, "_TURN_WITHIN_SECONDS", 0.001)
+    launcher.main()
+    ministack.runtime._workers |= {"records": ["worker"], "authorizer": ["other"]}
+    execute = ministack.lambdas._execute_function_provided_warm
+    authorizer = {"config": {"FunctionName": "authorizer"}}
+
+    def meanwhile(_request_id: str) -> object:
+        with ThreadPoolExecutor() as others:
+            return [
+                others.submit(execute, function, str, "2").result()
+                for function in (FUNCTION, authorizer)
+            ]
+
+    answers = execute(FUNCTION, meanwhile, "1")
+
+    refused = {
+        "throttle": "ConcurrentInvocationLimitExceeded",
+        "message": "Rate Exceeded: records is busy",
+    }
+    assert [refused, "2"] == answers
+
+
+def test_when_a_function_does_not_start_then_only_its_own_process_is_ended(
+    ministack: SimpleNamespace,
+) -> None:
+    """The other processes may be in the middle of a call."""
+    launcher.main()
+    ministack.runtime._workers |= {"records": ["worker", "another"]}
+
+    answer = ministack.lambdas._execute_function_provided_warm(FUNCTION, fail, "1")
+
+    assert "worker failed" == answer
+    assert {"records": ["another"]} == ministack.runtime._workers
+    assert "killed worker" == ministack.calls[-1]
+
+
+def test_when_a_function_gets_new_code_then_all_its_processes_are_ended(
+    ministack: SimpleNamespace,
+) -> None:
+    """None may answer with the old code."""
+    launcher.main()
+
+    ministack.lambdas.invalidate_worker("records", account="1", region="eu-west-1")
+
+    assert "killed all of records" == ministack.calls[-1]
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "consequence"),
     [
+        ("lambdas", "_execute_function_provided_warm", "some ten callers at once"),
+        ("lambdas", "_throttle_response", "some ten callers at once"),
+        ("lambdas", "invalidate_worker", "fails the calls beside it"),
+        ("runtime", "_workers", "fails the calls beside it"),
         ("worker", "_drain_stderr", "each call takes some 50 ms longer"),
         ("worker", "_drain_stderr_bounded", "each call takes some 50 ms longer"),
         ("gateway", "_import_rest_api", "default bodies and no challenge"),
