@@ -1,9 +1,12 @@
 """What the Function App says of itself to anyone who asks: how it is set up, how it last synced.
 
-It does not call the API in AWS: an anonymous request must cost neither a token nor a call.
+It does not call the API in AWS: an anonymous request must cost neither a token nor a call. It waits
+for the store only for a moment, and never twice at once: who asks is a probe that gives up soon.
 """
 
+import asyncio
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -14,7 +17,10 @@ from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport
 from shared.clock import Clock
 
 _FRESH_SECONDS: Final = 1.0
-"""How long a report is served again, so that a flood of requests does not reach the store."""
+"""How long what the store said is served again, so that a flood does not reach the store."""
+_STALE_SECONDS: Final = 10.0
+"""How old the report may get while the store is slow, before that counts as not answering."""
+_NOT_ANSWERING: Final = "store_not_answering"
 
 
 @dataclass(slots=True)
@@ -28,34 +34,76 @@ class Health:
     """The kind of store, as the setting names it."""
     checkpoints: CheckpointStore
     clock: Clock
+    wait_seconds: float = 0.5
+    """How long a request waits for the store: half of the second within which health answers."""
     _last_sync: SyncReport | None = field(default=None, init=False)
-    _read_at: float | None = field(default=None, init=False)
+    _read_at: float = field(default=-math.inf, init=False)
+    """When the store last gave the report, or said that there is none."""
+    _error_code: str | None = field(default=None, init=False)
+    """Why the store did not give it when it was last asked."""
+    _asked_at: float = field(default=-math.inf, init=False)
+    _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def answer(self, request_id: str) -> HttpResponse:
-        """200 with the summary, or 503 if the store cannot be read."""
-        status, last_sync, error_code = HTTPStatus.OK, None, None
-        try:
-            last_sync = await self._load_last_sync()
-        except StoreUnavailable as error:
-            status, error_code = HTTPStatus.SERVICE_UNAVAILABLE, error.code
+        """Return 200 with the summary, or 503 if the store cannot be read or does not answer.
+
+        Either comes within a second. Where the store is slow or failing, the report is the one that
+        was last read, and its age says how old it is.
+        """
+        error_code = await self._error_of_store()
+        is_well = error_code is None
         document = {
-            "status": "ok" if status is HTTPStatus.OK else "degraded",
+            "status": "ok" if is_well else "degraded",
             "error_code": error_code,
             "version": self.version,
             "credential": self.credential,
             "record_store": self.record_store,
-            "last_sync": asdict(last_sync) if last_sync else None,
+            "last_sync": asdict(self._last_sync) if self._last_sync else None,
+            "last_sync_age_seconds": (
+                round(self._age_seconds, 1) if math.isfinite(self._age_seconds) else None
+            ),
         }
-        headers = (
+        headers = [
             ("Content-Type", "application/json"),
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
-        )
-        return HttpResponse(status, headers, json.dumps(document).encode())
+        ]
+        if not is_well:
+            headers.append(("Retry-After", str(math.ceil(_FRESH_SECONDS))))
+        status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
+        return HttpResponse(status, tuple(headers), json.dumps(document).encode())
 
-    async def _load_last_sync(self) -> SyncReport | None:
-        now = self.clock.monotonic()
-        if self._read_at is None or now - self._read_at >= _FRESH_SECONDS:
+    @property
+    def _age_seconds(self) -> float:
+        return self.clock.monotonic() - self._read_at
+
+    async def _error_of_store(self) -> str | None:
+        """Ask the store unless it was asked just now, and return the code of what is wrong."""
+        if self._reading is None:
+            if self.clock.monotonic() - self._asked_at < _FRESH_SECONDS:
+                return self._error_code
+            self._asked_at = self.clock.monotonic()
+            self._reading = asyncio.create_task(self._read())
+        reading = self._reading
+        # A read that hangs is waited for once; whoever comes later is told at once.
+        seconds = self._asked_at + self.wait_seconds - self.clock.monotonic()
+        await asyncio.wait([reading], timeout=max(0.0, seconds))
+        if reading.done():
+            reading.result()
+            return self._error_code
+        return self._error_code if self._age_seconds <= _STALE_SECONDS else _NOT_ANSWERING
+
+    async def _read(self) -> None:
+        try:
             self._last_sync = await self.checkpoints.load_report()
-            self._read_at = now
-        return self._last_sync
+        except StoreUnavailable as error:
+            self._error_code = error.code
+        except BaseException:
+            # Nobody foresaw it, so it is no answer that could be served again.
+            self._asked_at = -math.inf
+            raise
+        else:
+            self._error_code = None
+            self._read_at = self.clock.monotonic()
+        finally:
+            self._reading = None

@@ -1,19 +1,24 @@
 """What the app says of itself."""
 
+import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
+from azure_function_app.errors import StoreUnavailable
 from azure_function_app.health_report import Health
 from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.sync.checkpoint_store import SyncReport, SyncStatus
+from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport, SyncStatus
 from tests.support.fake_clock import FakeClock
 
 REPORT = SyncReport("run-1", SyncStatus.COMPLETE, 1, 2, 3, 4, "then", "now", None)
 
 
-def health(store: SqliteStore, clock: FakeClock) -> Health:
+def health(store: CheckpointStore, clock: FakeClock, wait_seconds: float = 0.5) -> Health:
     """The health of an app with that store."""
     return Health(
+        wait_seconds=wait_seconds,
         version="1.2.3",
         credential="managed_identity",
         record_store="sqlite",
@@ -48,6 +53,7 @@ async def test_when_a_run_has_ended_then_health_shows_its_report(tmp_path: Path)
             "finished_at": "now",
             "error_code": None,
         },
+        "last_sync_age_seconds": 0.0,
     } == json.loads(answer.body)
 
 
@@ -94,3 +100,108 @@ async def test_when_many_ask_then_the_store_is_read_once_a_second(tmp_path: Path
 
     assert before["last_sync"] is None
     assert "run-1" == after["last_sync"]["run_id"]
+
+
+class StubbornStore(SqliteStore):
+    """A store that answers when the test lets it."""
+
+    def __init__(self) -> None:
+        """Start as one that answers."""
+        self.lets_go = asyncio.Event()
+        self.lets_go.set()
+        self.error: Exception | None = None
+        self.reads = 0
+
+    async def load_report(self) -> SyncReport | None:
+        """The report, once the test says so."""
+        self.reads += 1
+        await self.lets_go.wait()
+        if self.error is not None:
+            raise self.error
+        return REPORT
+
+
+async def test_when_the_store_never_answered_then_everyone_is_told_and_it_was_asked_once() -> None:
+    """503 with Retry-After, from one read however many ask and however long it hangs."""
+    store, clock = StubbornStore(), FakeClock()
+    store.lets_go.clear()
+    subject = health(store, clock, wait_seconds=0.0)
+
+    answers = []
+    for _ in range(3):
+        answers += await asyncio.gather(*(subject.answer("r") for _ in range(50)))
+        clock.advance(60.0)
+    store.lets_go.set()
+
+    assert {503} == {answer.status for answer in answers}
+    assert {"store_not_answering"} == {json.loads(answer.body)["error_code"] for answer in answers}
+    assert {"1"} == {dict(answer.headers).get("Retry-After") for answer in answers}
+    assert 1 == store.reads
+
+
+async def test_when_the_store_stops_answering_then_the_last_report_is_shown_with_its_age() -> None:
+    """A slow store is no news for ten seconds, and what it last said is shown for ever."""
+    store, clock = StubbornStore(), FakeClock()
+    subject = health(store, clock)
+    await subject.answer("r-0")
+    subject.wait_seconds = 0.0
+    store.lets_go.clear()
+
+    seen = []
+    for seconds in (10.0, 0.1, 3600.0):
+        clock.advance(seconds)
+        answer = await subject.answer("r")
+        document = json.loads(answer.body)
+        seen.append((answer.status, document["error_code"], document["last_sync_age_seconds"]))
+        assert "run-1" == document["last_sync"]["run_id"]
+    store.lets_go.set()
+
+    assert [
+        (200, None, 10.0),
+        (503, "store_not_answering", 10.1),
+        (503, "store_not_answering", 3610.1),
+    ] == seen
+
+
+async def test_when_the_store_answers_again_then_so_does_health() -> None:
+    """The read that hung ends, and the next one counts."""
+    store, clock = StubbornStore(), FakeClock()
+    store.lets_go.clear()
+    subject = health(store, clock, wait_seconds=0.0)
+    await subject.answer("r-1")
+
+    store.lets_go.set()
+    await asyncio.sleep(0)
+    clock.advance(1.0)
+    subject.wait_seconds = 1.0
+    answer = await subject.answer("r-2")
+
+    assert (200, 0.0) == (answer.status, json.loads(answer.body)["last_sync_age_seconds"])
+    assert 2 == store.reads
+
+
+async def test_when_the_store_fails_then_a_flood_asks_it_once_a_second() -> None:
+    """A failing store is spared as an answering one is; the 503 says when to come again."""
+    store, clock = StubbornStore(), FakeClock()
+    store.error = StoreUnavailable("gone")
+    subject = health(store, clock)
+
+    answers = await asyncio.gather(*(subject.answer("r") for _ in range(50)))
+    clock.advance(1.0)
+    answers.append(await subject.answer("r"))
+
+    assert {(503, "1")} == {
+        (answer.status, dict(answer.headers).get("Retry-After")) for answer in answers
+    }
+    assert 2 == store.reads
+
+
+async def test_when_reading_goes_wrong_in_a_new_way_then_nobody_is_told_that_all_is_well() -> None:
+    """A bug is not remembered as an answer: whoever asks next meets it too."""
+    store = StubbornStore()
+    store.error = RuntimeError("a bug")
+    subject = health(store, FakeClock())
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="a bug"):
+            await subject.answer("r")
