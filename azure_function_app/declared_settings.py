@@ -233,18 +233,22 @@ TOKEN_WAIT_SECONDS: Final = Setting(
     seconds(0.1, 60),
     default="5",
 )
+HOST_REQUESTS: Final = 512
+"""HTTP requests that host.json lets run at once; the host answers any more with a bare 429."""
+MOST_CALLS: Final = HOST_REQUESTS // 2
+"""Calls to the API, under way and waiting. The other half is for health and for refusals."""
 CONCURRENT_CALLS: Final = Setting(
     "CONCURRENT_CALLS",
     "How many calls to the API may be under way at once, and so how many connections are held.",
-    "a whole number from 1 to 1000",
-    whole_number(1, 1000),
+    f"a whole number from 1 to {MOST_CALLS}",
+    whole_number(1, MOST_CALLS),
     default="64",
 )
 WAITING_CALLS: Final = Setting(
     "WAITING_CALLS",
     "How many further calls may wait for one of those to end before more are refused with 503.",
-    "a whole number from 0 to 10000",
-    whole_number(0, 10_000),
+    f"a whole number from 0 to {MOST_CALLS - 1}, with CONCURRENT_CALLS no more than {MOST_CALLS}",
+    whole_number(0, MOST_CALLS - 1),
     default="64",
 )
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
@@ -13,6 +14,10 @@ import azure.functions as func
 from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS: Final = 5
+"""Said with a 429 or 503 where nobody knows better: without it, clients try again at once."""
+_BUSY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 _CARRIED_ATTRIBUTES: Final = frozenset(
     {"domain", "expires", "httponly", "max-age", "path", "samesite", "secure"}
@@ -37,7 +42,7 @@ class HttpResponse:
 
 
 def to_functions_response(given: HttpResponse) -> func.HttpResponse:
-    """Return the response as the Functions worker takes it."""
+    """Return the response as the Functions worker takes it, a 429 or 503 with Retry-After."""
     media_type = next(
         (value for name, value in given.headers if name.lower() == "content-type"),
         # The worker adds text/plain where nothing is said, which would be a guess.
@@ -52,6 +57,8 @@ def to_functions_response(given: HttpResponse) -> func.HttpResponse:
             log_event(_logger, logging.WARNING, "cookie_lost", name=value.partition("=")[0])
         else:
             response.headers.add(name, cookie)
+    if given.status in _BUSY and "Retry-After" not in response.headers:
+        response.headers.add("Retry-After", str(RETRY_AFTER_SECONDS))
     return response
 
 

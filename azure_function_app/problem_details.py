@@ -16,12 +16,9 @@ from azure_function_app.errors import (
     StoreUnavailable,
     TokenAcquisitionError,
 )
-from azure_function_app.http_response import HttpResponse
+from azure_function_app.http_response import RETRY_AFTER_SECONDS, HttpResponse
 from shared import problem
 from shared.settings_reader import SettingsError
-
-_RETRY_AFTER_SECONDS: Final = 5
-"""Said with a 503 whose error does not know better."""
 
 # The first class that fits wins, so the more exact ones stand first.
 _STATUS_BY_CLASS: Final = (
@@ -100,7 +97,7 @@ def problem_of(error: Exception) -> Problem:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         # Retry-After is whole seconds (RFC 9110 section 10.2.3), and 0 would invite a rush.
         seconds = (
-            _RETRY_AFTER_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+            RETRY_AFTER_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
         )
         retry_after_seconds = max(1, math.ceil(seconds))
     return Problem(status, error.code, str(error), retry_after_seconds)

@@ -20,7 +20,9 @@ from azure_function_app.declared_settings import (
     CONCURRENT_CALLS,
     CONNECT_SECONDS,
     CREDENTIAL,
+    HOST_REQUESTS,
     MANAGED_IDENTITY_CLIENT_ID,
+    MOST_CALLS,
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
     RECORD_STORE,
@@ -221,6 +223,25 @@ def _read_proxy_authentication(
     return kind
 
 
+def _read_call_limits(reader: SettingsReader) -> CallLimits:
+    limits = CallLimits(
+        proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
+        sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
+        connect_seconds=reader.read(CONNECT_SECONDS),
+        token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
+        concurrent_calls=reader.read(CONCURRENT_CALLS),
+        waiting_calls=reader.read(WAITING_CALLS),
+    )
+    if limits.concurrent_calls + limits.waiting_calls > MOST_CALLS:
+        reader.reject(
+            WAITING_CALLS,
+            f"and CONCURRENT_CALLS together are over {MOST_CALLS}: host.json lets {HOST_REQUESTS}"
+            " requests run at once, and needs the rest for health and for refusals;"
+            " lower one of the two",
+        )
+    return limits
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the Function App's settings, all of them checked.
 
@@ -242,14 +263,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             ),
             record_sink=record_sink,
             checkpoint_store=checkpoint_store,
-            calls=CallLimits(
-                proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
-                sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
-                connect_seconds=reader.read(CONNECT_SECONDS),
-                token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
-                concurrent_calls=reader.read(CONCURRENT_CALLS),
-                waiting_calls=reader.read(WAITING_CALLS),
-            ),
+            calls=_read_call_limits(reader),
             sync=SyncLimits(
                 schedule=reader.read(SYNC_SCHEDULE),
                 page_size=reader.read(SYNC_PAGE_SIZE),

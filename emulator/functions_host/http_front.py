@@ -205,7 +205,8 @@ async def _serve(request: web.Request) -> web.StreamResponse:
     try:
         result = await front.admission.run(lambda: front.worker.invoke_http(function, call, trace))
         if result is None:
-            return web.Response(status=429)
+            # The real host says no more than this: not when to come again, above all.
+            return web.Response(status=429, headers={"X-FUNCTION-SCALEOUT": "1"})
         response = build_response(request.method, result, front.host_json.custom_headers)
     except InvocationFailed as failure:
         _LOG.error("Executed 'Functions.%s' (Failed): %s", function.name, failure)

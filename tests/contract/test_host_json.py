@@ -10,6 +10,8 @@ from jsonschema import Draft7Validator
 
 from azure_function_app.declared_settings import (
     CONCURRENT_CALLS,
+    HOST_REQUESTS,
+    MOST_CALLS,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,
     SYNC_RUN_SECONDS,
@@ -80,13 +82,23 @@ def test_when_a_run_uses_all_its_time_then_the_host_has_not_killed_it() -> None:
     assert default(PROXY_CALL_SECONDS) < timeout
 
 
-def test_when_requests_pile_up_then_the_app_answers_and_not_the_host() -> None:
-    """The host lets through what the app can have under way or waiting, and queues some more."""
+def test_when_requests_pile_up_then_the_app_refuses_some_and_not_the_host() -> None:
+    """All calls that the settings allow leave half of what the host lets run for the rest.
+
+    That is health, callers that are being refused, and calls between two attempts.
+    """
     host = load_host_json(CHECKOUT)
 
-    assert default(CONCURRENT_CALLS) + default(WAITING_CALLS) == host.max_concurrent_requests
-    assert host.max_outstanding_requests is not None
-    assert host.max_outstanding_requests > host.max_concurrent_requests
+    assert HOST_REQUESTS == host.max_concurrent_requests
+    assert 2 * MOST_CALLS <= HOST_REQUESTS
+    assert default(CONCURRENT_CALLS) + default(WAITING_CALLS) <= MOST_CALLS
+
+
+def test_when_the_host_lets_no_more_run_then_nobody_waits_in_its_queue() -> None:
+    """The host does not say how long a request stood there, so no deadline could count it."""
+    host = load_host_json(CHECKOUT)
+
+    assert host.max_concurrent_requests == host.max_outstanding_requests
 
 
 def test_when_the_proxy_parses_a_url_then_the_prefix_is_the_hosts() -> None:

@@ -28,6 +28,34 @@ def test_when_an_answer_has_no_content_type_then_the_worker_is_not_left_to_guess
     assert "application/octet-stream" == encoded.value["headers"]["content-type"].value
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ((), "5"),
+        ((("Retry-After", "17"),), "17"),
+        ((("retry-after", "Sat, 21 Nov 2026 05:47:00 GMT"),), "Sat, 21 Nov 2026 05:47:00 GMT"),
+    ],
+)
+def test_when_an_answer_says_busy_then_it_says_when_to_come_again(
+    status: int, given: tuple[tuple[str, str], ...], sent: str
+) -> None:
+    """Whoever it came from: our own code, or the API through the proxy."""
+    response = to_functions_response(HttpResponse(status, given, b""))
+
+    assert [sent] == [
+        value for name, value in response.headers.items() if name.lower() == "retry-after"
+    ]
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 502, 504])
+def test_when_an_answer_does_not_say_busy_then_nothing_is_added(status: int) -> None:
+    """Nobody knows that a second try would fare better."""
+    response = to_functions_response(HttpResponse(status, (), b""))
+
+    assert "Retry-After" not in response.headers
+
+
 def test_when_an_answer_sets_cookies_then_the_worker_carries_each() -> None:
     """Several cookies stay several, with their attributes, in the worker's own encoder."""
     response = to_functions_response(

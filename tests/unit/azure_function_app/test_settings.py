@@ -91,6 +91,25 @@ def test_when_many_settings_are_wrong_then_each_is_named_once() -> None:
     )
 
 
+@pytest.mark.parametrize(("concurrent", "waiting"), [("256", "0"), ("1", "255"), ("128", "128")])
+def test_when_the_calls_fit_the_host_then_they_are_taken(concurrent: str, waiting: str) -> None:
+    """Both count: a call that waits keeps a request in the host as one under way does."""
+    calls = load_settings(NEEDED | {"CONCURRENT_CALLS": concurrent, "WAITING_CALLS": waiting}).calls
+
+    assert (int(concurrent), int(waiting)) == (calls.concurrent_calls, calls.waiting_calls)
+
+
+@pytest.mark.parametrize(("concurrent", "waiting"), [("256", "1"), ("2", "255"), ("129", "128")])
+def test_when_the_calls_do_not_fit_the_host_then_both_settings_are_named(
+    concurrent: str, waiting: str
+) -> None:
+    """Otherwise the host refuses callers, and health with them, before the app can."""
+    found = problems({"CONCURRENT_CALLS": concurrent, "WAITING_CALLS": waiting} | NEEDED)
+
+    assert ["WAITING_CALLS"] == list(found)
+    assert "CONCURRENT_CALLS" in found["WAITING_CALLS"]
+
+
 @pytest.mark.parametrize(
     "url",
     [
