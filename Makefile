@@ -156,6 +156,12 @@ bench-hostile: $(VENV)/.installed ## search for the request that makes the autho
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
 
+SECONDS ?= 30
+CALLERS ?= 200
+.PHONY: soak
+soak: $(VENV)/.installed .tools/function-app/.installed ## load the whole function and kill its API; SECONDS=600 CALLERS=50
+	@$(BIN)/python -m benchmarks.client.soak --seconds "$(SECONDS)" --callers "$(CALLERS)"
+
 # --- mutation testing ---------------------------------------------------------------------------
 
 .tools/mutation/.installed: requirements/mutation.txt .python-version | $(UV)
