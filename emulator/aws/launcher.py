@@ -15,8 +15,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_ENVIRONMENTS: Final = 2 * (os.cpu_count() or 1)
-"""Execution environments of one function. More would only share the same processors."""
+_ENVIRONMENTS: Final = min(8, 2 * (os.cpu_count() or 1))
+"""Execution environments of one function. More would only share the same processors, of which a
+container may have fewer than it sees, and MiniStack's one process could not keep them busy."""
 _TURN_WITHIN_SECONDS: Final = 29.0
 """How long a call waits for one of them: API Gateway gives up an integration after that time."""
 

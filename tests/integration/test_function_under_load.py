@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from shared.clock import SystemClock
-from tests.support.faulty_server import Exchange, answer, faulty_server, say_nothing
+from tests.integration.test_transport_faults import closed_port
+from tests.support.faulty_server import Behavior, Exchange, answer, faulty_server, say_nothing
 from tests.support.running_function import running_function
 
 pytestmark = pytest.mark.timeout(120)
@@ -104,6 +105,35 @@ async def test_when_two_hundred_call_a_slow_api_then_each_is_told_in_time_and_he
     assert {200} == {given.status for given in of_health}
     assert max(given.seconds for given in of_health) <= HEALTH_WITHIN_SECONDS
     assert len(of_health) > ATTACK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("from_api", "settings", "expected"),
+    [
+        (answer(503, b"{}"), {}, (503, None)),
+        (answer(429, b"{}"), {}, (429, None)),
+        (
+            answer(),
+            {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{closed_port()}/token"},
+            (503, "token_unavailable"),
+        ),
+    ],
+    ids=["the API's 503", "the API's 429", "no token"],
+)
+async def test_when_the_proxy_says_busy_then_it_says_when_to_come_again(
+    tmp_path: Path, from_api: Behavior, settings: dict[str, str], expected: tuple[int, str | None]
+) -> None:
+    """Whoever is busy: without Retry-After a client comes again at once."""
+    limits = {"PROXY_CALL_SECONDS": "3", "TOKEN_WAIT_SECONDS": "1"}
+    async with (
+        faulty_server(from_api) as api,
+        running_function(tmp_path, api.port, **(limits | settings)) as host,
+        aiohttp.ClientSession() as session,
+    ):
+        given = await get(session, f"{host.url}/api/aws/v1/records/a")
+
+    assert expected == (given.status, given.code)
+    assert int(given.retry_after or 0) >= 1
 
 
 async def test_when_the_store_hangs_then_health_says_so_within_a_second(tmp_path: Path) -> None:

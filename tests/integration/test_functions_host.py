@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -291,6 +293,33 @@ def test_when_an_exception_carries_a_token_then_the_log_does_not(
 def test_when_the_target_is_too_long_then_it_is_refused(host: FunctionsHostProcess) -> None:
     """The host answers before any function is asked."""
     assert call(host, "GET", f"/api/echo/{'x' * 8300}").status in {400, 414}
+
+
+def test_when_no_more_requests_may_run_then_the_rest_are_refused_at_once(tmp_path: Path) -> None:
+    """With two equal limits nobody queues: a bare 429 without Retry-After, as in the real host."""
+    limited = tmp_path / "app"
+    shutil.copytree(SAMPLE_APP, limited)
+    limits = {"maxConcurrentRequests": 2, "maxOutstandingRequests": 2}
+    host_json = {"version": "2.0", "extensions": {"http": limits}}
+    (limited / "host.json").write_text(json.dumps(host_json))
+
+    with running_host(tmp_path, limited) as host, ThreadPoolExecutor() as callers:
+        slow = [callers.submit(call, host, "GET", "/api/dawdle?seconds=2") for _ in range(2)]
+        wait_for(host, "dawdling")
+        time.sleep(0.2)
+        begun = time.perf_counter()
+        refused = call(host, "GET", "/api/text")
+        seconds = time.perf_counter() - begun
+        served = [future.result().status for future in slow]
+
+    assert (429, b"", ["1"], []) == (
+        refused.status,
+        refused.body,
+        refused.header("X-FUNCTION-SCALEOUT"),
+        refused.header("Retry-After"),
+    )
+    assert seconds < 1
+    assert [200, 200] == served
 
 
 def test_when_a_body_is_over_the_limit_then_it_is_refused(host: FunctionsHostProcess) -> None:

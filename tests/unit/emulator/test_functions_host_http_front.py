@@ -235,8 +235,9 @@ def test_when_a_route_is_malformed_then_the_message_names_the_function() -> None
         (HostJson(max_concurrent_requests=2), 2, 0),
         (HostJson(max_outstanding_requests=3), 3, 2),
         (HostJson(max_outstanding_requests=4, max_concurrent_requests=1), 1, 1),
+        (HostJson(max_outstanding_requests=2, max_concurrent_requests=2), 2, 3),
     ],
-    ids=["unbounded", "concurrent", "outstanding", "both"],
+    ids=["unbounded", "concurrent", "outstanding", "both", "no queue"],
 )
 async def test_when_five_requests_come_at_once_then_the_limits_hold(
     host_json: HostJson, most_at_once: int, refused: int
