@@ -18,7 +18,11 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError, RequestRefused, TokenRefused
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.problem_details import problem_of
-from azure_function_app.proxy.header_fields import forwarded_headers, returned_headers
+from azure_function_app.proxy.header_fields import (
+    answer_invalid,
+    forwarded_headers,
+    returned_headers,
+)
 from azure_function_app.proxy.request_target import parse_request_target
 from shared.clock import Clock
 from shared.log import log_event
@@ -30,6 +34,9 @@ _logger = logging.getLogger(__name__)
 _PRINCIPAL_HEADER: Final = "x-ms-client-principal-id"
 _BODYLESS_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
+_FINAL_STATUSES: Final = range(200, 600)
+_BODYLESS_STATUSES: Final = frozenset({204, 205, 304})
+"""The host fails where a body comes with one of these."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: no version ff, no ID of zeros.
 _TRACEPARENT: Final = re.compile(
@@ -139,11 +146,7 @@ class Proxy:
         if response.status_code in REFUSALS:
             # We have let the caller in, so this is about our token, not about the caller's.
             raise explain_refusal(response, problem_code(response), route)
-        return HttpResponse(
-            response.status_code,
-            (*returned_headers(response.headers), ("X-Request-Id", request_id)),
-            b"" if caller.method == "HEAD" else response.content,
-        )
+        return _passed_on(response, request_id, with_body=caller.method != "HEAD")
 
     def _trace_headers(self, caller: CallerRequest) -> dict[str, str]:
         # The host's span is the nearer parent; a trace state belongs to the parent beside it.
@@ -165,6 +168,17 @@ class _RefusedWithHeaders(RequestRefused):
     def __init__(self, message: str, *headers: tuple[str, str], code: str) -> None:
         super().__init__(message, code=code)
         self.headers = headers
+
+
+def _passed_on(response: ApiResponse, request_id: str, *, with_body: bool) -> HttpResponse:
+    status = response.status_code
+    if status not in _FINAL_STATUSES:
+        raise answer_invalid(f"with the status {status}, which ends nothing")
+    return HttpResponse(
+        status,
+        (*returned_headers(response.headers), ("X-Request-Id", request_id)),
+        response.content if with_body and status not in _BODYLESS_STATUSES else b"",
+    )
 
 
 def _log_cause(error: BridgeError, request_id: str) -> None:

@@ -319,7 +319,7 @@ def build_response(
 
 
 def _check_header(name: str, value: str, method: str, result: HttpResult) -> None:
-    if not value.isascii() or any(ord(character) < ord(" ") for character in value):
+    if not (name + value).isascii() or not (name + value).isprintable():
         raise InvocationFailed(f"the header {name} holds characters that HTTP headers cannot")
     if name.lower() == "transfer-encoding":
         raise InvocationFailed("the host frames the response; leave Transfer-Encoding out")
