@@ -5,6 +5,7 @@ import http.client
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,7 +54,9 @@ def caller(
 
 def proxy(api: ApiClient) -> Proxy:
     """The proxy over the real calling core."""
-    return Proxy(api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size)
+    return Proxy(
+        api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size, forwards_writes=True
+    )
 
 
 def code_of(given: HttpResponse) -> str | None:
@@ -310,10 +313,9 @@ async def odd_or_two_cookies(exchange: Exchange) -> None:
         exchange.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+@asynccontextmanager
+async def running_app(folder: Path, **settings: str) -> AsyncIterator[RunningApp]:
     """This checkout's function_app.py in Microsoft's worker library, in the shipped environment."""
-    folder = tmp_path_factory.mktemp("app")
     token = {
         "access_token": "made-up.access.token",
         "expires_on": str(int(SystemClock().now()) + 3600),
@@ -339,7 +341,8 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
                 "SQLITE_PATH": str(folder / "records.sqlite3"),
                 "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity.port}/token",
                 "IDENTITY_HEADER": "made-up",
-            },
+            }
+            | settings,
             folder / "host.log",
             kind="emulated",
         )
@@ -347,6 +350,15 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
             yield RunningApp(host, api, identity)
         finally:
             await asyncio.to_thread(host.stop, 5)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    """One app for the tests of this module, which also writes."""
+    async with running_app(
+        tmp_path_factory.mktemp("app"), PROXY_FORWARDS="read_and_write"
+    ) as running:
+        yield running
 
 
 @pytest.mark.asyncio(loop_scope="module")

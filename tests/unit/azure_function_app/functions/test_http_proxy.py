@@ -35,7 +35,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
 @pytest.fixture
 def services(tmp_path: Path) -> ServicesPerLoop:
     """The services of a well-configured app."""
-    return services_per_loop(SQLITE_PATH=str(tmp_path / "records.sqlite3"))
+    return services_per_loop(
+        SQLITE_PATH=str(tmp_path / "records.sqlite3"), PROXY_FORWARDS="read_and_write"
+    )
 
 
 async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(

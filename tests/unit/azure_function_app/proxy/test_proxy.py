@@ -14,10 +14,8 @@ from azure_function_app.errors import (
     Overloaded,
     TokenAcquisitionError,
 )
-from azure_function_app.proxy.proxy import Proxy
-from shared.routes import PROTECTED_ROUTES, ROUTES, Route
+from shared.routes import PROTECTED_ROUTES, Route
 from tests.support.fake_api import FakeApi
-from tests.support.fake_clock import FakeClock
 from tests.support.proxy_calls import (
     HOST,
     RECORDS,
@@ -30,28 +28,6 @@ from tests.support.proxy_calls import (
 
 HOST_SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CALLER_SPAN = "00-11111111111111111111111111111111-2222222222222222-01"
-
-
-@pytest.mark.parametrize(("principal", "status"), [("", 401), ("an object ID", 200)])
-async def test_when_callers_must_sign_in_then_nobody_else_gets_through(
-    principal: str, status: int
-) -> None:
-    """Without the principal that App Service vouches for, a caller is a stranger."""
-    api = FakeApi(b"{}")
-    proxy = Proxy(
-        api=api,
-        routes=ROUTES,
-        clock=FakeClock(),
-        call_seconds=30.0,
-        random_hex=lambda size: "ab" * size,
-        needs_sign_in=True,
-    )
-
-    answer = await proxy.answer(caller(headers={"x-ms-client-principal-id": principal}))
-
-    assert status == answer.status
-    assert bool(api.requests) == (status == HTTPStatus.OK)
-    assert ("www-authenticate" in fields_of(answer)) == (status == HTTPStatus.UNAUTHORIZED)
 
 
 @pytest.mark.parametrize(
