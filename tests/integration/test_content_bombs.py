@@ -6,6 +6,8 @@ import json
 import sys
 import time
 import zlib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +18,29 @@ from tests.support.faulty_server import Behavior, Exchange, answer, faulty_serve
 CHECKOUT = Path(__file__).parents[2]
 PEAK_MIB = 150
 CPU_SECONDS = 1.5
-GIBIBYTE = 1024**3
 
 
-def bomb(size: int) -> bytes:
-    """The beginning of a gzip body that `size` bytes of zeros would come out of."""
+@cache
+def bomb() -> bytes:
+    """The beginning of a gzip body that nine gigabytes of zeros would come out of."""
     block = 1024 * 1024
     coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     # A fully flushed block stands by itself, so that it may be repeated.
     coded = coder.compress(bytes(block)) + coder.flush(zlib.Z_FULL_FLUSH)
-    return gzip.compress(b"")[:10] + coded * (size // block)
+    return gzip.compress(b"")[:10] + coded * (9 * 1024)
 
 
-BOMB = bomb(9 * GIBIBYTE)
+def page_of(item: bytes, size: int = 10_000_000) -> bytes:
+    """A page with that item again and again, of about that size."""
+    items = item * (size // len(item))
+    return b'{"items":[' + items[:-1] + b'],"next_cursor":"c","has_more":false}'
 
 
-def in_chunks(body: bytes, size: int, pause: float = 0.0) -> Behavior:
+def in_chunks(make_body: Callable[[], bytes], size: int, pause: float = 0.0) -> Behavior:
     """The body as a gzip, in chunks of that size."""
 
     async def behave(exchange: Exchange) -> None:
+        body = make_body()
         await exchange.send(
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -47,9 +53,13 @@ def in_chunks(body: bytes, size: int, pause: float = 0.0) -> Behavior:
     return behave
 
 
-def at_once(body: bytes, coding: str = "gzip") -> Behavior:
+def at_once(make_body: Callable[[], bytes], coding: str = "gzip") -> Behavior:
     """The body in one piece, of announced length."""
-    return answer(200, body, ("Content-Encoding", coding))
+
+    async def behave(exchange: Exchange) -> None:
+        await answer(200, make_body(), ("Content-Encoding", coding))(exchange)
+
+    return behave
 
 
 async def read_once(behavior: Behavior, seconds: float = 20.0) -> dict[str, Any]:
@@ -71,20 +81,38 @@ async def read_once(behavior: Behavior, seconds: float = 20.0) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("behavior", "code"),
     [
-        (at_once(BOMB), "backend_too_large"),
-        (in_chunks(BOMB, len(BOMB)), "backend_too_large"),
-        (in_chunks(BOMB, 1024), "backend_too_large"),
-        (at_once(gzip.compress(gzip.compress(BOMB)), "gzip, gzip"), "backend_contract"),
-        (at_once(BOMB, ", ".join(["gzip"] * 100)), "backend_contract"),
-        (at_once(BOMB, "br"), "backend_contract"),
-        (at_once(gzip.compress(b"") * 500_000), "backend_contract"),
-        (at_once(gzip.compress(bytes(10 * 1024 * 1024))), None),
+        (at_once(bomb), "backend_too_large"),
+        (in_chunks(bomb, 10_000_000), "backend_too_large"),
+        (in_chunks(bomb, 1024), "backend_too_large"),
+        (at_once(lambda: gzip.compress(gzip.compress(bomb())), "gzip, gzip"), "backend_contract"),
+        (at_once(bomb, ", ".join(["gzip"] * 100)), "backend_contract"),
+        (at_once(bomb, "br"), "backend_contract"),
+        (at_once(lambda: gzip.compress(b"") * 500_000), "backend_contract"),
+        (at_once(lambda: gzip.compress(bytes(10 * 1024 * 1024))), "backend_contract"),
+        (at_once(lambda: gzip.compress(page_of(b"[],"))), "backend_too_large"),
+        (at_once(lambda: gzip.compress(page_of(b"{},"))), "backend_too_large"),
+        (at_once(lambda: gzip.compress(page_of(b'{"a":1},'))), "backend_too_large"),
+        (at_once(lambda: gzip.compress(page_of(b'"ab",'))), "backend_too_large"),
+        (at_once(lambda: gzip.compress(page_of(b"1e1,"))), "backend_too_large"),
+        (at_once(lambda: gzip.compress(page_of(b"[],", 900_000))), "backend_contract"),
+        (at_once(lambda: gzip.compress(page_of(b'{"a":1},', 1_900_000))), "backend_contract"),
+        (at_once(lambda: gzip.compress(b"[" * 10_000_000)), "backend_too_large"),
+        (at_once(lambda: gzip.compress(b'{"a":' * 140_000)), "backend_contract"),
+        (at_once(lambda: gzip.compress(page_of(b'",,,,,,,,",', 10_000_000))), "backend_too_large"),
+        (
+            at_once(
+                lambda: gzip.compress(page_of(b'"' + b"a" * 9_000_000 + "😀".encode() + b'",'))
+            ),
+            None,
+        ),
+        (at_once(lambda: gzip.compress(b'["' + b'\\",' * 3_300_000)), "backend_contract"),
+        (at_once(lambda: gzip.compress(page_of(b'"' + b"," * 10_000 + b'",', 9_000_000))), None),
     ],
 )
 async def test_when_a_body_is_a_bomb_then_memory_and_time_are_bounded(
     behavior: Behavior, code: str | None
 ) -> None:
-    """Nine gigabytes out of nine megabytes; the last one is as large as an answer may be."""
+    """Gigabytes out of megabytes, and pages out of kilobytes that would take gigabytes to hold."""
     report = await read_once(behavior)
 
     assert code == report["code"], report
@@ -96,7 +124,7 @@ async def test_when_a_bomb_drips_then_the_deadline_ends_it() -> None:
     """A byte at a time does not add up to an answer."""
     started = time.perf_counter()
 
-    report = await read_once(in_chunks(BOMB, 1, 0.01), seconds=2.0)
+    report = await read_once(in_chunks(bomb, 1, 0.01), seconds=2.0)
 
     assert "deadline_exceeded" == report["code"]
     assert report["peak_mib"] < PEAK_MIB

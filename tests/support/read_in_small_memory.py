@@ -1,4 +1,4 @@
-"""A program that reads one page from an API, and says what that took.
+"""A program that reads one page of an API's change feed, and says what that took.
 
 Its arguments: the API's address, and the seconds that the call may take. It prints the error's
 code, the peak of its memory in MiB, and its CPU seconds.
@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError
+from azure_function_app.sync.change_feed import ChangeFeed
 from shared.clock import SystemClock
 from tests.support.calling import real_api
 
@@ -40,9 +40,9 @@ async def main(url: str, seconds: float) -> None:
     started = time.process_time()
     async with real_api(url) as api:
         try:
-            await api.read(
-                ApiRequest("GET", "/v1/records"), deadline=Deadline.after(seconds, SystemClock())
-            )
+            clock = SystemClock()
+            deadline = Deadline.after(seconds, clock)
+            await ChangeFeed(api, clock).changes("", limit=1_000, deadline=deadline)
         except BridgeError as error:
             code = error.code
         except MemoryError:
