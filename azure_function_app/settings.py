@@ -262,7 +262,8 @@ def _read_sign_in(
     return SignInSettings(
         tenant_id=reader.read(PROXY_CALLER_TENANT_ID) or api.tenant_id,
         caller_roles=reader.read(PROXY_CALLER_ROLES)
-        or {role.value: frozenset({role.value}) for role in Role},
+        if reader.is_set(PROXY_CALLER_ROLES)
+        else {role.value: frozenset({role.value}) for role in Role},
         admits_guests=admits_guests,
     )
 

@@ -197,7 +197,7 @@ class _RefusedWithHeaders(RequestRefused):
 def _passed_on(response: ApiResponse, request_id: str, *, with_body: bool) -> HttpResponse:
     status = response.status_code
     if status not in _FINAL_STATUSES:
-        raise answer_invalid(f"with the status {status}, which ends nothing")
+        raise answer_invalid(f"with the status {status}, which is not a final one")
     return HttpResponse(
         status,
         (*returned_headers(response.headers), ("X-Request-Id", request_id)),

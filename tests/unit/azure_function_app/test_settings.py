@@ -437,6 +437,13 @@ def test_when_roles_are_mapped_then_only_those_lend_anything() -> None:
     assert (other, True) == (sign_in.tenant_id, sign_in.admits_guests)
 
 
+def test_when_what_is_mapped_is_an_empty_list_then_nothing_lends_anything() -> None:
+    """Who wrote a comma did not ask for the default."""
+    assert (
+        {} == load_settings(NEEDED | EASY_AUTH | {"PROXY_CALLER_ROLES": ","}).sign_in.caller_roles
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
