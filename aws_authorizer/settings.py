@@ -16,11 +16,10 @@ from shared.contract import (
 )
 from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
-from shared.setting_parsers import seconds, switch, whole_number
+from shared.setting_parsers import lent_roles, seconds, switch, whole_number
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
 _AUDIENCE: Final = r"(?:api|https)://[!-~]+"
-_SCOPE: Final = r"[!#-+\--<>-\[\]-~]+"  # RFC 6749 section 3.3, but for , and =
 _ROLES: Final = frozenset(route.role.value for route in PROTECTED_ROUTES if route.role is not None)
 _MAX_CACHE_SIZE: Final = 100_000
 BUNDLED_KEY_SET: Final = "key_set.json"
@@ -45,18 +44,6 @@ def _parse_audience(text: str) -> str:
     if re.fullmatch(_AUDIENCE, text):
         return text
     return parse_guid(text)
-
-
-def _parse_delegated_scopes(text: str) -> Mapping[str, frozenset[str]]:
-    scopes: dict[str, frozenset[str]] = {}
-    for item in filter(None, map(str.strip, text.split(","))):
-        scope, equals, roles = (part.strip() for part in item.partition("="))
-        if not equals or not re.fullmatch(_SCOPE, scope) or scope in scopes:
-            raise ValueError("no scope, or one twice")
-        scopes[scope] = frozenset(role.strip() for role in roles.split("+"))
-        if not scopes[scope] <= _ROLES:
-            raise ValueError("no role of this API")
-    return scopes
 
 
 def _optional_seconds(at_least: float, at_most: float) -> Callable[[str], float | None]:
@@ -91,7 +78,7 @@ DELEGATED_SCOPES: Final = Setting(
     " user's app roles that it lends the application; without any, none may.",
     "items such as Records.View=Records.Read, with + between several roles, separated by commas,"
     " or nothing",
-    _parse_delegated_scopes,
+    lent_roles(_ROLES),
     default="",
 )
 HTTP_API_SIMPLE_RESPONSES: Final = Setting(

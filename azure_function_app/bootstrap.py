@@ -20,12 +20,13 @@ from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
-from azure_function_app.declared_settings import CallerAuthentication
+from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.health_report import Health
 from azure_function_app.identity.credential_kinds import TokenSource
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import (
     Settings,
@@ -40,6 +41,7 @@ from azure_function_app.sync.checkpoint_store import CheckpointStore
 from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.sync_job import SyncJob
 from shared.clock import Clock, SystemClock
+from shared.entra import TokenVersion
 from shared.log import JsonLines, log_event
 from shared.routes import ROUTES
 from shared.settings_reader import SettingsError
@@ -126,7 +128,8 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             clock=clock,
             call_seconds=config.calls.proxy_call_seconds,
             random_hex=secrets.token_hex,
-            needs_sign_in=_needs_sign_in(config),
+            forwards_writes=_forwards_writes(config.proxy_forwards),
+            sign_in=_build_sign_in(config) if _needs_sign_in(config) else None,
         ),
         health=Health(
             version=__version__,
@@ -170,6 +173,28 @@ def _needs_sign_in(config: Settings) -> bool:
             return True
         case _:
             assert_never(config.proxy_authentication)
+
+
+def _build_sign_in(config: Settings) -> SignIn:
+    sign_in = config.sign_in
+    return SignIn(
+        tenant_id=sign_in.tenant_id,
+        home_issuers=frozenset(
+            config.api.cloud.issuer(sign_in.tenant_id, version) for version in TokenVersion
+        ),
+        caller_roles=sign_in.caller_roles,
+        admits_guests=sign_in.admits_guests,
+    )
+
+
+def _forwards_writes(forwarded: ForwardedCalls) -> bool:
+    match forwarded:
+        case ForwardedCalls.READ:
+            return False
+        case ForwardedCalls.READ_AND_WRITE:
+            return True
+        case _:
+            assert_never(forwarded)
 
 
 def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:

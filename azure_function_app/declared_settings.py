@@ -13,8 +13,11 @@ from azure_function_app.schedule import parse_schedule
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
 from shared.loopback import is_loopback_address
-from shared.setting_parsers import seconds, whole_number
+from shared.routes import Role
+from shared.setting_parsers import lent_roles, seconds, switch, whole_number
 from shared.settings_reader import Setting
+
+_API_ROLES: Final = frozenset(role.value for role in Role)
 
 
 class RecordStoreKind(StrEnum):
@@ -29,6 +32,13 @@ class CallerAuthentication(StrEnum):
 
     FUNCTION_KEY = "function_key"
     EASY_AUTH = "easy_auth"
+
+
+class ForwardedCalls(StrEnum):
+    """What `PROXY_FORWARDS` can have the proxy forward."""
+
+    READ = "read"
+    READ_AND_WRITE = "read_and_write"
 
 
 def _split_plain_url(text: str) -> SplitResult:
@@ -205,6 +215,39 @@ PROXY_AUTHENTICATION: Final = Setting(
     CallerAuthentication,
     default=CallerAuthentication.FUNCTION_KEY,
 )
+PROXY_FORWARDS: Final = Setting(
+    "PROXY_FORWARDS",
+    "What the proxy forwards at all, whoever calls: only what reads (GET and HEAD), or all that the"
+    " API has.",
+    f"one of {', '.join(ForwardedCalls)}",
+    ForwardedCalls,
+    default=ForwardedCalls.READ,
+)
+PROXY_CALLER_ROLES: Final = Setting(
+    "PROXY_CALLER_ROLES",
+    "The app roles of signed-in callers, each with those of the API's roles that it lends, for"
+    " PROXY_AUTHENTICATION=easy_auth. Without any, a caller's role lends the API's role of the same"
+    " name.",
+    "items such as Orders.Editor=Records.Read+Records.Write, separated by commas, or nothing",
+    lent_roles(_API_ROLES),
+    default="",
+)
+PROXY_CALLER_TENANT_ID: Final = Setting(
+    "PROXY_CALLER_TENANT_ID",
+    "The tenant whose accounts may call, for PROXY_AUTHENTICATION=easy_auth. Nothing means"
+    " ENTRA_TENANT_ID.",
+    "a tenant's GUID, or nothing",
+    _parse_optional_guid,
+    default="",
+)
+PROXY_ADMITS_GUESTS: Final = Setting(
+    "PROXY_ADMITS_GUESTS",
+    "Whether guests of that tenant may call too, as far as their roles reach, for"
+    " PROXY_AUTHENTICATION=easy_auth.",
+    "true or false",
+    switch,
+    default="false",
+)
 PROXY_CALL_SECONDS: Final = Setting(
     "PROXY_CALL_SECONDS",
     "How long one proxied call may take, retries and token included.",
@@ -270,6 +313,10 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     SQLITE_PATH,
     TABLE_ENDPOINT,
     PROXY_AUTHENTICATION,
+    PROXY_FORWARDS,
+    PROXY_CALLER_ROLES,
+    PROXY_CALLER_TENANT_ID,
+    PROXY_ADMITS_GUESTS,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,
     CONNECT_SECONDS,

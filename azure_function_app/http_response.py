@@ -29,6 +29,9 @@ _CARRIED_ATTRIBUTES: Final = frozenset(
 _VALUE: Final = r"[!#-:<-\[\]-~]*+"
 _PAIR: Final = re.compile(rf"[!#$%&'*+.^_`|~0-9A-Za-z-]++=(?:{_VALUE}|\"[ !#-:<-\[\]-~]*+\")")
 _ATTRIBUTE: Final = re.compile(rf"[A-Za-z-]++(?:={_VALUE})?")
+_MAX_AGE: Final = re.compile(r"-?[0-9]+")
+_LONGEST_AGE: Final = 9_999_999_999
+"""Seconds, some 317 years. The host fails where it cannot count them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def portable_cookie(set_cookie: str) -> str | None:
     """Return the Set-Cookie value in the form that the worker carries; None if it has none.
 
     The worker parses cookies with `http.cookies`, which drops a cookie altogether for an attribute
-    that it does not know, and fails the whole response for a date that is not an IMF-fixdate.
+    that it does not know, and fails the whole response for a date that is not an IMF-fixdate, and
+    for an age that is no number.
     """
     pair, *attributes = (part.strip() for part in set_cookie.split(";"))
     if not _PAIR.fullmatch(pair):
@@ -74,15 +78,20 @@ def portable_cookie(set_cookie: str) -> str | None:
     kept = [pair]
     for attribute in attributes:
         name, _, value = attribute.partition("=")
-        if name.strip().lower() not in _CARRIED_ATTRIBUTES:
+        kind = name.strip().lower()
+        if kind not in _CARRIED_ATTRIBUTES:
             continue
-        if name.strip().lower() == "expires":
+        if kind == "expires":
             try:
                 moment = parsedate_to_datetime(value.strip()).astimezone(UTC)
             except (ValueError, OverflowError):
                 # So does a browser with a date that is none (RFC 6265 section 5.2.1).
                 continue
             kept.append(f"Expires={format_datetime(moment, usegmt=True)}")
+        elif kind == "max-age":
+            # A browser ignores an age that is no number (RFC 6265 section 5.2.2).
+            if age := _parse_age(value.strip()):
+                kept.append(f"{name.strip()}={age}")
         elif _ATTRIBUTE.fullmatch(attribute):
             kept.append(attribute)
         else:
@@ -94,3 +103,11 @@ def portable_cookie(set_cookie: str) -> str | None:
         return None
     # Anything but the one cookie of that name means that it would not arrive as it was meant.
     return cookie if [pair.partition("=")[0].strip()] == list(morsels) else None
+
+
+def _parse_age(text: str) -> str | None:
+    if not _MAX_AGE.fullmatch(text):
+        return None
+    if len(text) > len(str(_LONGEST_AGE)):
+        return "0" if text.startswith("-") else str(_LONGEST_AGE)
+    return text

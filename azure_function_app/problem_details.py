@@ -33,6 +33,8 @@ _STATUS_BY_CLASS: Final = (
 # A refused request is a 400 unless HTTP has a word of its own for what is wrong with it.
 _STATUS_BY_CODE: Final = {
     "request_caller_unknown": HTTPStatus.UNAUTHORIZED,
+    "request_caller_forbidden": HTTPStatus.FORBIDDEN,
+    "request_write_not_forwarded": HTTPStatus.FORBIDDEN,
     "request_route_unknown": HTTPStatus.NOT_FOUND,
     "request_method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "request_length_required": HTTPStatus.LENGTH_REQUIRED,

@@ -23,8 +23,12 @@ from azure_function_app.declared_settings import (
     HOST_REQUESTS,
     MANAGED_IDENTITY_CLIENT_ID,
     MOST_CALLS,
+    PROXY_ADMITS_GUESTS,
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
+    PROXY_CALLER_ROLES,
+    PROXY_CALLER_TENANT_ID,
+    PROXY_FORWARDS,
     RECORD_STORE,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
@@ -35,6 +39,7 @@ from azure_function_app.declared_settings import (
     TOKEN_WAIT_SECONDS,
     WAITING_CALLS,
     CallerAuthentication,
+    ForwardedCalls,
     RecordStoreKind,
 )
 from azure_function_app.identity.credential_kinds import (
@@ -49,6 +54,7 @@ from azure_function_app.identity.credential_kinds import (
     WorkloadIdentity,
 )
 from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
+from shared.routes import Role
 from shared.settings_reader import Setting, SettingsReader, reading_settings
 
 
@@ -97,6 +103,16 @@ class SyncLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInSettings:
+    """Whom App Service may sign in to the proxy, and what that lends them."""
+
+    tenant_id: str
+    caller_roles: Mapping[str, frozenset[str]]
+    """Each app role of a caller, with the API's roles that it lends."""
+    admits_guests: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The Function App's settings, each checked and typed."""
 
@@ -109,6 +125,9 @@ class Settings:
     calls: CallLimits
     sync: SyncLimits
     proxy_authentication: CallerAuthentication
+    proxy_forwards: ForwardedCalls
+    sign_in: SignInSettings
+    """Looked at only where callers sign in."""
 
 
 def _require(reader: SettingsReader, setting: Setting[str | None], because: str) -> str:
@@ -242,6 +261,34 @@ def _read_call_limits(reader: SettingsReader) -> CallLimits:
     return limits
 
 
+def _read_sign_in(
+    reader: SettingsReader, authentication: CallerAuthentication, api: ApiIdentity
+) -> SignInSettings:
+    admits_guests = reader.read(PROXY_ADMITS_GUESTS)
+    if authentication is CallerAuthentication.FUNCTION_KEY and not reader.is_rejected(
+        PROXY_AUTHENTICATION
+    ):
+        # Who sets one of these believes that it bounds somebody, and a key has no name.
+        for setting, is_used in (
+            (PROXY_CALLER_ROLES, reader.is_set(PROXY_CALLER_ROLES)),
+            (PROXY_CALLER_TENANT_ID, reader.is_set(PROXY_CALLER_TENANT_ID)),
+            (PROXY_ADMITS_GUESTS, admits_guests),
+        ):
+            if is_used:
+                reader.reject(
+                    setting,
+                    "is set, but with PROXY_AUTHENTICATION=function_key nobody knows who calls;"
+                    " remove it, or set easy_auth",
+                )
+    return SignInSettings(
+        tenant_id=reader.read(PROXY_CALLER_TENANT_ID) or api.tenant_id,
+        caller_roles=reader.read(PROXY_CALLER_ROLES)
+        if reader.is_set(PROXY_CALLER_ROLES)
+        else {role.value: frozenset({role.value}) for role in Role},
+        admits_guests=admits_guests,
+    )
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the Function App's settings, all of them checked.
 
@@ -253,6 +300,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         api = read_api_identity(reader)
         credential = _read_credential(reader)
         record_sink, checkpoint_store = _read_stores(reader)
+        proxy_authentication = _read_proxy_authentication(reader, environment)
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,
@@ -269,7 +317,9 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
                 page_size=reader.read(SYNC_PAGE_SIZE),
                 run_seconds=reader.read(SYNC_RUN_SECONDS),
             ),
-            proxy_authentication=_read_proxy_authentication(reader, environment),
+            proxy_authentication=proxy_authentication,
+            proxy_forwards=reader.read(PROXY_FORWARDS),
+            sign_in=_read_sign_in(reader, proxy_authentication, api),
         )
 
 

@@ -230,6 +230,8 @@ def _function_settings(
         "RECORD_STORE": options.record_store,
         "SQLITE_PATH": str(folder / "records.sqlite3"),
         "SYNC_SCHEDULE": options.schedule,
+        # What the app may do is then decided in AWS, as the stack is there to show.
+        "PROXY_FORWARDS": "read_and_write",
         # MiniStack takes as long for a short page as for a long one.
         "SYNC_PAGE_SIZE": "1000",
     }

@@ -1,10 +1,14 @@
-"""Reads numbers and switches in settings, spelled the same way in both clouds.
+"""Reads numbers, switches and lists of roles in settings, spelled the same way in both clouds.
 
 A number consists of the digits 0 to 9. What Python's own `int` and `float` take beyond that is
 refused: signs, blanks, underscores, exponents, `nan`, and the digits of other scripts.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+_LENDER: Final = r"[!#-+\--<>-\[\]-~]+"  # RFC 6749 section 3.3, but for , and =
 
 
 def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
@@ -49,6 +53,26 @@ def switch(text: str) -> bool:
     if text not in {"true", "false"}:
         raise ValueError("neither true nor false")
     return text == "true"
+
+
+def lent_roles(roles: frozenset[str]) -> Callable[[str], Mapping[str, frozenset[str]]]:
+    """Return a parser of what lends which of these roles: `name=Role+Role`, separated by commas.
+
+    It raises ValueError for anything else, and for a name that comes twice.
+    """
+
+    def parse(text: str) -> Mapping[str, frozenset[str]]:
+        lent: dict[str, frozenset[str]] = {}
+        for item in filter(None, map(str.strip, text.split(","))):
+            name, equals, names = (part.strip() for part in item.partition("="))
+            if not equals or not re.fullmatch(_LENDER, name) or name in lent:
+                raise ValueError("no name, or one twice")
+            lent[name] = frozenset(role.strip() for role in names.split("+"))
+            if not lent[name] <= roles:
+                raise ValueError("no role of this API")
+        return lent
+
+    return parse
 
 
 def _check_digits(text: str) -> None:

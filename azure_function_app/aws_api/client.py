@@ -6,8 +6,8 @@ breaker, the token, and the transport with its bulkhead. One deadline holds for 
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import httpx
@@ -15,6 +15,12 @@ import httpx
 from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.bearer_auth import BearerAuth
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
+from azure_function_app.aws_api.content_coding import (
+    ACCEPT_ENCODING,
+    BodyReader,
+    BodyTooLargeError,
+    ContentCodingError,
+)
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.retry import (
     PROXY_POLICY,
@@ -113,7 +119,10 @@ class ApiClient:
             BridgeError: any other kind, as `send` raises them.
 
         """
-        return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
+        headers = (*request.headers, ("accept-encoding", ACCEPT_ENCODING))
+        return await self._call(
+            replace(request, headers=headers), deadline, SYNC_POLICY, _read_decoded
+        )
 
     async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
         """Return the API's response, whatever its status; the caller must close its body.
@@ -236,33 +245,31 @@ async def _discard(response: httpx.Response | ApiResponse) -> None:
 
 
 async def _read_raw(response: httpx.Response) -> ApiResponse:
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("the transport answers with async streams")
-    return await _read(response, aiter(stream))
+    return await _read(response, ())
 
 
 async def _read_decoded(response: httpx.Response) -> ApiResponse:
-    return await _read(response, response.aiter_bytes())
+    return await _read(response, response.headers.get_list("content-encoding"))
 
 
-async def _read(response: httpx.Response, pieces: AsyncIterator[bytes]) -> ApiResponse:
-    content = bytearray()
+async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> ApiResponse:
     try:
-        async for piece in pieces:
-            content += piece
-            if len(content) > MAX_BODY:
-                raise BackendContractError(
-                    "The API's answer is larger than API Gateway lets through.",
-                    code="backend_too_large",
-                )
-    except httpx.DecodingError as error:
+        reader = BodyReader(content_encoding, MAX_BODY)
+        stream = response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("the transport answers with async streams")
+        async for piece in stream:
+            reader.feed(piece)
+        content = reader.finish()
+    except BodyTooLargeError as error:
+        raise BackendContractError(
+            "The API's answer is larger than API Gateway lets through.", code="backend_too_large"
+        ) from error
+    except ContentCodingError as error:
         raise BackendContractError("The API's answer is not coded as it says.") from error
     finally:
         await response.aclose()
-    return ApiResponse(
-        response.status_code, response.headers, bytes(content), _refused_roles(response)
-    )
+    return ApiResponse(response.status_code, response.headers, content, _refused_roles(response))
 
 
 def _refused_roles(response: httpx.Response) -> frozenset[str] | None:

@@ -1,11 +1,12 @@
 """Says which header fields pass the proxy, in either direction."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import httpx
 
-from azure_function_app.errors import RequestRefused
+from azure_function_app.errors import BackendContractError, RequestRefused
 from azure_function_app.proxy.request_target import holds_controls
 
 MAX_HEADER_BYTES: Final = 10_240
@@ -59,6 +60,8 @@ _NOT_RETURNED: Final = _HOP_BY_HOP | {
     "x-request-id",
 }
 _AZURE_PREFIXES: Final = ("x-ms-", "x-arr-", "x-functions-")
+# RFC 9110 section 5.6.2: a token.
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _NOT_COUNTED: Final = frozenset({"authorization", "cookie", "host"})
 """With Azure's own, the headers that are meant for the Function App and not for the API."""
 
@@ -96,7 +99,13 @@ def forwarded_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def returned_headers(headers: httpx.Headers) -> Iterator[tuple[str, str]]:
-    """Yield the fields of the API's response that the caller gets, repeated ones joined."""
+    """Yield the fields of the API's response that the caller gets, repeated ones joined.
+
+    Raises:
+        BackendContractError: one of them holds what the Functions host cannot send; it would
+            answer with an empty 500.
+
+    """
     dropped = _NOT_RETURNED | _connection_options(headers.get_list("connection"))
     joined: dict[str, tuple[str, list[str]]] = {}
     for raw_name, raw_value in headers.raw:
@@ -105,6 +114,12 @@ def returned_headers(headers: httpx.Headers) -> Iterator[tuple[str, str]]:
         key = name.lower()
         if key in dropped or key.startswith(_AZURE_PREFIXES):
             continue
+        if not _FIELD_NAME.fullmatch(name):
+            raise answer_invalid("with a header that has no name")
+        # A tab means a blank (RFC 9110 section 5.6.3), and the host carries none.
+        value = value.replace("\t", " ")
+        if not value.isascii() or holds_controls(value):
+            raise answer_invalid(f"with a header {name} that holds what a header cannot hold")
         if key == "set-cookie":
             yield name, value
         else:
@@ -112,6 +127,14 @@ def returned_headers(headers: httpx.Headers) -> Iterator[tuple[str, str]]:
             joined.setdefault(key, (name, []))[1].append(value)
     for name, values in joined.values():
         yield name, ", ".join(values)
+
+
+def answer_invalid(what: str) -> BackendContractError:
+    """Return the error for an answer that no caller can get; `what` says what is wrong with it."""
+    return BackendContractError(
+        f"The API answered {what}. What was asked of it may have been carried out.",
+        code="backend_answer_invalid",
+    )
 
 
 def _connection_options(values: Iterable[str]) -> frozenset[str]:

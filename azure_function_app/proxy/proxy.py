@@ -1,8 +1,9 @@
 """Passes a caller's request on to the API in AWS, and the API's response back.
 
-Only what `shared.routes` lists gets through, and only headers that mean something to the API. All
-of a request is checked before anything is sent, and before any token is asked for. What Azure puts
-on a request for its own use (function keys, `x-ms-*`, `x-arr-*`) never leaves Azure.
+Only what `shared.routes` lists gets through, only from whom `permissions` admits, and only headers
+that mean something to the API. All of a request is checked before anything is sent, and before any
+token is asked for. What Azure puts on a request for its own use (function keys, `x-ms-*`,
+`x-arr-*`) never leaves Azure.
 """
 
 import logging
@@ -18,18 +19,25 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError, RequestRefused, TokenRefused
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.problem_details import problem_of
-from azure_function_app.proxy.header_fields import forwarded_headers, returned_headers
+from azure_function_app.proxy.header_fields import (
+    answer_invalid,
+    forwarded_headers,
+    returned_headers,
+)
+from azure_function_app.proxy.permissions import SignIn, check_forwarded
 from azure_function_app.proxy.request_target import parse_request_target
+from azure_function_app.proxy.signed_in_caller import SignedInCaller
 from shared.clock import Clock
 from shared.log import log_event
 from shared.routes import Route
 
 _logger = logging.getLogger(__name__)
 
-# App Service takes it off every request that comes from outside, where its sign-in is on.
-_PRINCIPAL_HEADER: Final = "x-ms-client-principal-id"
 _BODYLESS_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
+_FINAL_STATUSES: Final = range(200, 600)
+_BODYLESS_STATUSES: Final = frozenset({204, 205, 304})
+"""The host fails where a body comes with one of these."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: no version ff, no ID of zeros.
 _TRACEPARENT: Final = re.compile(
@@ -77,16 +85,20 @@ class Proxy:
     call_seconds: float
     random_hex: Callable[[int], str]
     """So many random bytes, as hex digits."""
-    needs_sign_in: bool = False
-    """Whether App Service must have signed the caller in; else the host has checked its key."""
+    forwards_writes: bool = False
+    """Whether more is forwarded than what only reads."""
+    sign_in: SignIn | None = None
+    """Whom App Service must have signed in; without it the host has checked the caller's key."""
 
     async def answer(self, caller: CallerRequest) -> HttpResponse:
         """Return the API's response, or a problem document; raises nothing but cancellation."""
         started = self.clock.monotonic()
         request_id = _request_id(caller)
         code = None
+        signed_in = None
         try:
-            response = await self._forward(caller, request_id)
+            signed_in = self._identify(caller)
+            response = await self._forward(caller, request_id, signed_in)
         except Exception as error:
             problem = problem_of(error)
             code = problem.code
@@ -105,16 +117,32 @@ class Proxy:
             status=response.status,
             code=code,
             milliseconds=round((self.clock.monotonic() - started) * 1000, 1),
+            **self._caller_fields(signed_in),
         )
         return response
 
-    async def _forward(self, caller: CallerRequest, request_id: str) -> HttpResponse:
-        if self.needs_sign_in and not caller.headers.get(_PRINCIPAL_HEADER):
+    def _identify(self, caller: CallerRequest) -> SignedInCaller | None:
+        if self.sign_in is None:
+            return None
+        try:
+            return self.sign_in.identify(caller.headers)
+        except RequestRefused as refused:
             raise _RefusedWithHeaders(
-                "Sign in first.",
-                ("WWW-Authenticate", "Bearer"),
-                code="request_caller_unknown",
-            )
+                str(refused), ("WWW-Authenticate", "Bearer"), code=refused.code
+            ) from None
+
+    def _caller_fields(self, signed_in: SignedInCaller | None) -> dict[str, object]:
+        """Return who called and with which roles, without a name or an address of a person."""
+        if self.sign_in is None or signed_in is None:
+            return {}
+        known = signed_in.roles & self.sign_in.caller_roles.keys()
+        return {"caller": signed_in.object_id, "caller_roles": sorted(known)}
+
+    async def _forward(
+        self, caller: CallerRequest, request_id: str, signed_in: SignedInCaller | None
+    ) -> HttpResponse:
+        if self.sign_in is not None and signed_in is not None:
+            self.sign_in.check_member(signed_in)
         target = parse_request_target(caller.url, self.routes)
         if caller.method == "OPTIONS":
             allow = (("Allow", target.allow), ("X-Request-Id", request_id))
@@ -128,6 +156,9 @@ class Proxy:
                 ("Allow", target.allow),
                 code="request_method_not_allowed",
             )
+        check_forwarded(route, forwards_writes=self.forwards_writes)
+        if self.sign_in is not None and signed_in is not None:
+            self.sign_in.check_route(signed_in, route)
         check_body(caller)
         headers = dict(forwarded_headers(caller.headers))
         headers |= self._trace_headers(caller)
@@ -139,11 +170,7 @@ class Proxy:
         if response.status_code in REFUSALS:
             # We have let the caller in, so this is about our token, not about the caller's.
             raise explain_refusal(response, problem_code(response), route)
-        return HttpResponse(
-            response.status_code,
-            (*returned_headers(response.headers), ("X-Request-Id", request_id)),
-            b"" if caller.method == "HEAD" else response.content,
-        )
+        return _passed_on(response, request_id, with_body=caller.method != "HEAD")
 
     def _trace_headers(self, caller: CallerRequest) -> dict[str, str]:
         # The host's span is the nearer parent; a trace state belongs to the parent beside it.
@@ -165,6 +192,17 @@ class _RefusedWithHeaders(RequestRefused):
     def __init__(self, message: str, *headers: tuple[str, str], code: str) -> None:
         super().__init__(message, code=code)
         self.headers = headers
+
+
+def _passed_on(response: ApiResponse, request_id: str, *, with_body: bool) -> HttpResponse:
+    status = response.status_code
+    if status not in _FINAL_STATUSES:
+        raise answer_invalid(f"with the status {status}, which is not a final one")
+    return HttpResponse(
+        status,
+        (*returned_headers(response.headers), ("X-Request-Id", request_id)),
+        response.content if with_body and status not in _BODYLESS_STATUSES else b"",
+    )
 
 
 def _log_cause(error: BridgeError, request_id: str) -> None:

@@ -1,6 +1,7 @@
 """Reads the API's change feed: what is not as described is refused or set aside."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,17 @@ from shared.formats.rfc3339 import parse_rfc3339
 from shared.routes import ROUTES
 
 LONGEST_CURSOR: Final = 4_096
+MAX_ITEMS: Final = 1_000
+"""The most that the API gives at a time, whatever it is asked for."""
+MAX_VALUES: Final = 750_000
+"""In one page, members and containers counted. Each takes some 64 bytes of memory, whatever it took
+on the wire; one record, of 256 KiB at most, always has fewer."""
+# One that does not end is one to the end; else each of its quotes would be tried as a beginning.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STRETCH: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"?){1,1000}+', re.DOTALL)
+"""Some strings and what is between them, as many as one can take out without much memory."""
+# What begins or separates values, outside of strings.
+_STRUCTURE: Final = (b",", b":", b"[", b"{")
 _ROUTE: Final = next(
     route for route in ROUTES if (route.method, route.path) == ("GET", "/v1/records")
 )
@@ -121,6 +133,8 @@ def parse_change_page(body: bytes) -> ChangePage:
     items, cursor, has_more = page.get("items"), page.get("next_cursor"), page.get("has_more")
     if not isinstance(items, list):
         raise BackendContractError("The API's change feed has no list of items.")
+    if len(items) > MAX_ITEMS:
+        raise BackendContractError(f"The API's change feed has over {MAX_ITEMS} items in a page.")
     if not isinstance(cursor, str) or not 0 < len(cursor) <= LONGEST_CURSOR:
         raise BackendContractError("The API's change feed has no usable next_cursor.")
     if not isinstance(has_more, bool):
@@ -138,6 +152,7 @@ def parse_change_page(body: bytes) -> ChangePage:
 
 def _parse_json(body: bytes) -> tuple[object, dict[int, object]]:
     """Return the value that the body spells, and by `id` each object that has a member twice."""
+    _check_value_count(body)
     ambiguous: dict[int, object] = {}
 
     def build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -151,6 +166,25 @@ def _parse_json(body: bytes) -> tuple[object, dict[int, object]]:
     except (ValueError, RecursionError) as error:
         raise BackendContractError("The API's change feed is not JSON.") from error
     return value, ambiguous
+
+
+def _check_value_count(body: bytes) -> None:
+    # Nearly every page has few enough even with what stands in its strings, which is quickly told.
+    if _count_structure(body) <= MAX_VALUES:
+        return
+    count = 0
+    for stretch in _STRETCH.finditer(body):
+        count += _count_structure(_STRING.sub(b"", stretch[0]))
+        if count > MAX_VALUES:
+            raise BackendContractError(
+                f"A page of the API's change feed has more than {MAX_VALUES} values:"
+                " lower SYNC_PAGE_SIZE.",
+                code="backend_too_large",
+            )
+
+
+def _count_structure(body: bytes) -> int:
+    return sum(body.count(character) for character in _STRUCTURE)
 
 
 def _check_members(item: object, ambiguous: Mapping[int, object]) -> None:

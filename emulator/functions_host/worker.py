@@ -18,7 +18,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import azure_functions_runtime
-from azure_functions_runtime.bindings.datumdef import Datum
+from azure_functions_runtime.bindings.datumdef import Datum, parse_to_rpc_http_cookie_list
 from azure_functions_runtime.native_invocation import invocation_request_native
 
 from emulator.functions_host.errors import FunctionsHostError
@@ -45,6 +45,18 @@ class _BindingInfo(_Message):
     inout = 2  # codespell:ignore inout
 
 
+class _RpcHttpCookie(_Message):
+    SameSite = SimpleNamespace(**{"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})
+
+
+_COOKIE_PROTOS: Final = SimpleNamespace(
+    NullableBool=_Message,
+    NullableDouble=_Message,
+    NullableString=_Message,
+    NullableTimestamp=_Message,
+    RpcHttpCookie=_RpcHttpCookie,
+    Timestamp=_Message,
+)
 _PROTOS: Final = SimpleNamespace(
     BindingInfo=_BindingInfo,
     FunctionMetadataResponse=_Message,
@@ -237,6 +249,11 @@ def _strings(values: Mapping[str, str]) -> dict[str, Datum]:
 def _read_http_result(datum: Datum | None) -> HttpResult:
     if datum is not None and datum.type == "http":
         members = datum.value
+        try:
+            # In Azure the cookies become messages, which fails the invocation where one cannot.
+            parse_to_rpc_http_cookie_list(members["cookies"], _COOKIE_PROTOS)
+        except (TypeError, ValueError) as error:
+            raise InvocationFailed(error) from error
         return HttpResult(
             status=int(members["status_code"].value),
             headers={name: header.value for name, header in members["headers"].items()},

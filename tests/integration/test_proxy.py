@@ -5,6 +5,7 @@ import http.client
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,7 +54,9 @@ def caller(
 
 def proxy(api: ApiClient) -> Proxy:
     """The proxy over the real calling core."""
-    return Proxy(api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size)
+    return Proxy(
+        api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size, forwards_writes=True
+    )
 
 
 def code_of(given: HttpResponse) -> str | None:
@@ -273,10 +276,46 @@ async def two_cookies(exchange: Exchange) -> None:
     )(exchange)
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+ODD_ANSWERS = {
+    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+    "status-600": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
+    "status-999": b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}",
+    "status-000": b"HTTP/1.1 000 Odd\r\nContent-Length: 0\r\n\r\n",
+    "status-1000": b"HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n",
+    "control": b"HTTP/1.1 200 OK\r\nX-Odd: a\x01b\r\nContent-Length: 2\r\n\r\n{}",
+    "nul": b"HTTP/1.1 200 OK\r\nX-Odd: a\x00b\r\nContent-Length: 2\r\n\r\n{}",
+    "delete": b"HTTP/1.1 200 OK\r\nX-Odd: a\x7fb\r\nContent-Length: 2\r\n\r\n{}",
+    "latin-1": b"HTTP/1.1 200 OK\r\nX-Odd: na\xefve\r\nContent-Length: 2\r\n\r\n{}",
+    "utf-8": "HTTP/1.1 200 OK\r\nX-Odd: naïve\r\nContent-Length: 2\r\n\r\n{}".encode(),
+    "media-type": b"HTTP/1.1 200 OK\r\nContent-Type: \xe9/x\r\nContent-Length: 2\r\n\r\n{}",
+    "cookie": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=\xe9\r\nContent-Length: 2\r\n\r\n{}",
+    "name": b"HTTP/1.1 200 OK\r\nX Odd: a\r\nContent-Length: 2\r\n\r\n{}",
+    "name-utf-8": "HTTP/1.1 200 OK\r\nX-É: a\r\nContent-Length: 2\r\n\r\n{}".encode(),
+}
+"""By the record that is asked for; the host carries none of them."""
+CARRIED_ANSWERS = {
+    "tab": b"HTTP/1.1 200 OK\r\nX-Odd: a\tb\r\nContent-Length: 2\r\n\r\n{}",
+    "max-age": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Max-Age=x\r\nContent-Length: 2\r\n\r\n{}",
+    "year-1": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Expires=Mon, 01 Jan 0001 00:00:00 GMT\r\n"
+    b"Content-Length: 2\r\n\r\n{}",
+}
+"""The same, where a careful app makes one of it that the host carries."""
+
+
+async def odd_or_two_cookies(exchange: Exchange) -> None:
+    """What the record's name says, byte for byte, or else an answer as it should be."""
+    record = exchange.request.target.rpartition("/")[2]
+    odd = (ODD_ANSWERS | CARRIED_ANSWERS).get(record)
+    if odd is None:
+        await two_cookies(exchange)
+    else:
+        await exchange.send(odd)
+        exchange.close()
+
+
+@asynccontextmanager
+async def running_app(folder: Path, **settings: str) -> AsyncIterator[RunningApp]:
     """This checkout's function_app.py in Microsoft's worker library, in the shipped environment."""
-    folder = tmp_path_factory.mktemp("app")
     token = {
         "access_token": "made-up.access.token",
         "expires_on": str(int(SystemClock().now()) + 3600),
@@ -284,7 +323,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
         "token_type": "Bearer",
     }
     async with (
-        faulty_server(two_cookies) as api,
+        faulty_server(odd_or_two_cookies) as api,
         faulty_server(
             answer(200, json.dumps(token).encode(), ("Content-Type", "application/json"))
         ) as identity,
@@ -302,7 +341,8 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
                 "SQLITE_PATH": str(folder / "records.sqlite3"),
                 "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity.port}/token",
                 "IDENTITY_HEADER": "made-up",
-            },
+            }
+            | settings,
             folder / "host.log",
             kind="emulated",
         )
@@ -310,6 +350,15 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
             yield RunningApp(host, api, identity)
         finally:
             await asyncio.to_thread(host.stop, 5)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    """One app for the tests of this module, which also writes."""
+    async with running_app(
+        tmp_path_factory.mktemp("app"), PROXY_FORWARDS="read_and_write"
+    ) as running:
+        yield running
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -423,6 +472,36 @@ async def test_when_a_request_is_too_much_then_the_app_says_so(
     assert status == given, body
     assert code == json.loads(body)["code"]
     assert before == len(app.api.requests)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+async def test_when_the_host_cannot_carry_an_answer_then_it_is_a_problem(
+    app: RunningApp, odd: str, method: str
+) -> None:
+    """Never an empty 500, also where a write has been carried out; the next caller has its own."""
+    body = b"{}" if method == "PUT" else None
+
+    status, headers, answered = await asyncio.to_thread(
+        app.call, method, f"/api/aws/v1/records/{odd}", body=body, headers={"X-Request-Id": "mine"}
+    )
+    after, _, _ = await asyncio.to_thread(app.call, "GET", "/api/aws/v1/records/a")
+
+    document = json.loads(answered)
+    assert (502, "mine") == (status, document["request_id"])
+    assert document["code"] in {"backend_answer_invalid", "backend_protocol"}
+    assert "mine" in [value for name, value in headers if name.lower() == "x-request-id"]
+    assert 200 == after
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("odd", CARRIED_ANSWERS)
+async def test_when_an_odd_answer_can_be_carried_then_it_arrives(app: RunningApp, odd: str) -> None:
+    """What the worker or the host would trip over is put into words that they know."""
+    status, _, body = await asyncio.to_thread(app.call, "GET", f"/api/aws/v1/records/{odd}")
+
+    assert (200, b"{}") == (status, body)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from azure_function_app.http_response import HttpResponse
+from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
 from shared.routes import ROUTES
 from tests.support.fake_api import FakeApi
@@ -37,16 +38,24 @@ def caller(
     )
 
 
-async def answer_of(api: FakeApi, request: CallerRequest) -> HttpResponse:
-    """What the proxy in front of the API answers."""
-    proxy = Proxy(
+def proxy_before(
+    api: FakeApi, *, sign_in: SignIn | None = None, forwards_writes: bool = True
+) -> Proxy:
+    """The proxy in front of the API, for callers with a function key unless a test bends it."""
+    return Proxy(
         api=api,
         routes=ROUTES,
         clock=FakeClock(),
         call_seconds=30.0,
         random_hex=lambda size: "ab" * size,
+        forwards_writes=forwards_writes,
+        sign_in=sign_in,
     )
-    return await proxy.answer(request)
+
+
+async def answer_of(api: FakeApi, request: CallerRequest) -> HttpResponse:
+    """What the proxy in front of the API answers."""
+    return await proxy_before(api).answer(request)
 
 
 def fields_of(answer: HttpResponse) -> dict[str, str]:

@@ -177,6 +177,26 @@ def test_when_callers_sign_in_then_only_good_settings_can_say_so(
     assert needs_sign_in == services_per_loop(**environment).proxy_needs_sign_in
 
 
+async def test_when_callers_sign_in_then_the_proxy_has_their_rules() -> None:
+    """An account of the tenant is known by either issuer of its tokens; a key knows no accounts."""
+    signed_in = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}
+    proxy = (await services_per_loop(**signed_in, PROXY_FORWARDS="read_and_write").get()).proxy
+    by_key = (await services_per_loop().get()).proxy
+
+    tenant = NEEDED["ENTRA_TENANT_ID"]
+    assert proxy.sign_in is not None
+    assert {
+        f"https://sts.windows.net/{tenant}/",
+        f"https://login.microsoftonline.com/{tenant}/v2.0",
+    } == proxy.sign_in.home_issuers
+    assert (tenant, False) == (proxy.sign_in.tenant_id, proxy.sign_in.admits_guests)
+    assert (True, False, None) == (
+        proxy.forwards_writes,
+        by_key.forwards_writes,
+        by_key.sign_in,
+    )
+
+
 @pytest.fixture
 def handler() -> logging.Handler:
     """A handler as the host puts one on the root logger."""

@@ -1,11 +1,21 @@
 """Answers, put so that the worker keeps what they say."""
 
 import logging
+import math
+from datetime import UTC
+from email.utils import format_datetime
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
 
 import azure.functions as func
 import pytest
 from azure.functions.http import HttpResponseConverter
-from azure_functions_runtime.bindings.datumdef import parse_cookie_attr_expires
+from azure_functions_runtime.bindings.datumdef import (
+    parse_cookie_attr_expires,
+    parse_to_rpc_http_cookie_list,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
 from azure_function_app.http_response import HttpResponse, portable_cookie, to_functions_response
 
@@ -115,6 +125,17 @@ def test_when_a_cookie_cannot_be_carried_then_the_log_says_which(
         ("a=b,c", "a=b,c"),
         ("a=b; Path=/ x", None),
         ("a=b; Expires=Mon, 31 Dec 9999 23:59:59 -2359", "a=b"),
+        (
+            "a=b; Expires=Fri, 31 Dec 9999 23:59:59 GMT",
+            "a=b; Expires=Fri, 31 Dec 9999 23:59:59 GMT",
+        ),
+        ("a=b; Max-Age=abc; Path=/", "a=b; Path=/"),
+        ("a=b; Max-Age=nan", "a=b"),
+        ("a=b; Max-Age=1e300", "a=b"),
+        ("a=b; Max-Age=", "a=b"),
+        ("a=b; max-age=-1", "a=b; max-age=-1"),
+        ("a=b; Max-Age=9999999999", "a=b; Max-Age=9999999999"),
+        ("a=b; Max-Age=10000000000", "a=b; Max-Age=9999999999"),
         ("a", None),
         ("=b", None),
         ("", None),
@@ -158,3 +179,38 @@ def test_backstop_when_a_header_is_repeated_then_the_worker_keeps_one() -> None:
     headers = HttpResponseConverter.encode(response, expected_type=None).value["headers"]
 
     assert "Origin" == headers["Vary"].value
+
+
+SAME_SITE = SimpleNamespace(**{"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})
+PROTOS = SimpleNamespace(
+    NullableBool=SimpleNamespace,
+    NullableDouble=SimpleNamespace,
+    NullableString=SimpleNamespace,
+    NullableTimestamp=SimpleNamespace,
+    RpcHttpCookie=type("RpcHttpCookie", (SimpleNamespace,), {"SameSite": SAME_SITE}),
+    Timestamp=SimpleNamespace,
+)
+ATTRIBUTES = st.sampled_from(
+    ["Max-Age", "max-age", "Expires", "Path", "Domain", "SameSite", "Secure", "HttpOnly", "X"]
+)
+VALUES = st.one_of(
+    st.from_regex(r"[ -~]{0,12}", fullmatch=True),
+    st.from_regex(r"-?[0-9]{1,400}", fullmatch=True),
+    st.builds(
+        lambda moment: format_datetime(moment, usegmt=True), st.datetimes(timezones=st.just(UTC))
+    ),
+)
+
+
+@given(st.lists(st.tuples(ATTRIBUTES, VALUES), max_size=4))
+def test_when_a_cookie_is_portable_then_the_worker_carries_it(
+    attributes: list[tuple[str, str]],
+) -> None:
+    """Into the message that the host gets, where a wrong attribute fails the whole response."""
+    set_cookie = "; ".join(["a=b", *(f"{name}={value}" for name, value in attributes)])
+    cookie = portable_cookie(set_cookie)
+
+    carried = parse_to_rpc_http_cookie_list([SimpleCookie(cookie or "")], PROTOS)
+
+    assert ([] if cookie is None else ["a"]) == [sent.name for sent in carried]
+    assert all(math.isfinite(sent.max_age.value) for sent in carried if sent.max_age is not None)

@@ -413,6 +413,111 @@ def test_when_app_service_signs_callers_in_then_easy_auth_will_do(is_on: str) ->
     assert "easy_auth" == load_settings(NEEDED | environment).proxy_authentication
 
 
+EASY_AUTH = {"PROXY_AUTHENTICATION": "easy_auth", "WEBSITE_AUTH_ENABLED": "True"}
+
+
+def test_when_nobody_says_otherwise_then_the_proxy_only_reads() -> None:
+    """Writing through it takes a word of its own."""
+    assert "read" == load_settings(NEEDED).proxy_forwards
+    assert (
+        "read_and_write"
+        == load_settings(NEEDED | {"PROXY_FORWARDS": "read_and_write"}).proxy_forwards
+    )
+
+
+def test_when_nothing_is_mapped_then_a_role_lends_the_one_of_its_name() -> None:
+    """In our own tenant, and for members only."""
+    sign_in = load_settings(NEEDED | EASY_AUTH).sign_in
+
+    assert {
+        "Records.Read": {"Records.Read"},
+        "Records.Write": {"Records.Write"},
+    } == sign_in.caller_roles
+    assert (NEEDED["ENTRA_TENANT_ID"], False) == (sign_in.tenant_id, sign_in.admits_guests)
+
+
+def test_when_roles_are_mapped_then_only_those_lend_anything() -> None:
+    """The names of the API's own roles mean nothing then."""
+    other = "99999999-2222-4333-8444-555555555555"
+    sign_in = load_settings(
+        NEEDED
+        | EASY_AUTH
+        | {
+            "PROXY_CALLER_ROLES": "Viewer=Records.Read, Editor=Records.Read+Records.Write",
+            "PROXY_CALLER_TENANT_ID": other.upper(),
+            "PROXY_ADMITS_GUESTS": "true",
+        }
+    ).sign_in
+
+    assert {
+        "Viewer": {"Records.Read"},
+        "Editor": {"Records.Read", "Records.Write"},
+    } == sign_in.caller_roles
+    assert (other, True) == (sign_in.tenant_id, sign_in.admits_guests)
+
+
+def test_when_what_is_mapped_is_an_empty_list_then_nothing_lends_anything() -> None:
+    """Who wrote a comma did not ask for the default."""
+    assert (
+        {} == load_settings(NEEDED | EASY_AUTH | {"PROXY_CALLER_ROLES": ","}).sign_in.caller_roles
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROXY_CALLER_ROLES", "Viewer=Records.Read"),
+        ("PROXY_CALLER_TENANT_ID", "99999999-2222-4333-8444-555555555555"),
+        ("PROXY_ADMITS_GUESTS", "true"),
+    ],
+)
+def test_when_callers_have_only_a_key_then_a_rule_on_who_they_are_is_refused(
+    name: str, value: str
+) -> None:
+    """It would bound nobody."""
+    with pytest.raises(SettingsError, match=f"{name}: is set, but with PROXY_AUTHENTICATION"):
+        load_settings(NEEDED | {name: value})
+
+    load_settings(NEEDED | EASY_AUTH | {name: value})
+
+
+def test_when_a_key_will_do_then_saying_no_to_guests_is_no_mistake() -> None:
+    """A template may say every default."""
+    load_settings(NEEDED | {"PROXY_ADMITS_GUESTS": "false"})
+
+
+def test_when_the_way_to_sign_in_is_misspelled_then_only_that_is_a_problem() -> None:
+    """What it stands in for says nothing about the other settings."""
+    environment = {"PROXY_AUTHENTICATION": "easy", "PROXY_CALLER_ROLES": "Viewer=Records.Read"}
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(NEEDED | environment)
+    assert ["PROXY_AUTHENTICATION"] == [problem.name for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROXY_FORWARDS", "write"),
+        ("PROXY_FORWARDS", "READ"),
+        ("PROXY_CALLER_ROLES", "Viewer"),
+        ("PROXY_CALLER_ROLES", "Viewer="),
+        ("PROXY_CALLER_ROLES", "Viewer=Records.Delete"),
+        ("PROXY_CALLER_ROLES", "Viewer=Records.Read,Viewer=Records.Write"),
+        ("PROXY_CALLER_ROLES", "Viewer=*"),
+        ("PROXY_CALLER_ROLES", "=Records.Read"),
+        ("PROXY_CALLER_TENANT_ID", "common"),
+        ("PROXY_ADMITS_GUESTS", "yes"),
+    ],
+)
+def test_when_a_rule_of_the_proxy_is_malformed_then_the_app_does_not_start(
+    name: str, value: str
+) -> None:
+    """A rule that is half understood bounds nobody."""
+    with pytest.raises(SettingsError, match=f"{name}: is not valid"):
+        load_settings(NEEDED | EASY_AUTH | {name: value})
+
+
 def test_when_the_process_settings_are_loaded_then_they_come_from_its_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

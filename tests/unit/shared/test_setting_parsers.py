@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.setting_parsers import seconds, switch, whole_number
+from shared.setting_parsers import lent_roles, seconds, switch, whole_number
 
 NOT_PLAIN = [
     "",
@@ -83,3 +83,31 @@ def test_when_a_switch_says_anything_else_then_it_is_refused(text: str) -> None:
     """What is not false is not therefore true."""
     with pytest.raises(ValueError):  # noqa: PT011 - the reader of settings names what is wrong
         switch(text)
+
+
+ROLES = frozenset({"Read", "Write"})
+
+
+@pytest.mark.parametrize(
+    ("text", "lent"),
+    [
+        ("", {}),
+        ("a=Read", {"a": {"Read"}}),
+        (" a = Read + Write , b=Write,", {"a": {"Read", "Write"}, "b": {"Write"}}),
+    ],
+)
+def test_when_roles_are_lent_then_each_name_has_its_own(
+    text: str, lent: dict[str, set[str]]
+) -> None:
+    """With or without blanks, and with nothing between two commas."""
+    assert lent == lent_roles(ROLES)(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a=", "=Read", "a=Delete", "a=Read+", "a=Read,a=Write", "a b=Read", "a=Read=Write"],
+)
+def test_when_what_is_lent_is_unclear_then_nothing_is(text: str) -> None:
+    """A name that comes twice is unclear too."""
+    with pytest.raises(ValueError, match=r"no role of this API|no name, or one twice"):
+        lent_roles(ROLES)(text)

@@ -113,6 +113,37 @@ async def test_when_an_answer_is_fetched_then_its_body_is_not_decoded(api: Canne
     assert coded == response.content
 
 
+async def test_when_an_answer_is_read_then_it_is_asked_for_in_what_we_undo(api: CannedApi) -> None:
+    """One coding is offered, and undone."""
+    api.handle = answering(200, gzip.compress(b"text"), GZIP)
+
+    response = await api.client.read(ApiRequest("GET", "/v1"), deadline=api.deadline())
+
+    assert ["gzip"] == api.requests[0].headers.get_list("accept-encoding")
+    assert b"text" == response.content
+
+
+@pytest.mark.parametrize(
+    ("coding", "content", "code"),
+    [
+        ("gzip", b"text", "backend_contract"),
+        ("br", b"text", "backend_contract"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"text")), "backend_contract"),
+        ("gzip", gzip.compress(bytes(MAX_BODY + 1)), "backend_too_large"),
+    ],
+)
+async def test_when_an_answer_cannot_be_decoded_then_that_is_a_broken_promise(
+    api: CannedApi, coding: str, content: bytes, code: str
+) -> None:
+    """What comes out is the body that was meant, or nothing; it is asked for once."""
+    api.handle = answering(200, content, ("content-encoding", coding))
+
+    with pytest.raises(BackendContractError) as caught:
+        await api.client.read(ApiRequest("GET", "/v1"), deadline=api.deadline())
+    assert code == caught.value.code
+    assert 1 == len(api.requests)
+
+
 async def test_when_a_body_is_at_the_gateways_limit_then_it_is_taken(api: CannedApi) -> None:
     """Ten megabytes, as API Gateway has it."""
     api.handle = answering(200, bytes(MAX_BODY))

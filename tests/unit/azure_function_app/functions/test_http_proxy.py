@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
+import azure.functions as func
 import pytest
 
 from azure_function_app import bootstrap
 from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.functions import http_proxy
+from azure_function_app.http_response import HttpResponse, to_functions_response
 from tests.support.fake_api import FakeApi
 from tests.support.functions_app import context, http_request, services_per_loop, user_function
 
@@ -31,7 +35,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
 @pytest.fixture
 def services(tmp_path: Path) -> ServicesPerLoop:
     """The services of a well-configured app."""
-    return services_per_loop(SQLITE_PATH=str(tmp_path / "records.sqlite3"))
+    return services_per_loop(
+        SQLITE_PATH=str(tmp_path / "records.sqlite3"), PROXY_FORWARDS="read_and_write"
+    )
 
 
 async def test_when_a_request_comes_then_all_of_it_reaches_the_proxy(
@@ -93,3 +99,58 @@ async def test_when_the_settings_are_wrong_then_every_request_is_told_so(
         )
         assert b"private" not in response.get_body()
     assert [] == api.requests
+
+
+async def test_when_the_services_cannot_be_built_then_it_is_a_problem(
+    services: ServicesPerLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong before the proxy is there has a request ID, and its reason in the log."""
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError("no such disk")
+
+    monkeypatch.setattr(bootstrap, "build_api_client", fail)
+
+    response = await user_function(services, "http_proxy")(http_request(), context())
+
+    document = json.loads(response.get_body())
+    assert (500, "internal_error", "invocation-1") == (
+        response.status_code,
+        document["code"],
+        document["request_id"],
+    )
+    assert "invocation-1" in caplog.text
+    assert "no such disk" in caplog.text
+    assert b"no such disk" not in response.get_body()
+
+
+async def test_when_the_worker_cannot_carry_the_answer_then_it_is_a_problem(
+    services: ServicesPerLoop,
+    api: ClosableApi,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The caller's own request ID comes back with it."""
+    attempts = []
+
+    def fail_once(response: HttpResponse) -> func.HttpResponse:
+        attempts.append(response)
+        if len(attempts) == 1:
+            raise ValueError("no room for it")
+        return to_functions_response(response)
+
+    monkeypatch.setattr(http_proxy, "to_functions_response", fail_once)
+
+    response = await user_function(services, "http_proxy")(
+        http_request(headers={"X-Request-Id": "mine"}), context()
+    )
+
+    document = json.loads(response.get_body())
+    assert (502, "backend_answer_invalid", "mine") == (
+        response.status_code,
+        document["code"],
+        document["request_id"],
+    )
+    assert "mine" in caplog.text
+    assert "no room for it" in caplog.text
+    assert 1 == len(api.requests)

@@ -1,10 +1,20 @@
 """Which header fields pass the proxy."""
 
+from dataclasses import replace
+
+import httpx
 import pytest
 
 from azure_function_app.proxy.header_fields import FORWARDED_HEADERS, MAX_HEADER_BYTES
 from tests.support.fake_api import FakeApi
-from tests.support.proxy_calls import answer_of, caller, fields_of, problem_of, refusal
+from tests.support.proxy_calls import (
+    RECORDS,
+    answer_of,
+    caller,
+    fields_of,
+    problem_of,
+    refusal,
+)
 
 
 async def test_when_headers_mean_something_to_the_api_then_they_go_along() -> None:
@@ -156,3 +166,60 @@ async def test_when_the_api_repeats_a_header_then_it_is_joined_but_cookies_are_n
         value for name, value in answer.headers if name == "Set-Cookie"
     ]
     assert "Accept, Origin" == fields_of(answer)["vary"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"X-Odd", b"a\x00b"),
+        (b"X-Odd", b"a\r\nSet-Cookie: b=1"),
+        (b"X-Odd", b"a\x0bb"),
+        (b"X-Odd", b"a\x7fb"),
+        (b"X-Odd", "é".encode()),
+        (b"X-Odd", b"\xe9"),
+        (b"X-Odd", b"\xff" * 1000),
+        (b"Set-Cookie", "a=é".encode()),
+        (b"Content-Type", "text/é".encode()),
+        (b"X Odd", b"a"),
+        (b"X-Odd:", b"a"),
+        (b"X-Odd\n", b"a"),
+        ("X-É".encode(), b"a"),
+        (b"", b"a"),
+        (b"X\x00", b"a"),
+    ],
+)
+async def test_when_the_apis_header_cannot_be_passed_on_then_that_is_said(
+    method: str, name: bytes, value: bytes
+) -> None:
+    """The host would fail with an empty 500, also where a write has been carried out."""
+    api = FakeApi(b"{}")
+    api.response = replace(api.response, headers=httpx.Headers([(name, value)]))
+    body = b"{}" if method == "PUT" else b""
+
+    answer = await answer_of(api, caller(method, f"{RECORDS}/a", body=body))
+
+    document = problem_of(answer)
+    assert (502, "backend_answer_invalid", "invocation-1") == (
+        answer.status,
+        document["code"],
+        document["request_id"],
+    )
+    assert "may have been carried out" in document["detail"]
+
+
+async def test_when_a_header_that_stays_here_is_odd_then_nobody_is_the_worse_for_it() -> None:
+    """What is not passed on cannot break what is."""
+    api = FakeApi(b"{}")
+    api.response = replace(api.response, headers=httpx.Headers([(b"Server", b"\xff")]))
+
+    assert 200 == (await answer_of(api, caller())).status
+
+
+async def test_when_a_value_holds_a_tab_then_it_is_a_blank() -> None:
+    """They mean the same there (RFC 9110 section 5.6.3), and the host carries only one of them."""
+    api = FakeApi(b"{}", headers=[("X-Odd", "a\tb")])
+
+    answer = await answer_of(api, caller())
+
+    assert "a b" == fields_of(answer)["x-odd"]

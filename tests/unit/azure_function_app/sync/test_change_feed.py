@@ -21,6 +21,8 @@ from azure_function_app.errors import (
 )
 from azure_function_app.sync.change_feed import (
     LONGEST_CURSOR,
+    MAX_ITEMS,
+    MAX_VALUES,
     ChangeFeed,
     error_for_status,
     parse_change_page,
@@ -321,3 +323,41 @@ async def test_when_a_problem_document_is_broken_then_our_own_code_serves(
     with pytest.raises(BackendRejected) as caught:
         await feed_of(api).changes("", limit=1, deadline=api.deadline())
     assert "backend_rejected" == caught.value.code
+
+
+@pytest.mark.parametrize("count", [MAX_ITEMS, MAX_ITEMS + 1])
+def test_when_a_page_has_more_items_than_the_api_gives_then_it_is_no_page(count: int) -> None:
+    """Each costs work of its own."""
+    body = page(items=[ITEM] * count)
+
+    if count <= MAX_ITEMS:
+        assert count == len(parse_change_page(body).records)
+    else:
+        with pytest.raises(BackendContractError, match="over 1000 items"):
+            parse_change_page(body)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_too_much"),
+    [
+        ([0] * (MAX_VALUES - 100), False),
+        ([0] * MAX_VALUES, True),
+        ([[]] * (MAX_VALUES // 2), True),
+        ([{}] * (MAX_VALUES // 2), True),
+        ({"text": ",:[{" * MAX_VALUES}, False),
+        ({"text": '\\",' * MAX_VALUES}, False),
+        ({"a" * 10: "\n,\t" * MAX_VALUES}, False),
+    ],
+)
+def test_when_a_page_has_very_many_values_then_it_is_refused_unread(
+    data: object, *, is_too_much: bool
+) -> None:
+    """What stands in strings is none of them; and the refusal says what helps."""
+    body = page(items=[ITEM | {"data": {"all": data}}])
+
+    if is_too_much:
+        with pytest.raises(BackendContractError, match="lower SYNC_PAGE_SIZE") as caught:
+            parse_change_page(body)
+        assert "backend_too_large" == caught.value.code
+    else:
+        assert 1 == len(parse_change_page(body).records)
