@@ -242,7 +242,8 @@ CONCURRENT_CALLS: Final = Setting(
 )
 WAITING_CALLS: Final = Setting(
     "WAITING_CALLS",
-    "How many further calls may wait for one of those to end before more are refused with 503.",
+    "How many further calls may wait for one of those to end, while they still have time for an"
+    " answer. More are refused with 503.",
     "a whole number from 0 to 10000",
     whole_number(0, 10_000),
     default="64",
