@@ -1,8 +1,8 @@
 """Sends each request only from a place in the bulkhead, and holds it until the response is read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Final, cast
+from collections.abc import Callable
+from typing import Final, Self, cast
 
 import httpx
 
@@ -17,6 +17,8 @@ BEFORE_SENDING_EXTENSION: Final = "bridge_before_sending"
 
 It takes and returns nothing. What it raises, the caller gets, and nothing is sent.
 """
+
+type BeforeSending = Callable[[], None]
 
 
 class BulkheadTransport(httpx.AsyncBaseTransport):
@@ -45,85 +47,91 @@ class BulkheadTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         if not self._bulkhead.enter_at_once():
             await self._bulkhead.wait(cast("Deadline | None", extensions.get(DEADLINE_EXTENSION)))
-        place = _Place(self._bulkhead, self._answer_times, self._clock)
+        began = self._clock.monotonic()
         try:
-            before_sending: Callable[[], None] | None = extensions.get(BEFORE_SENDING_EXTENSION)
+            before_sending: BeforeSending | None = extensions.get(BEFORE_SENDING_EXTENSION)
             if before_sending is not None:
                 before_sending()
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
-            place.leave_after(error)
+            self.leave_after(error, began)
             raise
         if response.is_closed:
             # Its body came with its head, so nobody will close it.
-            place.leave()
+            self.note_answer(began)
+            self.leave()
         else:
-            response.stream = _HeldBody(response.stream, place)
+            response.stream = _HeldBody(response.stream, self, began)
         return response
+
+    def note_answer(self, began: float) -> None:
+        """Note that all of an answer is there, to a call whose place was taken then."""
+        self._answer_times.answered(self._clock.monotonic() - began)
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._bulkhead.leave()
+
+    def leave_after(self, error: BaseException, began: float) -> None:
+        """Give back a place that was taken then by a call that failed."""
+        # How long it took to fail otherwise says nothing about how long an answer takes.
+        if isinstance(error, (DeadlineExceeded, httpx.ReadTimeout, asyncio.CancelledError)):
+            self._answer_times.unanswered(self._clock.monotonic() - began)
+        self._bulkhead.leave()
 
     async def aclose(self) -> None:
         """Close the inner transport."""
         await self._inner.aclose()
 
 
-class _Place:
-    """A place that was taken, to be left once, and what its time says about the API."""
-
-    __slots__ = ("_answer_times", "_began", "_bulkhead", "_clock", "_is_held", "_is_timed")
-
-    def __init__(self, bulkhead: Bulkhead, answer_times: AnswerTimes, clock: Clock) -> None:
-        self._bulkhead = bulkhead
-        self._answer_times = answer_times
-        self._clock = clock
-        self._is_held = True
-        self._is_timed = False
-        self._began = clock.monotonic()
-
-    def answered(self) -> None:
-        """Note that all of the answer is there; leaving may take its reader longer."""
-        if not self._is_timed:
-            self._is_timed = True
-            self._answer_times.answered(self._clock.monotonic() - self._began)
-
-    def leave(self) -> None:
-        if self._is_held:
-            self._is_held = False
-            # One that its reader closes early was an answer too.
-            self.answered()
-            self._bulkhead.leave()
-
-    def leave_after(self, error: BaseException) -> None:
-        if not self._is_held:
-            return
-        self._is_held = False
-        # How long it took to fail otherwise says nothing about how long an answer takes.
-        if isinstance(error, (DeadlineExceeded, httpx.ReadTimeout, asyncio.CancelledError)):
-            self._answer_times.unanswered(self._clock.monotonic() - self._began)
-        self._bulkhead.leave()
-
-
 class _HeldBody(httpx.AsyncByteStream):
     """A response's body, which holds its place until it is closed or fails."""
 
-    __slots__ = ("_body", "_place")
+    __slots__ = ("_began", "_body", "_is_held", "_is_noted", "_pieces", "_transport")
 
-    def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream, place: _Place) -> None:
-        # Like httpx's own client, which wraps it too: an async transport's body is async.
+    def __init__(
+        self,
+        body: httpx.SyncByteStream | httpx.AsyncByteStream,
+        transport: BulkheadTransport,
+        began: float,
+    ) -> None:
+        # An async transport's body is async, which httpx's types do not say.
         self._body = cast("httpx.AsyncByteStream", body)
-        self._place = place
+        self._transport = transport
+        self._began = began
+        self._is_held = True
+        self._is_noted = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    # No generator: an event loop keeps track of each, which costs a call more than all of this.
+    def __aiter__(self) -> Self:
+        self._pieces = aiter(self._body)
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for piece in self._body:
-                yield piece
-        # Nothing more will come, so the place is not left to the caller.
-        except (Exception, asyncio.CancelledError) as error:
-            self._place.leave_after(error)
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            # Now, as its reader may take longer to close it.
+            self._note_answer()
             raise
-        self._place.answered()
+        # Nothing more will come, so the place is not left to the caller.
+        except BaseException as error:
+            if self._is_held:
+                self._is_held = False
+                self._transport.leave_after(error, self._began)
+            raise
 
     async def aclose(self) -> None:
         try:
             await self._body.aclose()
         finally:
-            self._place.leave()
+            if self._is_held:
+                self._is_held = False
+                # One that its reader closes early was an answer, too.
+                self._note_answer()
+                self._transport.leave()
+
+    def _note_answer(self) -> None:
+        if not self._is_noted:
+            self._is_noted = True
+            self._transport.note_answer(self._began)
