@@ -71,7 +71,6 @@ class CircuitBreaker:
             return
         self._failures += 1
         if self._open_until is not None or self._failures >= FAILURES_IN_A_ROW:
-            self._failures = 0
             self._open_until = self._clock.monotonic() + OPEN_SECONDS * (0.5 + self._random())
             self._begin_epoch()
 

@@ -70,7 +70,11 @@ class Api:
 def virtually[T](main: Callable[[VirtualLoop], Coroutine[object, object, T]]) -> T:
     """Run the test on virtual time."""
     loop = VirtualLoop()
-    return run_virtually(main(loop), loop)
+    problems: list[object] = []
+    loop.set_exception_handler(lambda _, context: problems.append(context))
+    result = run_virtually(main(loop), loop)
+    assert [] == problems
+    return result
 
 
 def always(seconds: float) -> Callable[[], float]:

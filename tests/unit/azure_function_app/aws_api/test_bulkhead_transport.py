@@ -294,6 +294,15 @@ async def test_when_answers_take_long_then_who_has_less_time_does_not_wait(
     assert not await guarded.takes_too_long_for(3.1)
 
 
+async def test_when_a_reader_closes_early_then_that_was_an_answer_too(guarded: Guarded) -> None:
+    """Its head came, after so long."""
+    guarded.inner.takes = 5.0
+    await (await guarded.send()).aclose()
+
+    guarded.inner.takes = 0.0
+    assert await guarded.takes_too_long_for(5.0)
+
+
 async def test_when_a_reader_takes_its_time_then_the_api_is_not_held_slow(
     guarded: Guarded,
 ) -> None:

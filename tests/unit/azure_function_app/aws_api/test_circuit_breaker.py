@@ -58,6 +58,16 @@ def test_when_one_succeeds_in_between_then_the_count_begins_again() -> None:
     assert not is_open(breaker)
 
 
+def test_when_a_call_reports_twice_then_it_counts_once() -> None:
+    """One call that fails is one failure."""
+    breaker = CircuitBreaker(clock=FakeClock(), random=middle)
+    permit = sent(breaker)
+    for _ in range(FAILURES_IN_A_ROW):
+        permit.failed()
+
+    assert not is_open(breaker)
+
+
 def test_when_the_pause_is_over_then_one_call_probes() -> None:
     """The others are refused until it is known how that one went."""
     clock = FakeClock()
