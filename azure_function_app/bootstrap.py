@@ -150,6 +150,7 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,
             connect_seconds=calls.connect_seconds,
+            clock=clock,
         ),
         token_provider=TokenProvider(
             partial(request_token, config.token_source),

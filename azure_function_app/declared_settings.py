@@ -289,7 +289,8 @@ CONCURRENT_CALLS: Final = Setting(
 )
 WAITING_CALLS: Final = Setting(
     "WAITING_CALLS",
-    "How many further calls may wait for one of those to end before more are refused with 503.",
+    "How many further calls may wait for one of those to end, while they still have time for an"
+    " answer. More are refused with 503.",
     f"a whole number from 0 to {MOST_CALLS - 1}, with CONCURRENT_CALLS no more than {MOST_CALLS}",
     whole_number(0, MOST_CALLS - 1),
     default="64",

@@ -16,7 +16,6 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from azure_function_app.aws_api.bulkhead import Bulkhead
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import DeadlineExceeded
 
@@ -70,7 +69,7 @@ class _BareRequest(aiohttp.ClientRequest):
 
 
 class _ResponseBody(httpx.AsyncByteStream):
-    """The response's body as it comes in. Holds its connection and its place until it is closed."""
+    """The response's body as it comes in. Holds its connection until it is closed."""
 
     def __init__(
         self,
@@ -78,12 +77,10 @@ class _ResponseBody(httpx.AsyncByteStream):
         *,
         deadline: Deadline | None,
         read_seconds: float,
-        bulkhead: Bulkhead,
     ) -> None:
         self._response = response
         self._deadline = deadline
         self._read_seconds = read_seconds
-        self._bulkhead: Bulkhead | None = bulkhead
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content = self._response.content
@@ -96,7 +93,7 @@ class _ResponseBody(httpx.AsyncByteStream):
                     return
                 elif chunk := await self._next_chunk(content):
                     yield chunk
-        # Once it has failed nothing more will come, so the place is not left to the caller.
+        # Once it has failed nothing more will come, so the connection is not left to the caller.
         except (aiohttp.ClientError, OSError) as error:
             self._release()
             raise mapped_error(error) from error
@@ -116,11 +113,8 @@ class _ResponseBody(httpx.AsyncByteStream):
         self._release()
 
     def _release(self) -> None:
-        if self._bulkhead is not None:
-            self._bulkhead.leave()
-            self._bulkhead = None
-            # Returns the connection to the pool if the body was read to its end, else closes it.
-            self._response.release()
+        # Returns the connection to the pool if the body was read to its end, else closes it.
+        self._response.release()
 
 
 def _remaining(deadline: Deadline | None) -> float:
@@ -148,14 +142,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         *,
-        bulkhead: Bulkhead,
         connections: int,
         connect_seconds: float,
         ssl_context: ssl.SSLContext,
     ) -> None:
-        """Hold at most `connections`; make sure that the bulkhead lets no more calls in."""
+        """Hold at most `connections`; make sure that no more calls are under way."""
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_seconds)
-        self._bulkhead = bulkhead
         self._connections = connections
         self._ssl_context = ssl_context
         self._connector: aiohttp.BaseConnector | None = None
@@ -167,7 +159,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: as the class's rule says.
             DeadlineExceeded: the deadline passed first.
-            Overloaded: the bulkhead is full.
 
         """
         deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
@@ -175,23 +166,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         remaining = _remaining(deadline)
         if remaining <= 0:
             raise _timed_out(by_deadline=True)
-        await self._bulkhead.enter(_finite(remaining))
         try:
-            remaining = _remaining(deadline)
             async with asyncio.timeout(_finite(min(remaining, read_seconds))):
                 response = await self._head(request)
         except TimeoutError as error:
-            self._bulkhead.leave()
             raise _timed_out(by_deadline=remaining <= read_seconds) from error
-        except BaseException:
-            self._bulkhead.leave()
-            raise
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
-            stream=_ResponseBody(
-                response, deadline=deadline, read_seconds=read_seconds, bulkhead=self._bulkhead
-            ),
+            stream=_ResponseBody(response, deadline=deadline, read_seconds=read_seconds),
             extensions={
                 "http_version": b"HTTP/1.1",
                 "reason_phrase": (response.reason or "").encode("ascii", "replace"),

@@ -1,7 +1,7 @@
 """The API in AWS as the rest of the Function App sees it: typed calls, typed errors.
 
 Each call goes through the same layers, outermost first: the path is checked, retries, the circuit
-breaker, the token, and the transport with its bulkhead. One deadline holds for all of them.
+breaker, the token, the bulkhead, and the transport. One deadline holds for all of them.
 """
 
 import json
@@ -14,6 +14,7 @@ import httpx
 
 from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.bearer_auth import BearerAuth
+from azure_function_app.aws_api.bulkhead_transport import BEFORE_SENDING_EXTENSION
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.content_coding import (
     ACCEPT_ENCODING,
@@ -134,7 +135,7 @@ class ApiClient:
             RequestRefused: the path or the query could leave the API; nothing was sent.
             TokenAcquisitionError: there is no token.
             CircuitOpen: the API is being left alone for a moment.
-            Overloaded: too many calls are under way.
+            Overloaded: too many calls are under way, or the API takes longer than there is time.
             DeadlineExceeded: the deadline passed first.
             BackendUnavailable: the API could not be reached, or broke off.
 
@@ -189,20 +190,29 @@ class ApiClient:
         deadline: Deadline = request.extensions[DEADLINE_EXTENSION]
         if deadline.has_passed:
             raise DeadlineExceeded("There was no time left to ask the API.")
-        self._breaker.check()
+        permit = self._breaker.check()
+        # The bulkhead calls it when all the waiting is over: the circuit may have opened since, and
+        # the API's time begins only now.
+        request.extensions[BEFORE_SENDING_EXTENSION] = permit.sending
         try:
             response = await self._client.send(request, auth=self._auth, stream=True)
             result = await finish(response)
-        except (httpx.TransportError, DeadlineExceeded):
-            self._breaker.failed()
+        except (DeadlineExceeded, httpx.ReadTimeout):
+            permit.unanswered()
+            raise
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+            permit.gave_up()
+            raise
+        except httpx.TransportError:
+            permit.failed()
             raise
         except BaseException:
-            self._breaker.gave_up()
+            permit.gave_up()
             raise
         if response.status_code in _BROKEN:
-            self._breaker.failed()
+            permit.failed()
         else:
-            self._breaker.succeeded()
+            permit.succeeded()
         return result
 
 

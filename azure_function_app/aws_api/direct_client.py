@@ -6,7 +6,8 @@ from typing import Final
 import httpx
 
 from azure_function_app.aws_api.aiohttp_transport import AiohttpTransport
-from azure_function_app.aws_api.bulkhead import Bulkhead
+from azure_function_app.aws_api.bulkhead_transport import BulkheadTransport
+from shared.clock import Clock, SystemClock
 
 
 class DirectClient(httpx.AsyncClient):
@@ -93,20 +94,24 @@ def build_client(
     waiting: int,
     connect_seconds: float,
     ssl_context: ssl.SSLContext | None = None,
+    clock: Clock | None = None,
 ) -> DirectClient:
-    """Return an HTTP client over aiohttp's connection pool.
+    """Return an HTTP client over aiohttp's connection pool, with a bulkhead before it.
 
     Args:
         connections: how many calls may be under way, each on a connection of its own.
         waiting: how many more may wait for one of those.
         connect_seconds: how long opening a connection may take, name look-up and TLS included.
         ssl_context: whom to trust; by default the public authorities that certifi lists.
+        clock: measures how long the API takes; by default the system's.
 
     """
     transport = AiohttpTransport(
-        bulkhead=Bulkhead(limit=connections, waiting=waiting),
         connections=connections,
         connect_seconds=connect_seconds,
         ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
     )
-    return DirectClient(transport, httpx.Timeout(None))
+    guarded = BulkheadTransport(
+        transport, limit=connections, waiting=waiting, clock=clock or SystemClock()
+    )
+    return DirectClient(guarded, httpx.Timeout(None))

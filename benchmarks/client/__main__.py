@@ -13,6 +13,8 @@ from time import perf_counter
 from typing import Final
 
 from benchmarks.client.clients import CLIENTS, PATH
+from benchmarks.client.goodput import SECONDS as GOODPUT_SECONDS
+from benchmarks.client.goodput import measure_goodput
 from benchmarks.client.layers import count_token_requests, measure_layers
 from benchmarks.client.load import Sample, drive
 from benchmarks.client.recovery import measure_recovery
@@ -72,6 +74,7 @@ async def _measure(rounds: int, seconds: float, progress: _Progress) -> Figures:
         for client in CLIENTS:
             progress.show(f"pool recovery, {client.title}")
             probes_answered[client.name] = await measure_recovery(client, origin)
+        goodput = await measure_goodput(origin, GOODPUT_SECONDS, progress.show)
         function = await measure_whole_function(
             origin,
             Path(folder),
@@ -81,7 +84,7 @@ async def _measure(rounds: int, seconds: float, progress: _Progress) -> Figures:
             show=progress.show,
         )
     progress.end()
-    return Figures(samples, probes_answered, layers, token_requests, function)
+    return Figures(samples, probes_answered, layers, token_requests, goodput, function)
 
 
 def main() -> int:

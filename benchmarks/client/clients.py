@@ -41,7 +41,8 @@ class WrongAnswer(Exception):
     """The answer is not the one that the server gives."""
 
 
-def _check(status: int, content: bytes) -> None:
+def check(status: int, content: bytes) -> None:
+    """Raise unless the answer is the one that the server gives."""
     if status != httpx.codes.OK or len(content) != BODY_BYTES:
         raise WrongAnswer(f"{status}, {len(content)} bytes")
 
@@ -52,7 +53,7 @@ async def _open_bridge(origin: str, connections: int) -> AsyncIterator[Get]:
 
         async def get(path: str) -> None:
             response = await client.get(origin + path, timeout=TIMEOUT)
-            _check(response.status_code, response.content)
+            check(response.status_code, response.content)
 
         yield get
 
@@ -88,7 +89,7 @@ async def _open_api(origin: str, connections: int) -> AsyncIterator[Get]:
 
     async def get(path: str) -> None:
         answer = await api.fetch(ApiRequest("GET", path), deadline=Deadline.after(TIMEOUT, _CLOCK))
-        _check(answer.status_code, answer.content)
+        check(answer.status_code, answer.content)
 
     try:
         yield get
@@ -104,7 +105,7 @@ async def _open_aiohttp(origin: str, connections: int) -> AsyncIterator[Get]:
 
         async def get(path: str) -> None:
             async with session.get(origin + path) as response:
-                _check(response.status, await response.read())
+                check(response.status, await response.read())
 
         yield get
 
@@ -115,7 +116,7 @@ async def _open_httpx(client: httpx.AsyncClient, origin: str) -> AsyncIterator[G
 
         async def get(path: str) -> None:
             response = await client.get(origin + path)
-            _check(response.status_code, response.content)
+            check(response.status_code, response.content)
 
         yield get
 
@@ -146,7 +147,7 @@ async def _open_httpx2(origin: str, connections: int) -> AsyncIterator[Get]:
 
         async def get(path: str) -> None:
             response = await client.get(origin + path)
-            _check(response.status_code, response.content)
+            check(response.status_code, response.content)
 
         yield get
 

@@ -6,14 +6,15 @@ import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter_ns
-from typing import Final
+from typing import Final, cast
 
 import httpx
 
 from azure_function_app.aws_api.bearer_auth import BearerAuth
-from azure_function_app.aws_api.bulkhead import Bulkhead
+from azure_function_app.aws_api.bulkhead_transport import BulkheadTransport
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.client import ApiRequest
 from azure_function_app.aws_api.destination import Destination
@@ -127,9 +128,29 @@ class _AnsweringTransport(httpx.AsyncBaseTransport):
         return httpx.Response(200, stream=_OnePiece(), request=request)
 
 
+class _PreparedTransport(httpx.AsyncBaseTransport):
+    """Answers with one and the same response, so that none has to be made."""
+
+    def __init__(self) -> None:
+        self._response = httpx.Response(200, stream=_OnePiece())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:  # noqa: ARG002 - httpx names it
+        # In place of the stream that was put around it.
+        self._response.stream = _OnePiece()
+        return self._response
+
+
 class _OnePiece(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"{}"
+
+
+async def _read_through(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> None:
+    response = await transport.handle_async_request(request)
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    async for _ in stream:
+        pass
+    await stream.aclose()
 
 
 async def _build_cases() -> dict[str, tuple[str, _Work]]:
@@ -141,7 +162,7 @@ async def _build_cases() -> dict[str, tuple[str, _Work]]:
     request = httpx.Request(
         "GET", destination.url(_PATH), extensions={DEADLINE_EXTENSION: deadline}
     )
-    bulkhead = Bulkhead(limit=64, waiting=0)
+    bulkhead = BulkheadTransport(_PreparedTransport(), limit=64, waiting=0, clock=_CLOCK)
     breaker = CircuitBreaker(clock=_CLOCK, random=random.random)
     retrier = Retrier(
         budget=RetryBudget(_CLOCK), clock=_CLOCK, random=random.random, sleep=asyncio.sleep
@@ -153,13 +174,10 @@ async def _build_cases() -> dict[str, tuple[str, _Work]]:
         await anext(flow)
         await flow.aclose()
 
-    async def pass_bulkhead() -> None:
-        await bulkhead.enter()
-        bulkhead.leave()
-
     def pass_breaker() -> None:
-        breaker.check()
-        breaker.succeeded()
+        permit = breaker.check()
+        permit.sending()
+        permit.succeeded()
 
     async def attempt() -> _Answered:
         return _Answered()
@@ -198,7 +216,7 @@ async def _build_cases() -> dict[str, tuple[str, _Work]]:
         "auth": ("auth: URL checked, token attached", _async(authenticate)),
         "retry": ("retry tables and budget", _async(retry)),
         "breaker": ("circuit breaker", _sync(pass_breaker)),
-        "bulkhead": ("bulkhead", _async(pass_bulkhead)),
+        "bulkhead": ("bulkhead, body read", _async(partial(_read_through, bulkhead, request))),
         "deadline": ("deadline's timer", _async(deadline_timer)),
         "above_transport": ("all above the transport, httpx included", _async(fetch)),
     }

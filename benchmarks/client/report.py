@@ -14,6 +14,7 @@ from benchmarks.client.clients import (
     STOCK_HTTPX,
     Client,
 )
+from benchmarks.client.goodput import GOODPUT_CLIENTS, PROMISED, Goodput
 from benchmarks.client.layers import COLD_CALLERS, Layer
 from benchmarks.client.load import Sample, median_sample
 from benchmarks.client.recovery import CANCELLED, PROBES
@@ -26,6 +27,7 @@ BUSIEST: Final = 64
 _LEAST_OVER_HTTPX_AIOHTTP: Final = 1.2
 _LEAST_OVER_STOCK_HTTPX: Final = 25.0
 _MOST_P99_OVER_AIOHTTP: Final = 3.0
+_LEAST_GOODPUT: Final = 0.95
 _MOST_CACHE_HIT: Final = 2_000.0
 """Nanoseconds."""
 
@@ -49,6 +51,7 @@ class Figures:
     """By client, of the probes after the cancelled requests."""
     layers: Sequence[Layer]
     token_requests: int
+    goodput: Sequence[Goodput]
     function: WholeFunction
 
     def targets(self) -> list[Target]:
@@ -59,6 +62,7 @@ class Figures:
             *self._pace(BRIDGE),
             *self._pace(BRIDGE_API),
             *(self._recovery(client) for client in (BRIDGE, BRIDGE_API)),
+            self._goodput(),
             Target("token cache hit, µs", "at most 2", hit / 1000, hit <= _MOST_CACHE_HIT),
             Target(f"token requests for {COLD_CALLERS} cold callers", "1", asked, asked == 1),
         ]
@@ -86,6 +90,18 @@ class Figures:
             f"{PROBES} of {PROBES}",
             answered,
             answered == PROBES,
+        )
+
+    def _goodput(self) -> Target:
+        promised = [each for each in self.goodput if each.setting == PROMISED]
+        least = min(each.shares[BRIDGE_API.name] for each in promised)
+        loads = [each.load for each in promised]
+        return Target(
+            f"{BRIDGE_API.title}: answers in time of those that {PROMISED.title} allow,"
+            f" at {min(loads):g} to {max(loads):g} times the load",
+            f"at least {_LEAST_GOODPUT:g}",
+            least,
+            least >= _LEAST_GOODPUT,
         )
 
     def throughput_ratio(self, client: Client, other: Client, concurrency: int = BUSIEST) -> float:
@@ -121,6 +137,7 @@ class Figures:
             },
             "layers_nanoseconds": {layer.name: round(layer.nanoseconds) for layer in self.layers},
             "token_requests_for_64_cold_callers": self.token_requests,
+            "goodput": [asdict(each) for each in self.goodput],
             "function": {
                 "added_p50_ms": self.function.added_p50_ms,
                 "added_p99_ms": self.function.added_p99_ms,
@@ -139,6 +156,7 @@ def tables(figures: Figures) -> str:
             "### GETs of 1 kB of JSON, kept-alive connections\n\n" + _clients_table(figures),
             f"### At {BUSIEST}, and after {CANCELLED:,} cancelled requests\n\n"
             + _busiest_table(figures),
+            "### Goodput of a slow API\n\n" + goodput_table(figures.goodput),
             "### The whole function\n\n" + _function_table(figures.function),
             "### What each layer costs a call\n\n" + _layers_table(figures.layers),
             "### Targets\n\n" + _targets_table(figures.targets()),
@@ -200,6 +218,21 @@ def _sample_cells(samples: Iterable[Sample]) -> Iterable[str]:
     for sample in samples:
         yield f"{sample.requests_per_second:,.0f}"
         yield f"{sample.p50_ms:.2f} / {sample.p99_ms:.2f}"
+
+
+def goodput_table(goodput: Iterable[Goodput]) -> str:
+    """Answers in time, as a share of what the places could give."""
+    return _table(
+        ["places, answer, deadline", "load", *(client.title for client in GOODPUT_CLIENTS)],
+        [
+            [
+                each.setting.title,
+                f"{each.load:g}",
+                *(f"{each.shares[client.name]:.0%}" for client in GOODPUT_CLIENTS),
+            ]
+            for each in goodput
+        ],
+    )
 
 
 def _function_table(function: WholeFunction) -> str:

@@ -3,11 +3,12 @@
 `python -m benchmarks.client.upstream` prints its port and serves until its standard input closes,
 so it never outlives whoever started it. It reads GET requests alone, and answers each with the
 same kilobyte of JSON and the headers that API Gateway sends: at once, after some milliseconds below
-`/slow`, and never below `/stall`.
+`/slow`, after as many as the path says below `/after`, and never below `/stall`.
 """
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,14 @@ BODY_BYTES: Final = 1024
 STALL_PATH: Final = "/stall"
 SLOW_PATH: Final = "/slow"
 SLOW_SECONDS: Final = 0.005
+_AFTER_PATH: Final = "/after"
 _REPO_ROOT: Final = Path(__file__).resolve().parents[2]
 _END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+def slow_path(quickest_ms: int, slowest_ms: int) -> str:
+    """The path whose answers take anything between the two."""
+    return f"{_AFTER_PATH}/{quickest_ms}/{slowest_ms}"
 
 
 def _body() -> bytes:
@@ -53,6 +60,7 @@ def _answer() -> bytes:
 _ANSWER: Final = _answer()
 _STALLED: Final = f"GET {STALL_PATH}".encode()
 _SLOW: Final = f"GET {SLOW_PATH}".encode()
+_AFTER: Final = f"GET {_AFTER_PATH}/".encode()
 
 
 class _Connection(asyncio.Protocol):
@@ -70,6 +78,11 @@ class _Connection(asyncio.Protocol):
             if head.startswith(_SLOW):
                 loop = asyncio.get_running_loop()
                 loop.call_later(SLOW_SECONDS, self._transport.write, _ANSWER)
+            elif head.startswith(_AFTER):
+                loop = asyncio.get_running_loop()
+                quickest, slowest = head.split()[1].split(b"/")[2:]
+                milliseconds = random.uniform(int(quickest), int(slowest))  # noqa: S311 - no secret
+                loop.call_later(milliseconds / 1000, self._transport.write, _ANSWER)
             elif not head.startswith(_STALLED):
                 self._transport.write(_ANSWER)
 

@@ -118,7 +118,7 @@ destination.Destination
 destination.Destination.parse(base_url)
 destination.Destination.url(path, query=)
 destination.Destination.check(request)
-direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=)
+direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=, clock=)
 bearer_auth.BearerAuth(destination, token_provider)
 retry.Retrier(*, budget, clock, random, sleep)
 retry.RetryPolicy(attempts, window_seconds, read_seconds)

@@ -190,7 +190,7 @@ def _open_seconds(random: float) -> float:
     clock = FakeClock()
     breaker = CircuitBreaker(clock=clock, random=lambda: random)
     for _ in range(circuit_breaker.FAILURES_IN_A_ROW):
-        breaker.failed()
+        breaker.check().failed()
     with pytest.raises(CircuitOpen) as caught:
         breaker.check()
     return caught.value.retry_after_seconds or 0.0

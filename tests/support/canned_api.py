@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 from pytest_httpx import HTTPXMock
 
+from azure_function_app.aws_api.bulkhead_transport import BEFORE_SENDING_EXTENSION
 from azure_function_app.deadline import Deadline
 from tests.support.calling import TOKEN, build_api, build_token_provider, token_source
 from tests.support.fake_clock import FakeClock
@@ -86,6 +87,8 @@ class CannedApi:
         return Deadline.after(seconds, self.clock)
 
     def _receive(self, request: httpx.Request) -> httpx.Response:
+        # As the bulkhead does, which pytest-httpx's transport is without.
+        request.extensions[BEFORE_SENDING_EXTENSION]()
         self.requests.append(request)
         return self.handle(request)
 

@@ -216,6 +216,42 @@ async def test_when_the_api_answers_at_all_then_the_circuit_stays_closed(
     assert {status} == set(outcomes)
 
 
+@pytest.mark.parametrize(
+    "unsendable", [httpx.LocalProtocolError("x"), httpx.UnsupportedProtocol("x")]
+)
+async def test_when_requests_cannot_be_sent_then_the_api_is_not_blamed(
+    api: CannedApi, unsendable: Exception
+) -> None:
+    """One caller's bad header must not shut all the others out."""
+    api.handle = raising(unsendable)
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(RequestRefused):
+            await api.client.fetch(ApiRequest("POST", "/v1"), deadline=api.deadline())
+    api.handle = Canned()
+
+    assert 200 == await _outcome(api, "POST")
+
+
+async def test_when_the_api_had_hardly_any_time_then_it_is_not_blamed(api: CannedApi) -> None:
+    """It takes two seconds, and the calls had one left when they were sent."""
+
+    def answer_after(seconds: float, handler: Handler) -> Handler:
+        def handle(request: httpx.Request) -> httpx.Response:
+            api.clock.advance(seconds)
+            return handler(request)
+
+        return handle
+
+    api.handle = answer_after(2.0, Canned())
+    assert 200 == await _outcome(api, "POST")
+    api.handle = answer_after(1.0, raising(DeadlineExceeded("x")))
+    for _ in range(FAILURES_IN_A_ROW):
+        assert "deadline_exceeded" == await _outcome(api, "POST")
+    api.handle = Canned()
+
+    assert 200 == await _outcome(api, "POST")
+
+
 async def _outcome(api: CannedApi, method: str) -> object:
     try:
         response = await api.client.fetch(ApiRequest(method, "/v1"), deadline=api.deadline())
