@@ -22,8 +22,7 @@ from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication
 from azure_function_app.health_report import Health
-from azure_function_app.identity.credential_kinds import TokenSource
-from azure_function_app.identity.credentials import build_credential, request_token
+from azure_function_app.identity.credentials import Credential, build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.proxy.proxy import Proxy
@@ -149,7 +148,7 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             connect_seconds=calls.connect_seconds,
         ),
         token_provider=TokenProvider(
-            partial(request_token, config.token_source),
+            partial(request_token, config.token_source, ca_file=config.token_ca_file),
             clock=clock,
             random=random.random,
             wait_seconds=calls.token_wait_seconds,
@@ -173,24 +172,25 @@ def _needs_sign_in(config: Settings) -> bool:
 
 
 def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
-    checkpoints = _build_store(config.checkpoint_store, config.token_source)
+    new_credential = partial(build_credential, config.token_source, ca_file=config.token_ca_file)
+    checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink == config.checkpoint_store:
         # One store keeps both, over the same connections.
         return checkpoints, checkpoints
-    sink = _build_store(config.record_sink, config.token_source)
+    sink = _build_store(config.record_sink, new_credential)
     closing.push_async_callback(sink.aclose)
     return sink, checkpoints
 
 
 def _build_store(
-    chosen: SqliteSettings | TableSettings, token_source: TokenSource
+    chosen: SqliteSettings | TableSettings, new_credential: Callable[[], Credential]
 ) -> SqliteStore | TableStore:
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
-            return build_table_store(endpoint, partial(build_credential, token_source))
+            return build_table_store(endpoint, new_credential)
         case _:
             assert_never(chosen)
 
