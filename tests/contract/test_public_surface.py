@@ -127,6 +127,7 @@ circuit_breaker.CircuitBreaker(*, clock, random)
 """,
     "azure_function_app.identity": """
 access_token.AccessToken(value, expires_at)
+access_token.AccessToken.is_well_formed
 credential_kinds.CredentialKind
 credential_kinds.CredentialKind.MANAGED_IDENTITY
 credential_kinds.CredentialKind.CLIENT_SECRET

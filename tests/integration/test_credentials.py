@@ -20,6 +20,7 @@ from emulator.entra.key_store import SigningKey
 from emulator.entra.local_entra import LocalEntra
 from shared.clock import SystemClock
 from shared.entra import TokenVersion, parse_local_authority
+from tests.support.fake_clock import FakeClock
 from tests.support.local_entra import (
     API,
     CLIENT,
@@ -341,3 +342,24 @@ async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_tok
     assert 1 == len({token.value for token in tokens})
     assert (1, 2) == (first, second)
     assert newer.value != tokens[0].value
+
+
+async def test_when_our_clock_is_far_ahead_then_the_endpoint_is_not_asked_at_each_call(
+    tmp_path: Path, use: Callable[[LocalEntra], None]
+) -> None:
+    """A managed identity's endpoint tells the end in absolute time, which is over already."""
+    clock = FakeClock(now=CLOCK.now() - 48 * 3600)
+    async with LocalEntra.start(DIRECTORY, folder=tmp_path, clock=clock) as entra:
+        use(entra)
+        settings = settings_for(entra)
+        provider = TokenProvider(
+            partial(ask, settings), clock=CLOCK, random=random.random, wait_seconds=30
+        )
+        codes = set()
+        for _ in range(50):
+            with pytest.raises(TokenAcquisitionError, match="clock") as caught:
+                await provider.get_token()
+            codes.add(caught.value.code)
+
+    assert {"token_expired_on_arrival"} == codes
+    assert 1 == entra.requests["managed_identity"]

@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
 from azure_function_app.errors import TokenAcquisitionError
-from azure_function_app.identity.access_token import AccessToken
+from azure_function_app.identity import token_provider
+from azure_function_app.identity.access_token import LONGEST_TOKEN, AccessToken
 from azure_function_app.identity.token_provider import (
     EXPIRY_MARGIN_SECONDS,
+    MOST_THREADS,
     NEGATIVE_CACHE_SECONDS,
     REJECTION_COOL_DOWN_SECONDS,
     SHORTEST_PAUSE_SECONDS,
@@ -34,7 +37,7 @@ class Issuer:
         self.asked += 1
         if self.is_down:
             raise TokenAcquisitionError("No access token: down.", code="token_down")
-        return AccessToken(f"token {self.asked}", self.clock.now() + self.life)
+        return AccessToken(f"token-{self.asked}", self.clock.now() + self.life)
 
 
 def provider_of(
@@ -42,6 +45,13 @@ def provider_of(
 ) -> TokenProvider:
     """A provider whose jitter is always in the middle."""
     return build_token_provider(source, clock, **options)
+
+
+async def error_of(provider: TokenProvider) -> TokenAcquisitionError:
+    """The error that a caller gets."""
+    with pytest.raises(TokenAcquisitionError) as caught:
+        await provider.get_token()
+    return caught.value
 
 
 async def settle(provider: TokenProvider) -> None:
@@ -70,7 +80,7 @@ async def test_when_many_ask_at_once_then_the_issuer_is_asked_once() -> None:
 
     tokens = await asyncio.gather(*(provider.get_token() for _ in range(64)))
 
-    assert {"token 1"} == {token.value for token in tokens}
+    assert {"token-1"} == {token.value for token in tokens}
     assert 1 == issuer.asked
 
 
@@ -91,7 +101,7 @@ async def test_when_a_waiting_caller_is_cancelled_then_the_others_still_get_thei
     await asyncio.wait({first})
     go_on.set()
 
-    assert "token 1" == (await second).value
+    assert "token-1" == (await second).value
     assert first.cancelled()
 
 
@@ -110,9 +120,9 @@ async def test_when_half_of_its_life_is_over_then_a_token_is_renewed_in_the_back
     await settle(provider)
     later = await provider.get_token()
 
-    assert "token 1" == served.value
+    assert "token-1" == served.value
     assert asked == issuer.asked
-    assert f"token {asked}" == later.value
+    assert f"token-{asked}" == later.value
 
 
 @pytest.mark.parametrize(("random", "renews"), [(0.0, True), (1.0, False)])
@@ -203,7 +213,7 @@ async def test_when_the_token_is_about_to_expire_then_a_new_one_is_waited_for() 
     await provider.get_token()
     clock.advance(HOUR - EXPIRY_MARGIN_SECONDS)
 
-    assert "token 2" == (await provider.get_token()).value
+    assert "token-2" == (await provider.get_token()).value
 
 
 @pytest.mark.parametrize(
@@ -240,7 +250,7 @@ async def test_when_the_issuer_recovers_then_the_next_caller_gets_a_token() -> N
     issuer.is_down = False
     clock.advance(NEGATIVE_CACHE_SECONDS)
 
-    assert "token 2" == (await provider.get_token()).value
+    assert "token-2" == (await provider.get_token()).value
 
 
 async def test_when_the_issuer_hangs_then_callers_wait_for_the_limit_and_no_longer() -> None:
@@ -261,7 +271,7 @@ async def test_when_the_issuer_hangs_then_callers_wait_for_the_limit_and_no_long
     late = await provider.get_token()
 
     assert "token_timeout" == caught.value.code
-    assert "token 1" == late.value
+    assert "token-1" == late.value
 
 
 async def test_when_a_caller_has_less_time_then_it_waits_for_less() -> None:
@@ -293,12 +303,296 @@ async def test_when_asking_fails_unexpectedly_then_callers_get_a_typed_error_all
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-async def test_when_a_token_has_expired_already_then_it_is_not_served() -> None:
+@pytest.mark.parametrize("life", [0.0, -1.0, -7200.0])
+async def test_when_a_token_has_expired_on_arrival_then_the_error_names_the_clock(
+    life: float,
+) -> None:
     """The issuer's clock or ours is wrong; a token that cannot be valid is not sent."""
     clock = FakeClock()
 
-    with pytest.raises(TokenAcquisitionError, match="expired already"):
-        await provider_of(token_source(clock, life=-1.0), clock).get_token()
+    with pytest.raises(TokenAcquisitionError, match="Check this machine's clock") as caught:
+        await provider_of(token_source(clock, life=life), clock).get_token()
+
+    assert "token_expired_on_arrival" == caught.value.code
+
+
+@pytest.mark.parametrize("life", [-7200.0, 0.0, 0.001, 1.0, NEGATIVE_CACHE_SECONDS])
+async def test_when_every_token_expires_at_once_then_it_is_not_asked_in_a_storm(
+    life: float,
+) -> None:
+    """Our clock may be hours ahead; each call would cost a request otherwise."""
+    clock = FakeClock()
+    issuer = Issuer(clock, life=life)
+    provider = provider_of(issuer, clock)
+    for _ in range(600):
+        with suppress(TokenAcquisitionError):
+            token = await provider.get_token()
+            assert clock.now() < token.expires_at
+        clock.advance(0.1)
+
+    assert 60 / NEGATIVE_CACHE_SECONDS - 1 <= issuer.asked <= 60 / NEGATIVE_CACHE_SECONDS + 1
+
+
+async def test_when_a_newer_token_has_expired_on_arrival_then_the_old_one_serves() -> None:
+    """What is good already is not given up for what is not."""
+    clock = FakeClock()
+    issuer = Issuer(clock, life=HOUR)
+    provider = provider_of(issuer, clock)
+    first = await provider.get_token()
+    issuer.life = -1.0
+    clock.advance(0.6 * HOUR)
+
+    await provider.get_token()
+    await settle(provider)
+
+    assert 2 == issuer.asked
+    assert first is await provider.get_token()
+
+
+async def test_when_a_token_lives_for_a_moment_then_it_serves_for_that_moment() -> None:
+    """It is valid, and the API may take it."""
+    clock = FakeClock()
+    provider = provider_of(Issuer(clock, life=1.0), clock)
+
+    first = await provider.get_token()
+    clock.advance(0.999)
+
+    assert first is await provider.get_token()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " ",
+        "a b",
+        "a\r\nX-Injected: 1",
+        "a\n",
+        "a\x00",
+        "a\x7f",
+        "t\u00f6ken",
+        "a\ud800",
+        "a=b",
+        "=",
+        "a,b",
+        '"a"',
+        "Bearer a",
+    ],
+)
+async def test_when_a_token_cannot_be_a_header_then_it_is_refused_when_it_arrives(
+    value: str,
+) -> None:
+    """With a code of its own, and without being asked for by each caller."""
+    clock = FakeClock()
+    asked = 0
+
+    def request_token() -> AccessToken:
+        nonlocal asked
+        asked += 1
+        return AccessToken(value, clock.now() + HOUR)
+
+    provider = provider_of(request_token, clock)
+    errors = [await error_of(provider) for _ in range(3)]
+
+    assert 1 == asked
+    assert [("token_malformed", str(errors[0]))] * 3 == [
+        (error.code, str(error)) for error in errors
+    ]
+    assert "no header can carry it" in str(errors[0])
+
+
+@pytest.mark.parametrize("value", ["a", "a.b.c", "AZaz09-._~+/", "YQ==", "x" * LONGEST_TOKEN])
+async def test_when_a_token_can_be_a_header_then_it_is_served(value: str) -> None:
+    """RFC 6750 section 2.1 says of what a bearer token is made; it need be no JWT."""
+    clock = FakeClock()
+
+    assert value == (await provider_of(token_source(clock, value), clock).get_token()).value
+
+
+async def test_when_a_token_is_too_long_for_the_gateway_then_it_is_refused_when_it_arrives() -> (
+    None
+):
+    """API Gateway would answer that the headers are too large, and nobody could tell why."""
+    clock = FakeClock()
+    provider = provider_of(token_source(clock, "x" * (LONGEST_TOKEN + 1)), clock)
+
+    with pytest.raises(TokenAcquisitionError, match="fewer roles") as caught:
+        await provider.get_token()
+
+    assert "token_too_long" == caught.value.code
+
+
+async def test_when_what_comes_is_no_token_at_all_then_callers_get_a_typed_error() -> None:
+    """JSON has numbers too, and the SDK hands on what it was given."""
+    clock = FakeClock()
+    provider = provider_of(lambda: AccessToken(7, clock.now() + HOUR), clock)  # type: ignore[arg-type] # that is the point
+
+    assert ["token_unavailable"] * 2 == [(await error_of(provider)).code for _ in range(2)]
+
+
+class HangingIssuer(Issuer):
+    """Hangs at every request until it is let go; then each ends, the first one first."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.go_on = threading.Semaphore(0)
+        self.started = 0
+        self.is_down = False
+
+    def __call__(self) -> AccessToken:
+        self.started += 1
+        self.go_on.acquire(timeout=10)
+        return super().__call__()
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingIssuer]:
+    """An issuer that hangs for longer than a request is waited for."""
+    monkeypatch.setattr(token_provider, "REQUEST_LIMIT_SECONDS", 0.01)
+    issuer = HangingIssuer(FakeClock())
+    yield issuer
+    issuer.go_on.release(100)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let threads and callbacks run until it holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the end of a thread sets no event
+            await asyncio.sleep(0)
+
+
+async def fail_to_get(provider: TokenProvider, clock: FakeClock) -> str:
+    """The code with which a request for a token ends; the next one is not told of it."""
+    error = await error_of(provider)
+    clock.advance(NEGATIVE_CACHE_SECONDS)
+    return error.code
+
+
+async def test_when_requests_hang_then_no_more_than_two_threads_ever_wait(
+    hanging: HangingIssuer,
+) -> None:
+    """However long the endpoint hangs, and however many ask."""
+    provider = provider_of(hanging, hanging.clock)
+    codes = {await fail_to_get(provider, hanging.clock) for _ in range(10)}
+
+    assert {"token_timeout"} == codes
+    assert MOST_THREADS == 2 == hanging.started
+
+
+async def test_when_a_hanging_request_ends_then_another_may_be_made(
+    hanging: HangingIssuer,
+) -> None:
+    """Its thread counts as long as it lives, and no longer; its failure is old news."""
+    hanging.is_down = True
+    provider = provider_of(hanging, hanging.clock)
+    for _ in range(3):
+        await fail_to_get(provider, hanging.clock)
+
+    hanging.go_on.release()
+    await until(lambda: provider._live_threads == 1)
+    await fail_to_get(provider, hanging.clock)
+
+    assert 3 == hanging.started
+
+
+async def test_when_a_token_comes_after_its_request_was_given_up_then_it_is_kept(
+    hanging: HangingIssuer,
+) -> None:
+    """The next caller gets it from memory; nobody asks again."""
+    provider = provider_of(hanging, hanging.clock)
+    await fail_to_get(provider, hanging.clock)
+
+    hanging.go_on.release()
+    await until(lambda: provider._token is not None)
+
+    assert "token-1" == (await provider.get_token()).value
+    assert 1 == hanging.started
+
+
+@pytest.mark.parametrize(("late_life", "serves"), [(0.5, "first"), (1.0, "first"), (1.5, "late")])
+async def test_when_a_late_token_is_no_better_then_the_one_at_hand_stays(
+    monkeypatch: pytest.MonkeyPatch, late_life: float, serves: str
+) -> None:
+    """A request that was given up may have been answered long ago."""
+    monkeypatch.setattr(token_provider, "REQUEST_LIMIT_SECONDS", 0.05)
+    clock = FakeClock()
+    go_on = threading.Event()
+    asked = 0
+
+    def request_token() -> AccessToken:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            go_on.wait(10)
+            return AccessToken("late", 1_700_000_000.0 + late_life * HOUR)
+        return AccessToken("first", 1_700_000_000.0 + HOUR)
+
+    provider = provider_of(request_token, clock)
+    await fail_to_get(provider, clock)
+    await provider.get_token()
+    go_on.set()
+    await until(lambda: provider._live_threads == 0)
+    await asyncio.sleep(0)
+
+    assert serves == (await provider.get_token()).value
+
+
+async def test_when_a_late_token_cannot_be_sent_then_it_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is looked at as any other."""
+    monkeypatch.setattr(token_provider, "REQUEST_LIMIT_SECONDS", 0.01)
+    clock = FakeClock()
+    go_on = threading.Event()
+
+    def request_token() -> AccessToken:
+        go_on.wait(10)
+        return AccessToken("not sendable", clock.now() + HOUR)
+
+    provider = provider_of(request_token, clock)
+    await fail_to_get(provider, clock)
+    go_on.set()
+    await until(lambda: provider._live_threads == 0)
+    await asyncio.sleep(0)
+
+    assert provider._token is None
+
+
+@pytest.mark.parametrize("wait_seconds", [None, 0.02, 60.0])
+async def test_when_a_token_is_rejected_while_the_issuer_hangs_then_the_wait_is_bounded(
+    wait_seconds: float | None,
+) -> None:
+    """By the provider's limit, however much time the caller has; the rejected one comes back."""
+    clock = FakeClock()
+    go_on = threading.Event()
+    issuer = Issuer(clock)
+
+    def issue_once_then_hang() -> AccessToken:
+        if issuer.asked:
+            go_on.wait(10)
+        return issuer()
+
+    provider = provider_of(issue_once_then_hang, clock, wait_seconds=0.05)
+    rejected = await provider.get_token()
+    async with asyncio.timeout(1):
+        same = await provider.refresh_after_rejection(rejected, wait_seconds=wait_seconds)
+        again = await provider.refresh_after_rejection(rejected, wait_seconds=wait_seconds)
+    go_on.set()
+    await settle(provider)
+
+    assert rejected is same is again
+
+
+async def test_when_asking_ends_the_thread_then_callers_get_a_typed_error() -> None:
+    """What would end a program ends only the request."""
+
+    def leave() -> AccessToken:
+        raise SystemExit(1)
+
+    with pytest.raises(TokenAcquisitionError) as caught:
+        await provider_of(leave, FakeClock()).get_token()
+
+    assert "token_unavailable" == caught.value.code
 
 
 async def test_when_the_platform_hands_out_the_same_token_then_it_is_not_asked_in_a_storm() -> None:
@@ -310,7 +604,7 @@ async def test_when_the_platform_hands_out_the_same_token_then_it_is_not_asked_i
     def request_token() -> AccessToken:
         nonlocal asked
         asked += 1
-        return AccessToken("the same", expires_at)
+        return AccessToken("the-same", expires_at)
 
     provider = provider_of(request_token, clock)
     while clock.now() < expires_at - SHORTEST_PAUSE_SECONDS:
@@ -327,7 +621,7 @@ async def test_when_the_api_rejects_the_token_then_a_newer_one_is_asked_for() ->
     provider = provider_of(Issuer(clock), clock)
     rejected = await provider.get_token()
 
-    assert "token 2" == (await provider.refresh_after_rejection(rejected)).value
+    assert "token-2" == (await provider.refresh_after_rejection(rejected)).value
 
 
 async def test_when_many_see_the_rejection_then_one_new_token_is_asked_for() -> None:
@@ -340,7 +634,7 @@ async def test_when_many_see_the_rejection_then_one_new_token_is_asked_for() -> 
     newer = await asyncio.gather(*(provider.refresh_after_rejection(rejected) for _ in range(64)))
     later = await provider.refresh_after_rejection(rejected)
 
-    assert {"token 2"} == {token.value for token in [*newer, later]}
+    assert {"token-2"} == {token.value for token in [*newer, later]}
     assert 2 == issuer.asked
 
 
@@ -406,7 +700,7 @@ async def test_when_the_provider_is_closed_then_nothing_is_left_running() -> Non
     go_on.set()
 
     assert provider._refreshing is None
-    assert "token 1" == (await provider.get_token(wait_seconds=0)).value
+    assert "token-1" == (await provider.get_token(wait_seconds=0)).value
     await provider.aclose()
 
 
