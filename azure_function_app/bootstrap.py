@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
@@ -71,9 +70,9 @@ class ServicesPerLoop:
         except SettingsError as error:
             self._settings = error
             _log_settings_problems(error)
-        self._by_loop: WeakKeyDictionary[
+        self._by_loop: dict[
             asyncio.AbstractEventLoop, tuple[Services, AsyncGenerator[Services]]
-        ] = WeakKeyDictionary()
+        ] = {}
 
     @property
     def proxy_needs_sign_in(self) -> bool:
@@ -92,16 +91,21 @@ class ServicesPerLoop:
             raise self._settings
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
+            # What a loop opened refers to the loop, so its entry would live as long as we do.
+            for ended in [known for known in self._by_loop if known.is_closed()]:
+                del self._by_loop[ended]
             # The loop itself ends the generator: `shutdown_asyncgens`, which `asyncio.run` calls.
-            lifetime = _lifetime(self._settings, self._clock)
+            lifetime = self._lifetime(self._settings, loop)
             self._by_loop[loop] = (await anext(lifetime), lifetime)
         return self._by_loop[loop][0]
 
-
-async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services]:
-    async with AsyncExitStack() as closing:
-        # No await before the yield: two first callers must not build everything twice.
-        yield _build_services(settings, clock, closing)
+    async def _lifetime(
+        self, settings: Settings, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[Services]:
+        async with AsyncExitStack() as closing:
+            closing.callback(self._by_loop.pop, loop, None)
+            # No await before the yield: two first callers must not build everything twice.
+            yield _build_services(settings, self._clock, closing)
 
 
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
