@@ -144,9 +144,6 @@ class TokenProvider:
                 ),
                 NEGATIVE_CACHE_SECONDS,
             )
-        token = self._token
-        if token is not None and self._clock.now() < self._serve_until:
-            return token
         return self._last_resort(self._failure or _expired_on_arrival(), NEGATIVE_CACHE_SECONDS)
 
     def _last_resort(self, failure: TokenAcquisitionError, pause: float) -> AccessToken:
