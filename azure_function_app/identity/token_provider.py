@@ -114,12 +114,13 @@ class TokenProvider:
         """
         if self._token is not None and self._token.value != rejected.value:
             return self._token
-        if self._refreshing is None:
+        refreshing = self._refreshing
+        if refreshing is None:
             if self._clock.monotonic() < self._rejection_pause_until:
                 return rejected
             self._rejection_pause_until = self._clock.monotonic() + REJECTION_COOL_DOWN_SECONDS
-            self._start_refresh()
-        await self._wait_for_refresh(wait_seconds)
+            refreshing = self._start_refresh()
+        await self._has_ended(refreshing, wait_seconds)
         return self._token or rejected
 
     async def aclose(self) -> None:
@@ -130,13 +131,13 @@ class TokenProvider:
             await asyncio.wait({refreshing})
 
     async def _wait_for_token(self, wait_seconds: float | None) -> AccessToken:
-        failure = self._failure
-        if self._refreshing is None:
+        failure, refreshing = self._failure, self._refreshing
+        if refreshing is None:
             pause = self._failure_until - self._clock.monotonic()
             if failure is not None and pause > 0:
                 return self._last_resort(failure, pause)
-            self._start_refresh()
-        if not await self._wait_for_refresh(wait_seconds):
+            refreshing = self._start_refresh()
+        if not await self._has_ended(refreshing, wait_seconds):
             return self._last_resort(
                 TokenAcquisitionError(
                     "No access token: the endpoint that issues it did not answer in time.",
@@ -155,20 +156,19 @@ class TokenProvider:
             str(failure), code=failure.code, retry_after_seconds=pause
         ) from failure.__cause__
 
-    async def _wait_for_refresh(self, wait_seconds: float | None) -> bool:
+    async def _has_ended(self, refreshing: asyncio.Task[None], wait_seconds: float | None) -> bool:
         """Return whether the request in flight ended in time. It goes on without the caller."""
-        if self._refreshing is None:
-            return True
         limit = (
             self._wait_seconds if wait_seconds is None else min(wait_seconds, self._wait_seconds)
         )
-        done, _ = await asyncio.wait({self._refreshing}, timeout=limit)
+        done, _ = await asyncio.wait({refreshing}, timeout=limit)
         return bool(done)
 
-    def _start_refresh(self) -> None:
+    def _start_refresh(self) -> asyncio.Task[None]:
         # The pause begins with the attempt, so that a failing endpoint cannot be asked in a row.
         self._refresh_at = min(self._clock.now() + self._pause_after_failure(), self._serve_until)
         self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+        return self._refreshing
 
     def _pause_after_failure(self) -> float:
         longest = min(

@@ -251,6 +251,20 @@ async def test_when_the_proxy_opens_no_tunnel_then_there_is_no_answer(
             )
 
 
+async def test_when_the_proxy_hangs_up_then_there_is_no_answer() -> None:
+    """Each of the three times."""
+    async with faulty_server(close_after_reading) as proxy:
+        with pytest.raises(AzureError, match="no answer to CONNECT"):
+            await exchange(
+                "https://localhost:9/",
+                5,
+                proxy_url=f"http://127.0.0.1:{proxy.port}",
+                sleep=lambda _: None,
+            )
+
+    assert ["CONNECT"] * 3 == [request.method for request in proxy.requests]
+
+
 async def test_when_a_proxy_is_set_then_nothing_is_sent_through_it_in_plain_text() -> None:
     """Only a tunnel keeps a secret from it."""
     async with tunnel_proxy() as proxy:

@@ -1,6 +1,7 @@
 """Which failed attempts are repeated, and when."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -267,6 +268,21 @@ async def test_when_an_answer_is_replaced_then_it_is_disposed_of_first() -> None
 
     assert answers[2] is response
     assert [*answers[:2]] == run.discarded
+
+
+async def test_when_an_attempt_is_retried_then_the_log_says_why_and_after_what_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line a retry, with the pause to a millisecond."""
+    run = Run(status(503), CONNECT, status(200), random=0.123456)
+    with caplog.at_level(logging.INFO):
+        await run.of(request("GET"))
+
+    assert ["attempt_retried"] * 2 == [line.getMessage() for line in caplog.records]
+    assert [
+        {"trouble": "unavailable", "attempt": 1, "pause_seconds": 0.025},
+        {"trouble": "connect", "attempt": 2, "pause_seconds": 0.049},
+    ] == [vars(line)["bridge_fields"] for line in caplog.records]
 
 
 def test_when_policies_are_compared_then_they_are_the_documented_ones() -> None:
