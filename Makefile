@@ -162,7 +162,7 @@ bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	$(call environment,.tools/mutation,requirements/mutation.txt)
 
 .PHONY: mutation
-mutation: .tools/mutation/.installed ## break the authorizer at every place and see that a test fails; MODULES="token" for some
+mutation: .tools/mutation/.installed ## break the core at every place and see that a test fails; MODULES="token" for some
 	@scripts/mutation .tools/mutation/bin $(MODULES)
 
 .PHONY: clean
