@@ -215,7 +215,7 @@ async def test_when_the_server_gives_a_date_then_the_pause_lasts_until_then() ->
     assert [10.0] == run.pauses
 
 
-@pytest.mark.parametrize(("seconds", "attempts"), [(10.0, 1), (10.1, 2)])
+@pytest.mark.parametrize(("seconds", "attempts"), [(5.0, 1), (10.0, 1), (10.1, 2)])
 async def test_when_the_pause_would_outlast_the_deadline_then_nobody_pauses(
     seconds: float, attempts: int
 ) -> None:

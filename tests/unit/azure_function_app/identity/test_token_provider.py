@@ -225,7 +225,7 @@ async def test_when_a_renewal_is_under_way_then_the_old_token_serves_without_ano
 
 
 @pytest.mark.parametrize(
-    ("life", "margin"), [(HOUR, 10.0), (100.0, 10.0), (90.0, 9.0), (20.0, 2.0)]
+    ("life", "margin"), [(HOUR, 10.0), (100.0, 10.0), (90.0, 9.0), (25.0, 2.5)]
 )
 @pytest.mark.parametrize(("before", "serves"), [(0.001, "token-1"), (0.0, "token-2")])
 async def test_when_the_margin_begins_then_the_old_token_serves_no_more(
@@ -266,9 +266,11 @@ async def test_when_asking_fails_then_the_log_says_what_still_serves(
         await settle(provider)
         clock.advance(0.4 * HOUR)
         await error_of(provider)
+        clock.advance(NEGATIVE_CACHE_SECONDS)
+        await error_of(provider)
 
     lines = [line for line in caplog.records if line.getMessage() == "token_request_failed"]
-    assert [("WARNING", True), ("ERROR", False)] == [
+    assert [("WARNING", True), ("ERROR", False), ("ERROR", False)] == [
         (line.levelname, vars(line)["bridge_fields"]["old_token_serves"]) for line in lines
     ]
     assert {
