@@ -176,6 +176,15 @@ async def test_when_an_error_is_not_in_the_table_then_it_is_raised_at_once(
     assert 1 == run.attempts
 
 
+async def test_when_a_later_failure_is_not_in_the_table_then_it_is_the_outcome() -> None:
+    """Nothing was sent at first; then a POST was, and it may have been carried out."""
+    run = Run(CONNECT, DROPPED, status(200))
+    with pytest.raises(httpx.RemoteProtocolError):
+        await run.of(request("POST"))
+
+    assert 2 == run.attempts
+
+
 async def test_when_a_connection_was_dropped_then_it_is_tried_again_without_a_pause() -> None:
     """A new connection is all that was missing; the second time it is not."""
     run = Run(DROPPED, status(503), DROPPED)
