@@ -168,7 +168,7 @@ soak: $(VENV)/.installed .tools/function-app/.installed ## load the whole functi
 	$(call environment,.tools/mutation,requirements/mutation.txt)
 
 .PHONY: mutation
-mutation: .tools/mutation/.installed ## break the authorizer at every place and see that a test fails; MODULES="token" for some
+mutation: .tools/mutation/.installed ## break the core at every place and see that a test fails; MODULES="token" for some
 	@scripts/mutation .tools/mutation/bin $(MODULES)
 
 .PHONY: clean

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from azure_function_app import __version__
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
@@ -22,8 +21,7 @@ from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.health_report import Health
-from azure_function_app.identity.credential_kinds import TokenSource
-from azure_function_app.identity.credentials import build_credential, request_token
+from azure_function_app.identity.credentials import Credential, build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.proxy.permissions import SignIn
@@ -74,9 +72,9 @@ class ServicesPerLoop:
         except SettingsError as error:
             self._settings = error
             _log_settings_problems(error)
-        self._by_loop: WeakKeyDictionary[
+        self._by_loop: dict[
             asyncio.AbstractEventLoop, tuple[Services, AsyncGenerator[Services]]
-        ] = WeakKeyDictionary()
+        ] = {}
 
     @property
     def proxy_needs_sign_in(self) -> bool:
@@ -95,16 +93,21 @@ class ServicesPerLoop:
             raise self._settings
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
+            # What a loop opened refers to the loop, so its entry would live as long as we do.
+            for ended in [known for known in self._by_loop if known.is_closed()]:
+                del self._by_loop[ended]
             # The loop itself ends the generator: `shutdown_asyncgens`, which `asyncio.run` calls.
-            lifetime = _lifetime(self._settings, self._clock)
+            lifetime = self._lifetime(self._settings, loop)
             self._by_loop[loop] = (await anext(lifetime), lifetime)
         return self._by_loop[loop][0]
 
-
-async def _lifetime(settings: Settings, clock: Clock) -> AsyncGenerator[Services]:
-    async with AsyncExitStack() as closing:
-        # No await before the yield: two first callers must not build everything twice.
-        yield _build_services(settings, clock, closing)
+    async def _lifetime(
+        self, settings: Settings, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[Services]:
+        async with AsyncExitStack() as closing:
+            closing.callback(self._by_loop.pop, loop, None)
+            # No await before the yield: two first callers must not build everything twice.
+            yield _build_services(settings, self._clock, closing)
 
 
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
@@ -153,7 +156,7 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             clock=clock,
         ),
         token_provider=TokenProvider(
-            partial(request_token, config.token_source),
+            partial(request_token, config.token_source, ca_file=config.token_ca_file),
             clock=clock,
             random=random.random,
             wait_seconds=calls.token_wait_seconds,
@@ -199,24 +202,25 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
 
 
 def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
-    checkpoints = _build_store(config.checkpoint_store, config.token_source)
+    new_credential = partial(build_credential, config.token_source, ca_file=config.token_ca_file)
+    checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink == config.checkpoint_store:
         # One store keeps both, over the same connections.
         return checkpoints, checkpoints
-    sink = _build_store(config.record_sink, config.token_source)
+    sink = _build_store(config.record_sink, new_credential)
     closing.push_async_callback(sink.aclose)
     return sink, checkpoints
 
 
 def _build_store(
-    chosen: SqliteSettings | TableSettings, token_source: TokenSource
+    chosen: SqliteSettings | TableSettings, new_credential: Callable[[], Credential]
 ) -> SqliteStore | TableStore:
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
-            return build_table_store(endpoint, partial(build_credential, token_source))
+            return build_table_store(endpoint, new_credential)
         case _:
             assert_never(chosen)
 

@@ -1,7 +1,8 @@
 """Everything that the Function App can be told, read once and checked as a whole.
 
 The one place that reads the environment. What the Azure SDK reads on its own (`IDENTITY_ENDPOINT`,
-`IDENTITY_HEADER`, `REQUESTS_CA_BUNDLE`) is the platform's and is not declared here.
+`IDENTITY_HEADER`) is the platform's and is not declared here; nor is `REQUESTS_CA_BUNDLE`, which
+names more authorities to trust when tokens are asked for.
 """
 
 import os
@@ -120,6 +121,8 @@ class Settings:
     """Where the API is, stage included, without a trailing slash."""
     api: ApiIdentity
     token_source: TokenSource
+    token_ca_file: str | None
+    """Authorities to trust, in PEM, beside the public ones, when a token is asked for."""
     record_sink: RecordSinkSettings
     checkpoint_store: CheckpointStoreSettings
     calls: CallLimits
@@ -309,6 +312,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
                 api=api,
                 authority=_read_token_authority(reader, credential, api),
             ),
+            token_ca_file=environment.get("REQUESTS_CA_BUNDLE") or None,
             record_sink=record_sink,
             checkpoint_store=checkpoint_store,
             calls=_read_call_limits(reader),

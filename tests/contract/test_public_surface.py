@@ -127,6 +127,7 @@ circuit_breaker.CircuitBreaker(*, clock, random)
 """,
     "azure_function_app.identity": """
 access_token.AccessToken(value, expires_at)
+access_token.AccessToken.is_well_formed
 credential_kinds.CredentialKind
 credential_kinds.CredentialKind.MANAGED_IDENTITY
 credential_kinds.CredentialKind.CLIENT_SECRET
@@ -142,8 +143,8 @@ credential_kinds.ManagedIdentityFederation(client_id, managed_identity_client_id
 credential_kinds.AzureCli()
 credential_kinds.TokenSource(credential, api, authority)
 credential_kinds.TokenSource.is_local_authority
-credentials.build_credential(source)
-credentials.request_token(source)
+credentials.build_credential(source, *, proxy_url=, ca_file=, deadline=, clock=)
+credentials.request_token(source, *, proxy_url=, ca_file=, clock=)
 token_provider.TokenProvider(request_token, *, clock, random, wait_seconds, on_first_token=)
 token_provider.TokenProvider.get_token(*, wait_seconds=)
 token_provider.TokenProvider.refresh_after_rejection(rejected, *, wait_seconds=)

@@ -20,6 +20,7 @@ from emulator.entra.key_store import SigningKey
 from emulator.entra.local_entra import LocalEntra
 from shared.clock import SystemClock
 from shared.entra import TokenVersion, parse_local_authority
+from tests.support.fake_clock import FakeClock
 from tests.support.local_entra import (
     API,
     CLIENT,
@@ -52,7 +53,6 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[LocalEntra], None]:
     def point_at(entra: LocalEntra) -> None:
         monkeypatch.setenv("IDENTITY_ENDPOINT", entra.identity_endpoint)
         monkeypatch.setenv("IDENTITY_HEADER", entra.identity_header)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(entra.ca_file))
 
     return point_at
 
@@ -66,9 +66,15 @@ def settings_for(entra: LocalEntra, **environment: str) -> Settings:
             "API_CLIENT_ID": API.client_id,
             "ENTRA_AUTHORITY": entra.authority,
             "AZURE_AUTHORITY_HOST": entra.https_authority_host,
+            "REQUESTS_CA_BUNDLE": str(entra.ca_file),
         }
         | environment
     )
+
+
+def ask(settings: Settings) -> AccessToken:
+    """A token, obtained as the Function App obtains it."""
+    return request_token(settings.token_source, ca_file=settings.token_ca_file)
 
 
 def subject_of(token: AccessToken, settings: Settings) -> object:
@@ -87,7 +93,7 @@ def test_when_the_identity_is_the_system_assigned_one_then_its_token_fits(
     use(entra)
     settings = settings_for(entra)
 
-    assert SYSTEM_ASSIGNED.object_id == subject_of(request_token(settings.token_source), settings)
+    assert SYSTEM_ASSIGNED.object_id == subject_of(ask(settings), settings)
 
 
 def test_when_the_identity_is_a_user_assigned_one_then_its_token_fits(
@@ -97,7 +103,7 @@ def test_when_the_identity_is_a_user_assigned_one_then_its_token_fits(
     use(entra)
     settings = settings_for(entra, AZURE_CLIENT_ID=USER_ASSIGNED.client_id)
 
-    assert USER_ASSIGNED.object_id == subject_of(request_token(settings.token_source), settings)
+    assert USER_ASSIGNED.object_id == subject_of(ask(settings), settings)
 
 
 def test_when_the_principal_has_a_secret_then_its_token_fits(
@@ -112,7 +118,7 @@ def test_when_the_principal_has_a_secret_then_its_token_fits(
         AZURE_CLIENT_SECRET=CLIENT_SECRET,
     )
 
-    assert CLIENT.object_id == subject_of(request_token(settings.token_source), settings)
+    assert CLIENT.object_id == subject_of(ask(settings), settings)
 
 
 def test_when_the_principal_has_a_certificate_then_its_token_fits(
@@ -130,7 +136,7 @@ def test_when_the_principal_has_a_certificate_then_its_token_fits(
             AZURE_CLIENT_ID=CLIENT.client_id,
             AZURE_CLIENT_CERTIFICATE_PATH=str(file),
         )
-        subject = subject_of(request_token(settings.token_source), settings)
+        subject = subject_of(ask(settings), settings)
 
     assert CLIENT.object_id == subject
 
@@ -154,7 +160,7 @@ def test_when_a_workload_has_a_federated_token_then_its_token_fits(
             AZURE_CLIENT_ID=CLIENT.client_id,
             AZURE_FEDERATED_TOKEN_FILE=str(file),
         )
-        subject = subject_of(request_token(settings.token_source), settings)
+        subject = subject_of(ask(settings), settings)
 
     assert CLIENT.object_id == subject
 
@@ -179,7 +185,7 @@ async def test_when_a_managed_identity_vouches_for_the_principal_then_its_token_
             AZURE_CLIENT_ID=CLIENT.client_id,
             MANAGED_IDENTITY_CLIENT_ID=USER_ASSIGNED.client_id,
         )
-        token = await asyncio.to_thread(request_token, settings.token_source)
+        token = await asyncio.to_thread(ask, settings)
 
     assert CLIENT.object_id == subject_of(token, settings)
 
@@ -208,7 +214,7 @@ def test_when_entra_refuses_then_the_error_names_the_setting_and_hides_the_secre
     )
 
     with pytest.raises(TokenAcquisitionError, match=code) as caught:
-        request_token(settings.token_source)
+        ask(settings)
 
     assert "token_refused" == caught.value.code
     assert named in str(caught.value)
@@ -231,7 +237,7 @@ def test_when_the_api_demands_a_role_that_is_not_there_then_the_error_says_so(
             AZURE_CLIENT_SECRET=CLIENT_SECRET,
         )
         with pytest.raises(TokenAcquisitionError, match=r"app role.*AADSTS501051"):
-            request_token(settings.token_source)
+            ask(settings)
 
 
 def test_when_the_api_is_unknown_to_the_tenant_then_the_error_names_the_app_id_uri(
@@ -248,7 +254,7 @@ def test_when_the_api_is_unknown_to_the_tenant_then_the_error_names_the_app_id_u
     )
 
     with pytest.raises(TokenAcquisitionError, match="API_APP_ID_URI"):
-        request_token(settings.token_source)
+        ask(settings)
 
 
 def test_when_the_api_issues_v1_tokens_then_the_diagnosis_names_the_manifest(
@@ -258,7 +264,7 @@ def test_when_the_api_issues_v1_tokens_then_the_diagnosis_names_the_manifest(
     with running_local_entra(tmp_path, with_api(requested_access_token_version=1)) as entra:
         use(entra)
         settings = settings_for(entra)
-        token = request_token(settings.token_source)
+        token = ask(settings)
 
     assert ["unaccepted_version"] == [
         finding.code for finding in diagnose(token.value, settings.api)
@@ -285,9 +291,7 @@ def test_when_a_file_is_not_there_then_the_error_names_its_setting(
     use(entra)
 
     with pytest.raises(TokenAcquisitionError, match=named):
-        request_token(
-            settings_for(entra, AZURE_CLIENT_ID=CLIENT.client_id, **environment).token_source
-        )
+        ask(settings_for(entra, AZURE_CLIENT_ID=CLIENT.client_id, **environment))
 
 
 def test_when_the_endpoint_is_not_there_then_the_error_names_what_to_check(
@@ -299,7 +303,7 @@ def test_when_the_endpoint_is_not_there_then_the_error_names_what_to_check(
         monkeypatch.setenv("IDENTITY_ENDPOINT", entra.identity_endpoint)
         monkeypatch.setenv("IDENTITY_HEADER", "wrong")
         with pytest.raises(TokenAcquisitionError, match="managed identity endpoint gave no token"):
-            request_token(settings.token_source)
+            ask(settings)
 
 
 def test_when_the_azure_cli_is_not_there_then_the_error_says_how_to_sign_in(
@@ -309,7 +313,7 @@ def test_when_the_azure_cli_is_not_there_then_the_error_says_how_to_sign_in(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(TokenAcquisitionError, match="az login --tenant"):
-        request_token(settings_for(entra, CREDENTIAL="azure_cli").token_source)
+        ask(settings_for(entra, CREDENTIAL="azure_cli"))
 
 
 async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_token(
@@ -325,7 +329,7 @@ async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_tok
             AZURE_CLIENT_SECRET=CLIENT_SECRET,
         )
         provider = TokenProvider(
-            partial(request_token, settings.token_source),
+            partial(ask, settings),
             clock=CLOCK,
             random=random.random,
             wait_seconds=30,
@@ -338,3 +342,24 @@ async def test_when_sixty_four_cold_callers_come_then_entra_is_asked_for_one_tok
     assert 1 == len({token.value for token in tokens})
     assert (1, 2) == (first, second)
     assert newer.value != tokens[0].value
+
+
+async def test_when_our_clock_is_far_ahead_then_the_endpoint_is_not_asked_at_each_call(
+    tmp_path: Path, use: Callable[[LocalEntra], None]
+) -> None:
+    """A managed identity's endpoint tells the end in absolute time, which is over already."""
+    clock = FakeClock(now=CLOCK.now() - 48 * 3600)
+    async with LocalEntra.start(DIRECTORY, folder=tmp_path, clock=clock) as entra:
+        use(entra)
+        settings = settings_for(entra)
+        provider = TokenProvider(
+            partial(ask, settings), clock=CLOCK, random=random.random, wait_seconds=30
+        )
+        codes = set()
+        for _ in range(50):
+            with pytest.raises(TokenAcquisitionError, match="clock") as caught:
+                await provider.get_token()
+            codes.add(caught.value.code)
+
+    assert {"token_expired_on_arrival"} == codes
+    assert 1 == entra.requests["managed_identity"]

@@ -1,14 +1,17 @@
 """Wiring: one set of services a loop, and none at all without good settings."""
 
 import asyncio
+import gc
 import logging
+import warnings
+import weakref
 from copy import replace
 from pathlib import Path
 
 import pytest
 
 from azure_function_app import bootstrap
-from azure_function_app.aws_api.client import ApiRequest
+from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import RequestRefused
@@ -60,6 +63,66 @@ def test_when_a_loop_ends_then_its_services_are_closed_and_the_next_has_its_own(
 
     assert first is not second
     assert ["closed", "closed"] == events
+
+
+def collected() -> None:
+    """Free what only refers to itself; twice, because finalizers may let more go."""
+    gc.collect()
+    gc.collect()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_when_a_loop_ends_then_its_services_are_freed_with_it(
+    subject: ServicesPerLoop, *, used: bool
+) -> None:
+    """A host with many loops, as tests are, must not keep the services of each for ever."""
+    traces: list[weakref.ref[object]] = []
+
+    async def use() -> None:
+        services = await subject.get()
+        if used:
+            await services.health.answer("r-1")
+        traces.extend(
+            weakref.ref(thing)
+            for thing in (
+                asyncio.get_running_loop(),
+                services.sync_job.sink,
+                services.proxy.api,
+            )
+        )
+
+    for _ in range(3):
+        asyncio.run(use())
+    collected()
+
+    assert [None] * 9 == [trace() for trace in traces]
+
+
+def test_when_a_loop_is_closed_without_notice_then_the_next_one_frees_its_services(
+    subject: ServicesPerLoop,
+) -> None:
+    """Not every host lets generators end: its connections are lost, and nothing else is."""
+    abandoned = asyncio.new_event_loop()
+    services = abandoned.run_until_complete(subject.get())
+    api = services.proxy.api
+    assert isinstance(api, ApiClient)
+    abandoned.run_until_complete(api.aclose())
+    traces: list[weakref.ref[object]] = [weakref.ref(api), weakref.ref(services.sync_job.sink)]
+    abandoned.close()
+    loop = weakref.ref(abandoned)
+    del abandoned, services, api
+
+    async def use() -> None:
+        await subject.get()
+
+    with warnings.catch_warnings():
+        # What the loop left running is said when it is freed.
+        warnings.simplefilter("ignore", ResourceWarning)
+        asyncio.run(use())
+        collected()
+
+    assert loop() is None
+    assert [None, None] == [trace() for trace in traces]
 
 
 async def test_when_settings_are_wrong_then_every_call_says_so_and_nothing_is_built(

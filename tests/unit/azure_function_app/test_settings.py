@@ -524,7 +524,19 @@ def test_when_the_process_settings_are_loaded_then_they_come_from_its_environmen
     """The one function that reads the environment itself."""
     for setting in SETTINGS:
         monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     for name, value in NEEDED.items():
         monkeypatch.setenv(name, value)
 
     assert load_settings(NEEDED) == load_process_settings()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, None), ({"REQUESTS_CA_BUNDLE": ""}, None), ({"REQUESTS_CA_BUNDLE": "/ca"}, "/ca")],
+)
+def test_when_the_platform_names_authorities_then_token_requests_trust_them(
+    environment: dict[str, str], expected: str | None
+) -> None:
+    """As requests itself would have read the variable."""
+    assert expected == load_settings(NEEDED | environment).token_ca_file

@@ -1,5 +1,7 @@
 """The token goes to the API and to nobody else."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -10,6 +12,7 @@ from azure_function_app.aws_api.bearer_auth import BearerAuth
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import RequestRefused, TokenAcquisitionError
+from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.identity.token_provider import TokenProvider
 from tests.support.calling import TOKEN, build_token_provider, token_source
 from tests.support.fake_clock import FakeClock
@@ -146,3 +149,29 @@ async def test_when_the_deadline_has_passed_then_no_token_is_waited_for(sent: Se
         await sent(BearerAuth(API, provider()), request)
 
     assert "token_timeout" == caught.value.code
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+async def test_when_a_rejection_meets_an_issuer_that_hangs_then_the_wait_is_the_providers(
+    sent: Send, seconds: float | None
+) -> None:
+    """However much time the call has, the API's 401 comes back when the provider gives up."""
+    go_on = threading.Event()
+    tokens = token_source(CLOCK, "old", "new")
+
+    def issue_once_then_hang() -> AccessToken:
+        token = tokens()
+        if token.value == "new":
+            go_on.wait(10)
+        return token
+
+    hanging = build_token_provider(issue_once_then_hang, CLOCK, wait_seconds=0.05)
+    extensions = {} if seconds is None else {DEADLINE_EXTENSION: Deadline.after(seconds, CLOCK)}
+    request = httpx.Request("GET", API.url("/v1"), extensions=extensions)
+    async with asyncio.timeout(2):
+        response, seen = await sent(BearerAuth(API, hanging), request, 401)
+    go_on.set()
+    await hanging.aclose()
+
+    assert 401 == response.status_code
+    assert ["Bearer old"] == seen

@@ -1,6 +1,7 @@
 """Which failed attempts are repeated, and when."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -175,6 +176,15 @@ async def test_when_an_error_is_not_in_the_table_then_it_is_raised_at_once(
     assert 1 == run.attempts
 
 
+async def test_when_a_later_failure_is_not_in_the_table_then_it_is_the_outcome() -> None:
+    """Nothing was sent at first; then a POST was, and it may have been carried out."""
+    run = Run(CONNECT, DROPPED, status(200))
+    with pytest.raises(httpx.RemoteProtocolError):
+        await run.of(request("POST"))
+
+    assert 2 == run.attempts
+
+
 async def test_when_a_connection_was_dropped_then_it_is_tried_again_without_a_pause() -> None:
     """A new connection is all that was missing; the second time it is not."""
     run = Run(DROPPED, status(503), DROPPED)
@@ -214,7 +224,7 @@ async def test_when_the_server_gives_a_date_then_the_pause_lasts_until_then() ->
     assert [10.0] == run.pauses
 
 
-@pytest.mark.parametrize(("seconds", "attempts"), [(10.0, 1), (10.1, 2)])
+@pytest.mark.parametrize(("seconds", "attempts"), [(5.0, 1), (10.0, 1), (10.1, 2)])
 async def test_when_the_pause_would_outlast_the_deadline_then_nobody_pauses(
     seconds: float, attempts: int
 ) -> None:
@@ -267,6 +277,21 @@ async def test_when_an_answer_is_replaced_then_it_is_disposed_of_first() -> None
 
     assert answers[2] is response
     assert [*answers[:2]] == run.discarded
+
+
+async def test_when_an_attempt_is_retried_then_the_log_says_why_and_after_what_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line a retry, with the pause to a millisecond."""
+    run = Run(status(503), CONNECT, status(200), random=0.123456)
+    with caplog.at_level(logging.INFO):
+        await run.of(request("GET"))
+
+    assert ["attempt_retried"] * 2 == [line.getMessage() for line in caplog.records]
+    assert [
+        {"trouble": "unavailable", "attempt": 1, "pause_seconds": 0.025},
+        {"trouble": "connect", "attempt": 2, "pause_seconds": 0.049},
+    ] == [vars(line)["bridge_fields"] for line in caplog.records]
 
 
 def test_when_policies_are_compared_then_they_are_the_documented_ones() -> None:
