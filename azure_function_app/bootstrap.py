@@ -159,6 +159,7 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
         ),
         breaker=CircuitBreaker(clock=clock, random=random.random),
+        api_key=config.network.api_key,
     )
 
 

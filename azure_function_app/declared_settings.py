@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from azure_function_app.identity.credential_kinds import CredentialKind
+from azure_function_app.network_settings import NETWORK_SETTINGS
 from azure_function_app.schedule import parse_schedule
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
@@ -251,6 +252,7 @@ WAITING_CALLS: Final = Setting(
 SETTINGS: Final[tuple[Setting[object], ...]] = (
     AWS_API_BASE_URL,
     *CONTRACT_SETTINGS,
+    *NETWORK_SETTINGS,
     CREDENTIAL,
     AZURE_CLIENT_ID,
     AZURE_CLIENT_SECRET,

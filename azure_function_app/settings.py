@@ -5,6 +5,7 @@ The one place that reads the environment. What the Azure SDK reads on its own (`
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, assert_never
@@ -24,6 +25,7 @@ from azure_function_app.declared_settings import (
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
     RECORD_STORE,
+    SETTINGS,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
     SYNC_PAGE_SIZE,
@@ -46,6 +48,7 @@ from azure_function_app.identity.credential_kinds import (
     TokenSource,
     WorkloadIdentity,
 )
+from azure_function_app.network_settings import NetworkSettings, read_network_settings
 from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
 from shared.settings_reader import Setting, SettingsReader, reading_settings
 
@@ -101,6 +104,7 @@ class Settings:
     api_base_url: str
     """Where the API is, stage included, without a trailing slash."""
     api: ApiIdentity
+    network: NetworkSettings
     token_source: TokenSource
     record_sink: RecordSinkSettings
     checkpoint_store: CheckpointStoreSettings
@@ -111,7 +115,7 @@ class Settings:
 
 def _require(reader: SettingsReader, setting: Setting[str | None], because: str) -> str:
     value = reader.read(setting)
-    if value is None and not reader.is_set(setting):
+    if value is None and not reader.is_set(setting) and not reader.is_rejected(setting):
         reader.reject(setting, f"is missing, and {because} needs it; expected {setting.expects}")
     return value or ""
 
@@ -221,6 +225,14 @@ def _read_proxy_authentication(
     return kind
 
 
+# App Service puts the secret in a reference's place, and leaves the reference there if it cannot.
+_REFERENCE: Final = re.compile(r"(?i)\s*@Microsoft\.(?:KeyVault|AppConfiguration)\(")
+
+
+def _find_unresolved(environment: Mapping[str, str]) -> list[Setting[object]]:
+    return [setting for setting in SETTINGS if _REFERENCE.match(environment.get(setting.name, ""))]
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the Function App's settings, all of them checked.
 
@@ -228,13 +240,22 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: with every problem that there is; nothing is half-configured.
 
     """
-    with reading_settings(environment) as reader:
+    unresolved = _find_unresolved(environment)
+    stand_ins = {setting.name: setting.default or setting.example for setting in unresolved}
+    with reading_settings({**environment, **stand_ins}) as reader:
+        for setting in unresolved:
+            reader.reject(
+                setting,
+                "is a reference that App Service has not resolved: check that it names the secret,"
+                " and that the app's identity may read it",
+            )
         api = read_api_identity(reader)
         credential = _read_credential(reader)
         record_sink, checkpoint_store = _read_stores(reader)
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,
+            network=read_network_settings(reader),
             token_source=TokenSource(
                 credential=credential,
                 api=api,

@@ -1,10 +1,16 @@
-"""Reads numbers and switches in settings, spelled the same way in both clouds.
+"""Reads numbers, switches and API keys in settings, spelled the same way in both clouds.
 
 A number consists of the digits 0 to 9. What Python's own `int` and `float` take beyond that is
 refused: signs, blanks, underscores, exponents, `nan`, and the digits of other scripts.
 """
 
+import re
 from collections.abc import Callable
+from typing import Final
+
+# As long as API Gateway has them. Quotes, commas and backslashes would end a key early wherever one
+# is written down: in a list of keys, and in a log line that it must be taken out of.
+_API_KEY: Final = re.compile(r"[!#-&(-+\--\[\]-~]{20,128}")
 
 
 def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
@@ -49,6 +55,18 @@ def switch(text: str) -> bool:
     if text not in {"true", "false"}:
         raise ValueError("neither true nor false")
     return text == "true"
+
+
+def api_key(text: str) -> str:
+    """Return the text if it can be the value of an API Gateway API key.
+
+    Raises:
+        ValueError: it cannot; the error does not repeat it.
+
+    """
+    if not _API_KEY.fullmatch(text):
+        raise ValueError("not an API key")
+    return text
 
 
 def _check_digits(text: str) -> None:

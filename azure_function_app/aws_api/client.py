@@ -81,12 +81,13 @@ class ApiClient:
         token_provider: TokenProvider,
         retrier: Retrier,
         breaker: CircuitBreaker,
+        api_key: str | None = None,
     ) -> None:
         """Take the layers; `bootstrap` makes them from the settings."""
         self._destination = destination
         self._client = client
         self._token_provider = token_provider
-        self._auth = BearerAuth(destination, token_provider)
+        self._auth = BearerAuth(destination, token_provider, api_key=api_key)
         self._retrier = retrier
         self._breaker = breaker
 

@@ -20,7 +20,7 @@ from azure_function_app.settings import (
     load_process_settings,
     load_settings,
 )
-from shared.settings_reader import SettingsError
+from shared.settings_reader import Setting, SettingsError
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 API = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -209,7 +209,7 @@ def test_when_a_credential_lacks_what_it_needs_then_each_is_named(
 
 
 @pytest.mark.parametrize("kind", ["managed_identity", "azure_cli"])
-@pytest.mark.parametrize("secret", [setting.name for setting in SETTINGS if setting.is_secret])
+@pytest.mark.parametrize("secret", ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD"])
 def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     kind: str, secret: str
 ) -> None:
@@ -219,6 +219,39 @@ def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     assert {secret} == set(found)
     assert f"CREDENTIAL={kind} does not use it" in found[secret]
     assert "made-up~secret" not in found[secret]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/made-up)",
+        " @microsoft.keyvault(VaultName=v;SecretName=made-up)",
+        "@Microsoft.AppConfiguration(Endpoint=https://c.azconfig.io; Key=made-up)",
+    ],
+)
+def test_when_a_reference_is_not_resolved_then_its_setting_is_refused_with_that_reason(
+    setting: Setting[object], reference: str
+) -> None:
+    """App Service leaves the reference where the secret should be; nobody is to be sent it."""
+    found = problems(NEEDED | {"CREDENTIAL": "client_secret", setting.name: reference})
+
+    assert "App Service has not resolved" in found[setting.name]
+    assert "made-up" not in found[setting.name]
+
+
+def test_when_a_reference_is_not_resolved_then_its_setting_is_named_once() -> None:
+    """Nobody is told besides that it is missing."""
+    secret = {
+        "CREDENTIAL": "client_secret",
+        "AZURE_CLIENT_ID": CLIENT,
+        "AZURE_CLIENT_SECRET": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/a)",
+    }
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(NEEDED | secret)
+
+    assert ["AZURE_CLIENT_SECRET"] == [problem.name for problem in caught.value.problems]
 
 
 def test_when_the_credential_is_wrong_then_nothing_is_blamed_for_it() -> None:
@@ -236,6 +269,7 @@ def test_when_settings_are_shown_then_no_secret_is_among_them() -> None:
             "CREDENTIAL": "client_secret",
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": "made-up~secret",
+            "AWS_API_KEY": "made-up~secret-for-a-usage-plan",
         }
     )
 
