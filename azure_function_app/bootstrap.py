@@ -39,6 +39,7 @@ from azure_function_app.sync.change_feed import ChangeFeed
 from azure_function_app.sync.checkpoint_store import CheckpointStore
 from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.sync_job import SyncJob
+from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.log import JsonLines, log_event
 from shared.routes import ROUTES
@@ -147,6 +148,10 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,
             connect_seconds=calls.connect_seconds,
+            ssl_context=build_tls_context(
+                authorities_path=config.network.authorities_path,
+                certificate=config.network.api_certificate,
+            ),
         ),
         token_provider=TokenProvider(
             partial(request_token, config.token_source),

@@ -1,14 +1,24 @@
 """What stands between the Function App and the API in a company's network: its settings, read.
 
-A usage plan that wants an API key. Nothing here is needed for an API that is called over the open
-internet.
+A usage plan that wants an API key, certificates that no public authority has issued. Nothing here
+is needed for an API that is called over the open internet.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
+from azure_function_app.tls import (
+    TlsCertificate,
+    TlsFileProblem,
+    check_certificate,
+    read_authorities,
+)
 from shared.setting_parsers import api_key
 from shared.settings_reader import Setting, SettingsReader
+
+
+def _parse_optional(text: str) -> str | None:
+    return text or None
 
 
 def _parse_optional_api_key(text: str) -> str | None:
@@ -23,8 +33,43 @@ AWS_API_KEY: Final = Setting(
     default="",
     is_secret=True,
 )
+EXTRA_CA_FILE: Final = Setting(
+    "EXTRA_CA_FILE",
+    "Authorities to trust beside the public ones, for the API and for Entra ID.",
+    "the path of a PEM file that holds certificates only, or nothing",
+    _parse_optional,
+    default="",
+)
+API_CLIENT_CERTIFICATE_PATH: Final = Setting(
+    "API_CLIENT_CERTIFICATE_PATH",
+    "The app's certificate for an API that asks for one (mutual TLS), with those of its issuers.",
+    "the path of a PEM file, or nothing",
+    _parse_optional,
+    default="",
+)
+API_CLIENT_CERTIFICATE_KEY_PATH: Final = Setting(
+    "API_CLIENT_CERTIFICATE_KEY_PATH",
+    "The private key of that certificate, where it is not in the same file.",
+    "the path of a PEM file, or nothing",
+    _parse_optional,
+    default="",
+)
+API_CLIENT_CERTIFICATE_PASSWORD: Final = Setting(
+    "API_CLIENT_CERTIFICATE_PASSWORD",
+    "What that private key is encrypted with, where it is.",
+    "the password, or nothing",
+    _parse_optional,
+    default="",
+    is_secret=True,
+)
 
-NETWORK_SETTINGS: Final[tuple[Setting[object], ...]] = (AWS_API_KEY,)
+NETWORK_SETTINGS: Final[tuple[Setting[object], ...]] = (
+    AWS_API_KEY,
+    EXTRA_CA_FILE,
+    API_CLIENT_CERTIFICATE_PATH,
+    API_CLIENT_CERTIFICATE_KEY_PATH,
+    API_CLIENT_CERTIFICATE_PASSWORD,
+)
 """The settings of this module, for the list of them all."""
 
 
@@ -34,8 +79,43 @@ class NetworkSettings:
 
     api_key: str | None = field(repr=False)
     """What `x-api-key` says, if the API wants one."""
+    authorities_path: str | None
+    """A file of authorities that are trusted beside the public ones."""
+    api_certificate: TlsCertificate | None
+    """What we show to the API if it asks who we are."""
+
+
+def _read_authorities_path(reader: SettingsReader) -> str | None:
+    path = reader.read(EXTRA_CA_FILE)
+    if path is not None:
+        try:
+            read_authorities(path)
+        except TlsFileProblem as problem:
+            reader.reject(EXTRA_CA_FILE, f"{problem}; expected {EXTRA_CA_FILE.expects}")
+    return path
+
+
+def _read_api_certificate(reader: SettingsReader) -> TlsCertificate | None:
+    path = reader.read(API_CLIENT_CERTIFICATE_PATH)
+    key_path = reader.read(API_CLIENT_CERTIFICATE_KEY_PATH)
+    password = reader.read(API_CLIENT_CERTIFICATE_PASSWORD)
+    if path is None:
+        for setting in (API_CLIENT_CERTIFICATE_KEY_PATH, API_CLIENT_CERTIFICATE_PASSWORD):
+            if reader.is_set(setting):
+                reader.reject(setting, f"is set without {API_CLIENT_CERTIFICATE_PATH.name}")
+        return None
+    certificate = TlsCertificate(path, key_path, password)
+    try:
+        check_certificate(certificate)
+    except TlsFileProblem as problem:
+        reader.reject(API_CLIENT_CERTIFICATE_PATH, str(problem))
+    return certificate
 
 
 def read_network_settings(reader: SettingsReader) -> NetworkSettings:
     """Return the settings; what is wrong with them is noted by the reader."""
-    return NetworkSettings(api_key=reader.read(AWS_API_KEY))
+    return NetworkSettings(
+        api_key=reader.read(AWS_API_KEY),
+        authorities_path=_read_authorities_path(reader),
+        api_certificate=_read_api_certificate(reader),
+    )

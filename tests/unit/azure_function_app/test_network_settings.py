@@ -1,6 +1,9 @@
 """The settings for a company's network."""
 
+from pathlib import Path
+
 import pytest
+import trustme
 
 from azure_function_app import network_settings as subject
 from azure_function_app.network_settings import (
@@ -8,6 +11,7 @@ from azure_function_app.network_settings import (
     NetworkSettings,
     read_network_settings,
 )
+from azure_function_app.tls import TlsCertificate
 from shared.settings_reader import Setting, SettingsError, reading_settings
 
 KEY = "made-up-key-0123456789"
@@ -35,7 +39,7 @@ def test_when_a_setting_is_declared_then_it_is_in_the_list() -> None:
 
 def test_when_nothing_is_given_then_nothing_is_sent_or_trusted_besides() -> None:
     """The open internet needs none of it."""
-    assert NetworkSettings(api_key=None) == load()
+    assert NetworkSettings(api_key=None, authorities_path=None, api_certificate=None) == load()
 
 
 @pytest.mark.parametrize("key", ["k" * 20, "k" * 128, "!#$%&()*+-./:;<=>?@[]^_`{|}~"])
@@ -52,3 +56,46 @@ def test_when_an_api_key_cannot_be_one_then_it_is_refused_and_not_shown(key: str
     (message,) = problems(AWS_API_KEY=key).values()
 
     assert key not in message
+
+
+def test_when_authorities_are_named_then_their_file_is_read_at_the_start(tmp_path: Path) -> None:
+    """A good one is taken; the path goes on, for each leg to read."""
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    path = str(tmp_path / "ca.pem")
+
+    assert path == load(EXTRA_CA_FILE=path).authorities_path
+
+
+def test_when_the_file_of_authorities_is_no_good_then_the_app_does_not_start(
+    tmp_path: Path,
+) -> None:
+    """The message says what is wrong with it, and what was expected."""
+    found = problems(EXTRA_CA_FILE=str(tmp_path / "none.pem"))
+
+    assert "names no file; expected the path of a PEM file" in found["EXTRA_CA_FILE"]
+
+
+def test_when_a_certificate_is_given_then_it_is_read_at_the_start(tmp_path: Path) -> None:
+    """In one file here; the key can have one of its own."""
+    path = tmp_path / "both.pem"
+    trustme.CA().issue_cert("a.example").private_key_and_cert_chain_pem.write_to_path(str(path))
+
+    settings = load(API_CLIENT_CERTIFICATE_PATH=str(path))
+
+    assert TlsCertificate(str(path)) == settings.api_certificate
+
+
+def test_when_a_certificate_is_no_good_then_the_app_does_not_start(tmp_path: Path) -> None:
+    """Here its key is missing."""
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "cert.pem"))
+    found = problems(API_CLIENT_CERTIFICATE_PATH=str(tmp_path / "cert.pem"))
+
+    assert "its private key" in found["API_CLIENT_CERTIFICATE_PATH"]
+
+
+@pytest.mark.parametrize(
+    "name", ["API_CLIENT_CERTIFICATE_KEY_PATH", "API_CLIENT_CERTIFICATE_PASSWORD"]
+)
+def test_when_a_key_or_a_password_has_no_certificate_then_it_is_refused(name: str) -> None:
+    """A certificate was meant, and none would be shown."""
+    assert {name: "is set without API_CLIENT_CERTIFICATE_PATH"} == problems(**{name: "made-up"})
