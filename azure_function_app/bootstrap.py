@@ -143,7 +143,9 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
     """Return a client of the API, with every layer in place. Needs a running event loop."""
     calls = config.calls
     return ApiClient(
-        destination=Destination.parse(config.api_base_url),
+        destination=Destination.parse(
+            config.api_base_url, host=config.network.api_host, api_id=config.network.api_id
+        ),
         client=build_client(
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,

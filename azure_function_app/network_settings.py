@@ -1,9 +1,10 @@
 """What stands between the Function App and the API in a company's network: its settings, read.
 
-A usage plan that wants an API key, certificates that no public authority has issued. Nothing here
-is needed for an API that is called over the open internet.
+A usage plan that wants an API key, certificates that no public authority has issued, a private API
+behind another name. Nothing here is needed for an API that is called over the open internet.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +22,25 @@ def _parse_optional(text: str) -> str | None:
     return text or None
 
 
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"(?=.{{4,253}}\Z){_LABEL}(?:\.{_LABEL})+")
+_API_ID: Final = re.compile(r"[a-z0-9]{1,64}")
+
+
+def _parse_optional_host(text: str) -> str | None:
+    host = text.lower()
+    # A name, because what API Gateway compares it with is one.
+    if host and (not _HOST_NAME.fullmatch(host) or host.rpartition(".")[2].isdecimal()):
+        raise ValueError("no host name")
+    return host or None
+
+
+def _parse_optional_api_id(text: str) -> str | None:
+    if text and not _API_ID.fullmatch(text):
+        raise ValueError("no API ID")
+    return text or None
+
+
 def _parse_optional_api_key(text: str) -> str | None:
     return api_key(text) if text else None
 
@@ -32,6 +52,20 @@ AWS_API_KEY: Final = Setting(
     _parse_optional_api_key,
     default="",
     is_secret=True,
+)
+AWS_API_HOST: Final = Setting(
+    "AWS_API_HOST",
+    "The Host header for a private API that AWS_API_BASE_URL reaches under another name.",
+    "a host name such as <api id>.execute-api.<region>.amazonaws.com, or nothing",
+    _parse_optional_host,
+    default="",
+)
+AWS_API_ID: Final = Setting(
+    "AWS_API_ID",
+    "The API's ID for x-apigw-api-id, which can stand in for AWS_API_HOST.",
+    "API Gateway's own ID of the API, in small letters and digits, or nothing",
+    _parse_optional_api_id,
+    default="",
 )
 EXTRA_CA_FILE: Final = Setting(
     "EXTRA_CA_FILE",
@@ -65,6 +99,8 @@ API_CLIENT_CERTIFICATE_PASSWORD: Final = Setting(
 
 NETWORK_SETTINGS: Final[tuple[Setting[object], ...]] = (
     AWS_API_KEY,
+    AWS_API_HOST,
+    AWS_API_ID,
     EXTRA_CA_FILE,
     API_CLIENT_CERTIFICATE_PATH,
     API_CLIENT_CERTIFICATE_KEY_PATH,
@@ -79,10 +115,25 @@ class NetworkSettings:
 
     api_key: str | None = field(repr=False)
     """What `x-api-key` says, if the API wants one."""
+    api_host: str | None
+    """What the Host header says, if not the host of the URL."""
+    api_id: str | None
+    """What `x-apigw-api-id` says, if anything."""
     authorities_path: str | None
     """A file of authorities that are trusted beside the public ones."""
     api_certificate: TlsCertificate | None
     """What we show to the API if it asks who we are."""
+
+
+def _read_api_name(reader: SettingsReader) -> tuple[str | None, str | None]:
+    """Return the Host header and the API ID, of which at most one is given."""
+    host, api_id = reader.read(AWS_API_HOST), reader.read(AWS_API_ID)
+    if reader.is_set(AWS_API_HOST) and reader.is_set(AWS_API_ID):
+        reader.reject(
+            AWS_API_ID,
+            f"is set beside {AWS_API_HOST.name}, and the two could name different APIs; keep one",
+        )
+    return host, api_id
 
 
 def _read_authorities_path(reader: SettingsReader) -> str | None:
@@ -114,8 +165,11 @@ def _read_api_certificate(reader: SettingsReader) -> TlsCertificate | None:
 
 def read_network_settings(reader: SettingsReader) -> NetworkSettings:
     """Return the settings; what is wrong with them is noted by the reader."""
+    api_host, api_id = _read_api_name(reader)
     return NetworkSettings(
         api_key=reader.read(AWS_API_KEY),
+        api_host=api_host,
+        api_id=api_id,
         authorities_path=_read_authorities_path(reader),
         api_certificate=_read_api_certificate(reader),
     )

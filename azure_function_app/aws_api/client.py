@@ -165,7 +165,11 @@ class ApiClient:
             return httpx.Request(
                 request.method,
                 url,
-                headers=[*request.headers, ("user-agent", _USER_AGENT)],
+                headers=[
+                    *self._destination.headers,
+                    *request.headers,
+                    ("user-agent", _USER_AGENT),
+                ],
                 content=request.content,
                 extensions={
                     "timeout": {"read": policy.read_seconds},

@@ -115,7 +115,8 @@ client.ApiResponse(status_code, headers, content, token_roles=)
 client.backend_error(error)
 client.problem_code(response)
 destination.Destination
-destination.Destination.parse(base_url)
+destination.Destination.parse(base_url, *, host=, api_id=)
+destination.Destination.headers
 destination.Destination.url(path, query=)
 destination.Destination.check(request)
 direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=)

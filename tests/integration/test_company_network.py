@@ -11,7 +11,7 @@ import trustme
 from azure_function_app import bootstrap
 from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendUnavailable
+from azure_function_app.errors import BackendUnavailable, RequestRefused
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.settings import load_settings
 from shared.clock import SystemClock
@@ -61,6 +61,46 @@ async def test_when_an_api_key_is_set_then_it_goes_out_beside_the_token() -> Non
     (received,) = server.requests
     assert [KEY] == received.values("x-api-key")
     assert [f"Bearer {TOKEN}"] == received.values("authorization")
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "api_ids"),
+    [
+        ({}, "127.0.0.1", []),
+        ({"AWS_API_HOST": "abc.execute-api.eu-west-1.amazonaws.com"},
+         "abc.execute-api.eu-west-1.amazonaws.com", []),
+        ({"AWS_API_ID": "abc123"}, "127.0.0.1", ["abc123"]),
+    ],
+)  # fmt: skip
+async def test_when_the_api_is_private_then_the_endpoint_hears_which_one_is_meant(
+    environment: dict[str, str], host: str, api_ids: list[str], tmp_path: Path
+) -> None:
+    """By one Host header or one API ID; the server's name in TLS stays the URL's."""
+    authority = trustme.CA()
+    ca_file = written(authority.cert_pem, tmp_path / "ca.pem")
+    async with faulty_server(answer(), tls=tls_server(authority)) as server:
+        settings = {"AWS_API_BASE_URL": f"https://127.0.0.1:{server.port}/prod"} | environment
+        async with api_from_settings(EXTRA_CA_FILE=ca_file, **settings) as api:
+            response = await api.fetch(GET, deadline=soon())
+
+    (received,) = server.requests
+    assert 200 == response.status_code
+    assert [host if "AWS_API_HOST" in environment else f"{host}:{server.port}"] == received.values(
+        "host"
+    )
+    assert api_ids == received.values("x-apigw-api-id")
+
+
+async def test_when_a_request_brings_a_host_of_its_own_then_nothing_is_sent() -> None:
+    """Whoever builds requests cannot point the token at another API."""
+    request = ApiRequest("GET", "/v1/records", headers=(("Host", "evil.example"),))
+    async with faulty_server(answer()) as server:
+        url = f"http://127.0.0.1:{server.port}/prod"
+        async with api_from_settings(AWS_API_BASE_URL=url) as api:
+            with pytest.raises(RequestRefused):
+                await api.fetch(request, deadline=soon())
+
+    assert [] == server.requests
 
 
 def tls_server(authority: trustme.CA, *, clients: trustme.CA | None = None) -> ssl.SSLContext:

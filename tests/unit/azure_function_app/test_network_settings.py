@@ -39,7 +39,12 @@ def test_when_a_setting_is_declared_then_it_is_in_the_list() -> None:
 
 def test_when_nothing_is_given_then_nothing_is_sent_or_trusted_besides() -> None:
     """The open internet needs none of it."""
-    assert NetworkSettings(api_key=None, authorities_path=None, api_certificate=None) == load()
+    assert (
+        NetworkSettings(
+            api_key=None, api_host=None, api_id=None, authorities_path=None, api_certificate=None
+        )
+        == load()
+    )
 
 
 @pytest.mark.parametrize("key", ["k" * 20, "k" * 128, "!#$%&()*+-./:;<=>?@[]^_`{|}~"])
@@ -99,3 +104,61 @@ def test_when_a_certificate_is_no_good_then_the_app_does_not_start(tmp_path: Pat
 def test_when_a_key_or_a_password_has_no_certificate_then_it_is_refused(name: str) -> None:
     """A certificate was meant, and none would be shown."""
     assert {name: "is set without API_CLIENT_CERTIFICATE_PATH"} == problems(**{name: "made-up"})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "abc123.execute-api.eu-west-1.amazonaws.com",
+        "ABC123.execute-api.EU-west-1.amazonaws.com",
+        "api.example",
+        f"{'a' * 63}.example",
+    ],
+)
+def test_when_a_host_is_given_then_it_is_taken_in_small_letters(host: str) -> None:
+    """As everywhere in a URL."""
+    assert host.lower() == load(AWS_API_HOST=host).api_host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "api.example:443",
+        "https://api.example",
+        "api.example/prod",
+        "api..example",
+        ".example",
+        "api.example.",
+        "-a.example",
+        "a_b.example",
+        "user@api.example",
+        "api.example\r\nx: y",
+        "api.exämple",
+        "10.0.0.4",
+        "[::1]",
+        f"{'a' * 64}.example",
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_when_a_host_is_no_name_then_it_is_refused(host: str) -> None:
+    """It goes into a header as it is, and says which API is meant."""
+    assert ["AWS_API_HOST"] == list(problems(AWS_API_HOST=host))
+
+
+def test_when_an_api_id_is_given_then_it_is_taken() -> None:
+    """Small letters and digits."""
+    assert "abc123def4" == load(AWS_API_ID="abc123def4").api_id
+
+
+@pytest.mark.parametrize("api_id", ["ABC123DEF4", "a-b", "a.b", "a b", "a" * 65, "a\nb", "é"])
+def test_when_an_api_id_cannot_be_one_then_it_is_refused(api_id: str) -> None:
+    """It goes into a header as it is."""
+    assert ["AWS_API_ID"] == list(problems(AWS_API_ID=api_id))
+
+
+def test_when_host_and_api_id_are_both_given_then_one_is_refused() -> None:
+    """They could name two different APIs."""
+    found = problems(AWS_API_HOST="abc.execute-api.eu-west-1.amazonaws.com", AWS_API_ID="abc")
+
+    assert "keep one" in found["AWS_API_ID"]
