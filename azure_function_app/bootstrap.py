@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
+from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
-from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicies
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication
 from azure_function_app.health_report import Health
@@ -163,7 +164,14 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             on_first_token=partial(report_token, identity=config.api),
         ),
         retrier=Retrier(
-            budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
+            budget=RetryBudget(clock),
+            clock=clock,
+            random=random.random,
+            sleep=asyncio.sleep,
+            policies=RetryPolicies(
+                proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
+                sync=replace(SYNC_POLICY, read_seconds=calls.sync_read_seconds),
+            ),
         ),
         breaker=CircuitBreaker(clock=clock, random=random.random),
         api_key=config.network.api_key,

@@ -220,6 +220,20 @@ SYNC_CALL_SECONDS: Final = Setting(
     seconds(1, 200),
     default="30",
 )
+PROXY_READ_SECONDS: Final = Setting(
+    "PROXY_READ_SECONDS",
+    "How long one attempt of a proxied call may go without a sign of life from the API.",
+    "seconds from 1 to 200; API Gateway itself waits up to 29, or longer with a raised quota",
+    seconds(1, 200),
+    default="30",
+)
+SYNC_READ_SECONDS: Final = Setting(
+    "SYNC_READ_SECONDS",
+    "How long one attempt to fetch a page may go without a sign of life from the API.",
+    "seconds from 1 to 200, below SYNC_CALL_SECONDS if there is to be a second attempt",
+    seconds(1, 200),
+    default="10",
+)
 CONNECT_SECONDS: Final = Setting(
     "CONNECT_SECONDS",
     "How long opening a connection to the API may take, name look-up and TLS included.",
@@ -270,6 +284,8 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,
+    PROXY_READ_SECONDS,
+    SYNC_READ_SECONDS,
     CONNECT_SECONDS,
     TOKEN_WAIT_SECONDS,
     CONCURRENT_CALLS,

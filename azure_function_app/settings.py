@@ -24,11 +24,13 @@ from azure_function_app.declared_settings import (
     MANAGED_IDENTITY_CLIENT_ID,
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
+    PROXY_READ_SECONDS,
     RECORD_STORE,
     SETTINGS,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
     SYNC_PAGE_SIZE,
+    SYNC_READ_SECONDS,
     SYNC_RUN_SECONDS,
     SYNC_SCHEDULE,
     TABLE_ENDPOINT,
@@ -81,6 +83,8 @@ class CallLimits:
 
     proxy_call_seconds: float
     sync_call_seconds: float
+    proxy_read_seconds: float
+    sync_read_seconds: float
     connect_seconds: float
     token_wait_seconds: float
     concurrent_calls: int
@@ -266,6 +270,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             calls=CallLimits(
                 proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
                 sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
+                proxy_read_seconds=reader.read(PROXY_READ_SECONDS),
+                sync_read_seconds=reader.read(SYNC_READ_SECONDS),
                 connect_seconds=reader.read(CONNECT_SECONDS),
                 token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
                 concurrent_calls=reader.read(CONCURRENT_CALLS),

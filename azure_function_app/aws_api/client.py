@@ -17,8 +17,6 @@ from azure_function_app.aws_api.bearer_auth import BearerAuth
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.retry import (
-    PROXY_POLICY,
-    SYNC_POLICY,
     Retrier,
     RetryPolicy,
     rules_for,
@@ -101,7 +99,7 @@ class ApiClient:
             BridgeError: any other kind, as `send` raises them.
 
         """
-        return await self._call(request, deadline, PROXY_POLICY, _read_raw)
+        return await self._call(request, deadline, self._retrier.policies.proxy, _read_raw)
 
     async def read(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """Return the API's response, whatever its status, with its content coding undone.
@@ -114,7 +112,7 @@ class ApiClient:
             BridgeError: any other kind, as `send` raises them.
 
         """
-        return await self._call(request, deadline, SYNC_POLICY, _read_decoded)
+        return await self._call(request, deadline, self._retrier.policies.sync, _read_decoded)
 
     async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
         """Return the API's response, whatever its status; the caller must close its body.
@@ -131,7 +129,7 @@ class ApiClient:
             BackendUnavailable: the API could not be reached, or broke off.
 
         """
-        return await self._call(request, deadline, PROXY_POLICY, _as_it_is)
+        return await self._call(request, deadline, self._retrier.policies.proxy, _as_it_is)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -15,7 +15,7 @@ from azure_function_app.errors import BackendUnavailable, RequestRefused
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.settings import load_settings
 from shared.clock import SystemClock
-from tests.support.faulty_server import answer, faulty_server
+from tests.support.faulty_server import Exchange, answer, faulty_server
 from tests.support.functions_app import NEEDED
 
 TOKEN = "made-up.access.token"
@@ -101,6 +101,32 @@ async def test_when_a_request_brings_a_host_of_its_own_then_nothing_is_sent() ->
                 await api.fetch(request, deadline=soon())
 
     assert [] == server.requests
+
+
+async def hang(_: Exchange) -> None:
+    """Read the request, and never answer."""
+
+
+@pytest.mark.parametrize("kind", ["PROXY", "SYNC"])
+async def test_when_read_seconds_are_set_then_an_attempt_waits_so_long_and_no_longer(
+    kind: str,
+) -> None:
+    """The first attempt is given up for the second, which is answered; the other kind's is not."""
+    async with faulty_server(hang, answer()) as server:
+        environment = {
+            "AWS_API_BASE_URL": f"http://127.0.0.1:{server.port}/prod",
+            f"{kind}_READ_SECONDS": "1",
+        }
+        async with api_from_settings(**environment) as api:
+            call = api.fetch if kind == "PROXY" else api.read
+            clock = SystemClock()
+            started = clock.monotonic()
+            response = await call(GET, deadline=soon())
+            seconds = clock.monotonic() - started
+
+    assert 200 == response.status_code
+    assert 2 == len(server.requests)
+    assert 1.0 <= seconds < 3.0
 
 
 def tls_server(authority: trustme.CA, *, clients: trustme.CA | None = None) -> ssl.SSLContext:

@@ -57,6 +57,7 @@ def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults
         settings.calls.connect_seconds,
         settings.calls.token_wait_seconds,
     )
+    assert (30.0, 10.0) == (settings.calls.proxy_read_seconds, settings.calls.sync_read_seconds)
     assert (64, 64) == (settings.calls.concurrent_calls, settings.calls.waiting_calls)
     assert ("0 */5 * * * *", 500, 240.0) == (
         settings.sync.schedule,
