@@ -178,7 +178,7 @@ SYNC_RUN_SECONDS: Final = Setting(
 )
 RECORD_STORE: Final = Setting(
     "RECORD_STORE",
-    "Where records and checkpoints are kept.",
+    "Where records and checkpoints are kept; in Azure, sqlite is refused.",
     f"one of {', '.join(RecordStoreKind)}",
     RecordStoreKind,
     default=RecordStoreKind.SQLITE,

@@ -117,6 +117,12 @@ class Settings:
     proxy_authentication: CallerAuthentication
 
 
+# Set by App Service itself, and not to be set by anybody else. Not every plan sets both of the
+# first two; the host on a laptop sets neither.
+_IN_AZURE: Final = ("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID")
+_IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
+
+
 def _require(reader: SettingsReader, setting: Setting[str | None], because: str) -> str:
     value = reader.read(setting)
     if value is None and not reader.is_set(setting) and not reader.is_rejected(setting):
@@ -196,10 +202,19 @@ def _read_token_authority(
     return api.cloud.authority
 
 
-def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
+def _read_stores(
+    reader: SettingsReader, environment: Mapping[str, str]
+) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
     """Return where records go and where checkpoints do, which one setting says for both."""
     path = reader.read(SQLITE_PATH)
     kind = reader.read(RECORD_STORE)
+    is_in_azure = any(environment.get(name) for name in _IN_AZURE)
+    if kind is RecordStoreKind.SQLITE and is_in_azure and not reader.is_rejected(RECORD_STORE):
+        reader.reject(
+            RECORD_STORE,
+            "is sqlite, whose file each instance in Azure would have for itself and lose when it"
+            " ends, checkpoints included; set table, and TABLE_ENDPOINT",
+        )
     match kind:
         case RecordStoreKind.SQLITE:
             sqlite = SqliteSettings(path)
@@ -209,10 +224,6 @@ def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, Checkpoint
             return table, table
         case _:
             assert_never(kind)
-
-
-# Set by App Service itself, and not to be set by anybody else.
-_IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
 
 
 def _read_proxy_authentication(
@@ -255,7 +266,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             )
         api = read_api_identity(reader)
         credential = _read_credential(reader)
-        record_sink, checkpoint_store = _read_stores(reader)
+        record_sink, checkpoint_store = _read_stores(reader, environment)
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,

@@ -341,6 +341,43 @@ def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
     assert settings.record_sink == settings.checkpoint_store
 
 
+AZURE = [{"WEBSITE_SITE_NAME": "app"}, {"WEBSITE_INSTANCE_ID": "0a1b"}]
+
+
+@pytest.mark.parametrize("azure", AZURE)
+@pytest.mark.parametrize("store", [{}, {"RECORD_STORE": "sqlite"}])
+def test_when_records_would_go_to_a_file_in_azure_then_the_app_does_not_start(
+    azure: dict[str, str], store: dict[str, str]
+) -> None:
+    """By default as by choice: the file is one instance's, and the checkpoints are in it."""
+    found = problems(NEEDED | azure | store)
+
+    assert {"RECORD_STORE"} == set(found)
+    assert "set table, and TABLE_ENDPOINT" in found["RECORD_STORE"]
+
+
+@pytest.mark.parametrize("azure", AZURE)
+def test_when_records_go_to_a_table_in_azure_then_the_app_starts(azure: dict[str, str]) -> None:
+    """That is what the setting is for."""
+    table = {"RECORD_STORE": "table", "TABLE_ENDPOINT": "https://a.table.core.windows.net"}
+
+    assert isinstance(load_settings(NEEDED | azure | table).record_sink, TableSettings)
+
+
+def test_when_the_host_runs_on_a_laptop_then_a_file_is_enough() -> None:
+    """The host names itself there, but neither a site nor an instance."""
+    laptop = {"WEBSITE_HOSTNAME": "localhost:7071", "WEBSITE_SITE_NAME": ""}
+
+    assert isinstance(load_settings(NEEDED | laptop).record_sink, SqliteSettings)
+
+
+def test_when_the_store_is_no_store_in_azure_then_it_is_named_once() -> None:
+    """What was meant is unknown, so that nothing more is said about it."""
+    found = problems(NEEDED | AZURE[0] | {"RECORD_STORE": "files"})
+
+    assert "is not valid" in found["RECORD_STORE"]
+
+
 @pytest.mark.parametrize(
     "endpoint", ["http://account.table.core.windows.net", "account.table.core.windows.net"]
 )
