@@ -140,7 +140,7 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-against bench-client bench-hostile
+.PHONY: bench bench-authorizer bench-against bench-client bench-hostile bench-memory
 bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
@@ -155,6 +155,9 @@ bench-hostile: $(VENV)/.installed ## search for the request that makes the autho
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
+
+bench-memory: $(VENV)/.installed .tools/function-app/.installed ## measure what large bodies take of the Function App's memory
+	@$(BIN)/python -m benchmarks.client.large_bodies
 
 # --- mutation testing ---------------------------------------------------------------------------
 

@@ -18,12 +18,12 @@ import aiohttp
 from benchmarks.client.load import Sample, drive, median_sample
 from emulator.entra.directory import ApiRegistration, Directory, ManagedIdentity
 from emulator.entra.local_entra import LocalEntra
-from emulator.functions_host.process import start_functions_host
+from emulator.functions_host.process import FunctionsHostProcess, start_functions_host
 from shared.routes import Role
 
 _REPO_ROOT: Final = Path(__file__).resolve().parents[2]
 _APP_PYTHON: Final = _REPO_ROOT / ".tools" / "function-app" / "bin" / "python"
-_STAGE: Final = "/prod"
+API_STAGE: Final = "/prod"
 _PATH: Final = "/v1/records"
 _API_CLIENT_ID: Final = "a9100000-0000-4000-8000-000000000001"
 _DIRECTORY: Final = Directory(
@@ -71,9 +71,10 @@ async def measure_whole_function(
     show: Callable[[str], None],
 ) -> WholeFunction:
     """The same requests straight to the API and through the function, in turns."""
-    async with _running_function(origin, folder) as function_url:
+    async with running_function(origin + API_STAGE, folder) as host:
+        function_url = f"{host.url}/api/aws{_PATH}"
         ways = (
-            Way("direct", "straight to the API", "GET", origin + _STAGE + _PATH),
+            Way("direct", "straight to the API", "GET", origin + API_STAGE + _PATH),
             Way("answered", "the function alone (OPTIONS)", "OPTIONS", function_url),
             Way("function", "through the function", "GET", function_url),
         )
@@ -112,10 +113,11 @@ async def _call(session: aiohttp.ClientSession, way: Way) -> None:
 
 
 @asynccontextmanager
-async def _running_function(origin: str, folder: Path) -> AsyncIterator[str]:
+async def running_function(base_url: str, folder: Path) -> AsyncIterator[FunctionsHostProcess]:
+    """Run the Function App before the API at that URL, until the block ends."""
     async with LocalEntra.start(_DIRECTORY, folder=folder) as entra:
         settings = {
-            "AWS_API_BASE_URL": origin + _STAGE,
+            "AWS_API_BASE_URL": base_url,
             "ENTRA_TENANT_ID": _DIRECTORY.tenant_id,
             "ENTRA_AUTHORITY": entra.authority,
             "API_CLIENT_ID": _API_CLIENT_ID,
@@ -134,6 +136,6 @@ async def _running_function(origin: str, folder: Path) -> AsyncIterator[str]:
             kind="emulated",
         )
         try:
-            yield f"{host.url}/api/aws{_PATH}"
+            yield host
         finally:
             host.stop()
