@@ -1,13 +1,16 @@
 """What stands between the Function App and the API in a company's network: its settings, read.
 
 A usage plan that wants an API key, certificates that no public authority has issued, a private API
-behind another name. Nothing here is needed for an API that is called over the open internet.
+behind another name, a proxy on the way out. Nothing here is needed for an API that is called over
+the open internet.
 """
 
 import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from azure_function_app.identity.credential_kinds import CredentialKind, CredentialSettings
+from azure_function_app.proxy_address import ProxyAddress, parse_proxy_address
 from azure_function_app.tls import (
     TlsCertificate,
     TlsFileProblem,
@@ -20,6 +23,10 @@ from shared.settings_reader import Setting, SettingsReader
 
 def _parse_optional(text: str) -> str | None:
     return text or None
+
+
+def _parse_optional_proxy(text: str) -> ProxyAddress | None:
+    return parse_proxy_address(text) if text else None
 
 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -67,6 +74,22 @@ AWS_API_ID: Final = Setting(
     _parse_optional_api_id,
     default="",
 )
+API_HTTPS_PROXY: Final = Setting(
+    "API_HTTPS_PROXY",
+    "The HTTP proxy through which the API is called (CONNECT); none is taken from HTTPS_PROXY.",
+    "http://[user:password@]host:port, or nothing",
+    _parse_optional_proxy,
+    default="",
+    is_secret=True,
+)
+TOKEN_HTTPS_PROXY: Final = Setting(
+    "TOKEN_HTTPS_PROXY",
+    "The HTTP proxy through which Entra ID is asked for tokens; a managed identity never uses one.",
+    "http://[user:password@]host:port, or nothing",
+    _parse_optional_proxy,
+    default="",
+    is_secret=True,
+)
 EXTRA_CA_FILE: Final = Setting(
     "EXTRA_CA_FILE",
     "Authorities to trust beside the public ones, for the API and for Entra ID.",
@@ -101,6 +124,8 @@ NETWORK_SETTINGS: Final[tuple[Setting[object], ...]] = (
     AWS_API_KEY,
     AWS_API_HOST,
     AWS_API_ID,
+    API_HTTPS_PROXY,
+    TOKEN_HTTPS_PROXY,
     EXTRA_CA_FILE,
     API_CLIENT_CERTIFICATE_PATH,
     API_CLIENT_CERTIFICATE_KEY_PATH,
@@ -119,6 +144,9 @@ class NetworkSettings:
     """What the Host header says, if not the host of the URL."""
     api_id: str | None
     """What `x-apigw-api-id` says, if anything."""
+    api_proxy: ProxyAddress | None
+    token_proxy: ProxyAddress | None
+    """For Entra ID only: a managed identity's endpoint is on this machine."""
     authorities_path: str | None
     """A file of authorities that are trusted beside the public ones."""
     api_certificate: TlsCertificate | None
@@ -134,6 +162,23 @@ def _read_api_name(reader: SettingsReader) -> tuple[str | None, str | None]:
             f"is set beside {AWS_API_HOST.name}, and the two could name different APIs; keep one",
         )
     return host, api_id
+
+
+def _read_token_proxy(
+    reader: SettingsReader, credential: CredentialSettings | None
+) -> ProxyAddress | None:
+    """Return the proxy on the way to Entra ID, which only some credentials ask themselves."""
+    if credential is not None and not credential.asks_entra and reader.is_set(TOKEN_HTTPS_PROXY):
+        reason = (
+            "its endpoint is on this machine, and the secret that it is sent is for nobody else"
+            if credential.kind is CredentialKind.MANAGED_IDENTITY
+            else "it takes its proxy from elsewhere"
+        )
+        reader.reject(
+            TOKEN_HTTPS_PROXY, f"is set, but CREDENTIAL={credential.kind} uses none: {reason}"
+        )
+        return None
+    return reader.read(TOKEN_HTTPS_PROXY)
 
 
 def _read_authorities_path(reader: SettingsReader) -> str | None:
@@ -163,13 +208,24 @@ def _read_api_certificate(reader: SettingsReader) -> TlsCertificate | None:
     return certificate
 
 
-def read_network_settings(reader: SettingsReader) -> NetworkSettings:
-    """Return the settings; what is wrong with them is noted by the reader."""
+def read_network_settings(
+    reader: SettingsReader, credential: CredentialSettings | None
+) -> NetworkSettings:
+    """Return the settings; what is wrong with them is noted by the reader.
+
+    Args:
+        reader: where they are read from.
+        credential: how tokens are obtained, which says whether a proxy can be on the way; None if
+            that is not known.
+
+    """
     api_host, api_id = _read_api_name(reader)
     return NetworkSettings(
         api_key=reader.read(AWS_API_KEY),
         api_host=api_host,
         api_id=api_id,
+        api_proxy=reader.read(API_HTTPS_PROXY),
+        token_proxy=_read_token_proxy(reader, credential),
         authorities_path=_read_authorities_path(reader),
         api_certificate=_read_api_certificate(reader),
     )

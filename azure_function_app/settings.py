@@ -270,7 +270,9 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,
-            network=read_network_settings(reader),
+            network=read_network_settings(
+                reader, None if reader.is_rejected(CREDENTIAL) else credential
+            ),
             token_source=TokenSource(
                 credential=credential,
                 api=api,

@@ -6,11 +6,19 @@ import pytest
 import trustme
 
 from azure_function_app import network_settings as subject
+from azure_function_app.identity.credential_kinds import (
+    AzureCli,
+    CredentialSettings,
+    ManagedIdentity,
+    ManagedIdentityFederation,
+    WorkloadIdentity,
+)
 from azure_function_app.network_settings import (
     NETWORK_SETTINGS,
     NetworkSettings,
     read_network_settings,
 )
+from azure_function_app.proxy_address import ProxyAddress
 from azure_function_app.tls import TlsCertificate
 from shared.settings_reader import Setting, SettingsError, reading_settings
 
@@ -20,7 +28,7 @@ KEY = "made-up-key-0123456789"
 def load(**environment: str) -> NetworkSettings:
     """The settings that this environment makes."""
     with reading_settings(environment) as reader:
-        return read_network_settings(reader)
+        return read_network_settings(reader, ManagedIdentity(None))
 
 
 def problems(**environment: str) -> dict[str, str]:
@@ -41,7 +49,13 @@ def test_when_nothing_is_given_then_nothing_is_sent_or_trusted_besides() -> None
     """The open internet needs none of it."""
     assert (
         NetworkSettings(
-            api_key=None, api_host=None, api_id=None, authorities_path=None, api_certificate=None
+            api_key=None,
+            api_host=None,
+            api_id=None,
+            api_proxy=None,
+            token_proxy=None,
+            authorities_path=None,
+            api_certificate=None,
         )
         == load()
     )
@@ -162,3 +176,55 @@ def test_when_host_and_api_id_are_both_given_then_one_is_refused() -> None:
     found = problems(AWS_API_HOST="abc.execute-api.eu-west-1.amazonaws.com", AWS_API_ID="abc")
 
     assert "keep one" in found["AWS_API_ID"]
+
+
+PROXY = "http://me:made-up-password@proxy.example:8080"
+CLIENT = "bbbbbbbb-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    "credential", [WorkloadIdentity(CLIENT, "token"), ManagedIdentityFederation(CLIENT, CLIENT)]
+)
+def test_when_proxies_are_given_then_each_leg_has_its_own(credential: CredentialSettings) -> None:
+    """Also where a managed identity vouches: what asks Entra ID goes through the proxy."""
+    environment = {"API_HTTPS_PROXY": PROXY, "TOKEN_HTTPS_PROXY": "http://10.0.0.4:3128"}
+    with reading_settings(environment) as reader:
+        settings = read_network_settings(reader, credential)
+
+    assert settings.api_proxy is not None
+    assert ("proxy.example", 8080) == (settings.api_proxy.host, settings.api_proxy.port)
+    assert ProxyAddress("10.0.0.4", 3128) == settings.token_proxy
+    assert "made-up-password" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("credential", "reason"),
+    [(ManagedIdentity(None), "on this machine"), (AzureCli(), "from elsewhere")],
+)
+def test_when_the_credential_uses_no_proxy_then_one_for_it_is_refused(
+    credential: CredentialSettings, reason: str
+) -> None:
+    """A managed identity's request holds a secret; and a proxy that is not used misleads."""
+    with (
+        pytest.raises(SettingsError) as caught,
+        reading_settings({"TOKEN_HTTPS_PROXY": PROXY}) as reader,
+    ):
+        read_network_settings(reader, credential)
+
+    (problem,) = caught.value.problems
+    assert ("TOKEN_HTTPS_PROXY", True) == (problem.name, reason in problem.message)
+    assert "made-up-password" not in problem.message
+
+
+def test_when_a_proxy_is_no_proxy_then_it_is_refused_and_not_shown() -> None:
+    """The text may hold a password."""
+    found = problems(API_HTTPS_PROXY="https://me:made-up-password@proxy.example:8080")
+
+    assert "expected http://[user:password@]host:port" in found["API_HTTPS_PROXY"]
+    assert "made-up-password" not in found["API_HTTPS_PROXY"]
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"])
+def test_when_the_environment_names_a_proxy_then_none_is_used(name: str) -> None:
+    """Only the two settings of ours do."""
+    assert load() == load(**{name: PROXY})

@@ -257,7 +257,11 @@ def test_when_a_reference_is_not_resolved_then_its_setting_is_named_once() -> No
 
 def test_when_the_credential_is_wrong_then_nothing_is_blamed_for_it() -> None:
     """Which credential was meant is unknown, so no secret is called unused and none is missing."""
-    wrong = NEEDED | {"CREDENTIAL": "password", "AZURE_CLIENT_SECRET": "made-up"}
+    wrong = NEEDED | {
+        "CREDENTIAL": "password",
+        "AZURE_CLIENT_SECRET": "made-up",
+        "TOKEN_HTTPS_PROXY": "http://proxy.example:8080",
+    }
 
     assert ["CREDENTIAL"] == list(problems(wrong))
 
