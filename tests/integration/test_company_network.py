@@ -28,7 +28,7 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A token without a token endpoint: what is asked of that one is not the subject here."""
     clock = SystemClock()
     monkeypatch.setattr(
-        bootstrap, "request_token", lambda _source: AccessToken(TOKEN, clock.now() + 3600)
+        bootstrap, "request_token", lambda *_, **__: AccessToken(TOKEN, clock.now() + 3600)
     )
 
 
