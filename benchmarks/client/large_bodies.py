@@ -18,7 +18,7 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.client.whole_function import API_STAGE, running_function
+from benchmarks.client.whole_function import PROXY_PREFIX, running_function
 
 BODY_BYTES: Final = 10 * 1024 * 1024
 """The most that API Gateway lets through, and so the proxy, in either direction."""
@@ -27,6 +27,7 @@ _ROUNDS: Final = 3
 """How often each caller calls, so that what is kept between calls shows."""
 _MEBIBYTE: Final = 1024 * 1024
 _PATH: Final = "/v1/records/large"
+_SETTINGS: Final = {"PROXY_FORWARDS": "read_and_write"}
 _BODY: Final = bytes(BODY_BYTES)
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
@@ -100,10 +101,10 @@ async def measure(callers: int, folder: Path) -> Peak:
     """Return the peak of a new function that so many callers call at once."""
     async with (
         _upstream() as origin,
-        running_function(origin + API_STAGE, folder) as host,
+        running_function(origin, folder, **_SETTINGS) as host,
         aiohttp.ClientSession() as session,
     ):
-        url = f"{host.url}/api/aws{_PATH}"
+        url = f"{host.url}{PROXY_PREFIX}{_PATH}"
         await asyncio.gather(*(_call(session, url) for _ in range(callers)))
         return Peak(callers, _read_peak(_find_function(host.pid)) / 1024)
 

@@ -23,7 +23,10 @@ from shared.routes import Role
 
 _REPO_ROOT: Final = Path(__file__).resolve().parents[2]
 _APP_PYTHON: Final = _REPO_ROOT / ".tools" / "function-app" / "bin" / "python"
-API_STAGE: Final = "/prod"
+STAGE: Final = "/prod"
+"""What the API's paths begin with."""
+PROXY_PREFIX: Final = "/api/aws"
+"""What the proxy's paths begin with."""
 _PATH: Final = "/v1/records"
 _API_CLIENT_ID: Final = "a9100000-0000-4000-8000-000000000001"
 _DIRECTORY: Final = Directory(
@@ -71,10 +74,10 @@ async def measure_whole_function(
     show: Callable[[str], None],
 ) -> WholeFunction:
     """The same requests straight to the API and through the function, in turns."""
-    async with running_function(origin + API_STAGE, folder) as host:
-        function_url = f"{host.url}/api/aws{_PATH}"
+    async with running_function(origin, folder) as host:
+        function_url = f"{host.url}{PROXY_PREFIX}{_PATH}"
         ways = (
-            Way("direct", "straight to the API", "GET", origin + API_STAGE + _PATH),
+            Way("direct", "straight to the API", "GET", origin + STAGE + _PATH),
             Way("answered", "the function alone (OPTIONS)", "OPTIONS", function_url),
             Way("function", "through the function", "GET", function_url),
         )
@@ -113,11 +116,13 @@ async def _call(session: aiohttp.ClientSession, way: Way) -> None:
 
 
 @asynccontextmanager
-async def running_function(base_url: str, folder: Path) -> AsyncIterator[FunctionsHostProcess]:
-    """Run the Function App before the API at that URL, until the block ends."""
+async def running_function(
+    origin: str, folder: Path, **changed: str
+) -> AsyncIterator[FunctionsHostProcess]:
+    """The Function App as it ships, calling that API with tokens of the local Entra ID."""
     async with LocalEntra.start(_DIRECTORY, folder=folder) as entra:
         settings = {
-            "AWS_API_BASE_URL": base_url,
+            "AWS_API_BASE_URL": origin + STAGE,
             "ENTRA_TENANT_ID": _DIRECTORY.tenant_id,
             "ENTRA_AUTHORITY": entra.authority,
             "API_CLIENT_ID": _API_CLIENT_ID,
@@ -131,7 +136,7 @@ async def running_function(base_url: str, folder: Path) -> AsyncIterator[Functio
             _REPO_ROOT,
             _APP_PYTHON,
             0,
-            settings,
+            settings | changed,
             folder / "function-app.log",
             kind="emulated",
         )
