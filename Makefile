@@ -140,7 +140,7 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-against bench-client bench-hostile
+.PHONY: bench bench-authorizer bench-against bench-client bench-hostile bench-memory
 bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
@@ -161,6 +161,9 @@ CALLERS ?= 200
 .PHONY: soak
 soak: $(VENV)/.installed .tools/function-app/.installed ## load the whole function and kill its API; SECONDS=600 CALLERS=50
 	@$(BIN)/python -m benchmarks.client.soak --seconds "$(SECONDS)" --callers "$(CALLERS)"
+
+bench-memory: $(VENV)/.installed .tools/function-app/.installed ## measure what large bodies take of the Function App's memory
+	@$(BIN)/python -m benchmarks.client.large_bodies
 
 # --- mutation testing ---------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ class AuthorizerRequest(NamedTuple):
     """The value of the Authorization header, if there is exactly one; None without any."""
     has_several: bool
     """Whether there was more than one Authorization header, which makes none of them usable."""
+    is_http_api: bool = False
+    """Whether an HTTP API asks, in either format; if not, a REST or WebSocket API does."""
     is_payload_v2: bool = False
     """Whether an HTTP API asks in format 2.0, the only one with simple responses."""
     route_key: str | None = None
@@ -114,7 +116,7 @@ def parse_authorizer_event(event: object) -> AuthorizerRequest:
             )
         case _:
             raise Undecided(Reason.EVENT_NOT_UNDERSTOOD, "unknown type or version")
-    request = request._replace(identity_sources=_read_identity_sources(event))
+    request = request._replace(is_http_api=True, identity_sources=_read_identity_sources(event))
     # An HTTP API caches by these. Were the token not among them, one caller's answer would serve
     # everybody who sends the same other values.
     authorization, is_cached = request.authorization, request.identity_sources is not None

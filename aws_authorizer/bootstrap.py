@@ -11,7 +11,7 @@ from aws_authorizer.decision_log import DecisionLog, Write
 from aws_authorizer.key_set import HeldKeySet, RemoteKeySet, hold_bundled_key_set
 from aws_authorizer.key_set_fetch import Fetch, fetch_key_set
 from aws_authorizer.policy_document import PolicyBuilder
-from aws_authorizer.settings import KEY_SET_FILE, Settings, load_settings
+from aws_authorizer.settings import KEY_SET_FILE, Settings, UsagePlanKeys, load_settings
 from aws_authorizer.signing_key import KeySetMalformed
 from aws_authorizer.verifier import Verifier
 from shared import claims
@@ -33,6 +33,7 @@ class Authorizer(NamedTuple):
     log: DecisionLog
     has_simple_responses: bool
     caches_by_route: bool
+    api_keys: UsagePlanKeys
 
 
 def build_accepted_tokens(
@@ -131,6 +132,7 @@ def build_authorizer(
         log,
         has_simple_responses=settings.has_simple_responses,
         caches_by_route=settings.caches_by_route,
+        api_keys=settings.usage_plan_keys,
     )
 
 

@@ -77,7 +77,10 @@ def _build_allow(
     policies, arn = authorizer.policies, request.method_arn
     if authorizer.has_simple_responses and request.is_payload_v2:
         return policies.build_simple_allow(principal, _read_cached_route_key(authorizer, request))
-    return policies.build_allow(principal, arn.stage_arn, is_websocket=arn.is_websocket_connect)
+    answer = policies.build_allow(principal, arn.stage_arn, is_websocket=arn.is_websocket_connect)
+    key = None if request.is_http_api else authorizer.api_keys.find(principal.client_id)
+    # By the proven client ID only: nothing in the request can choose whose quota is used up.
+    return answer if key is None else answer | {"usageIdentifierKey": key}
 
 
 def _read_cached_route_key(authorizer: Authorizer, request: AuthorizerRequest) -> str | None:

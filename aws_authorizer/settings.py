@@ -16,7 +16,7 @@ from shared.contract import (
 )
 from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
-from shared.setting_parsers import lent_roles, seconds, switch, whole_number
+from shared.setting_parsers import api_key, lent_roles, seconds, switch, whole_number
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
 
 _AUDIENCE: Final = r"(?:api|https)://[!-~]+"
@@ -44,6 +44,31 @@ def _parse_audience(text: str) -> str:
     if re.fullmatch(_AUDIENCE, text):
         return text
     return parse_guid(text)
+
+
+class UsagePlanKeys:
+    """Says which API key a caller's calls are counted by; its repr shows no key."""
+
+    __slots__ = ("_by_client_id",)
+
+    def __init__(self, by_client_id: Mapping[str, str]) -> None:
+        """Take the key of each application that has one, by its client ID."""
+        self._by_client_id = by_client_id
+
+    def find(self, client_id: str) -> str | None:
+        """Return the application's API key, or None if it has none."""
+        return self._by_client_id.get(client_id)
+
+
+def _parse_usage_plan_keys(text: str) -> UsagePlanKeys:
+    keys: dict[str, str] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        client_id, equals, key = (part.strip() for part in item.partition("="))
+        client_id = parse_guid(client_id)
+        if not equals or client_id in keys:
+            raise ValueError("no key, or a client ID twice")
+        keys[client_id] = api_key(key)
+    return UsagePlanKeys(keys)
 
 
 def _optional_seconds(at_least: float, at_most: float) -> Callable[[str], float | None]:
@@ -80,6 +105,15 @@ DELEGATED_SCOPES: Final = Setting(
     " or nothing",
     lent_roles(_ROLES),
     default="",
+)
+USAGE_PLAN_KEYS: Final = Setting(
+    "USAGE_PLAN_KEYS",
+    "The API key by which a usage plan counts an application's calls to a REST API whose API key"
+    " source is AUTHORIZER; an application without one is counted by none.",
+    "items such as <client ID>=<API key of 20 to 128 characters>, separated by commas, or nothing",
+    _parse_usage_plan_keys,
+    default="",
+    is_secret=True,
 )
 HTTP_API_SIMPLE_RESPONSES: Final = Setting(
     "HTTP_API_SIMPLE_RESPONSES",
@@ -161,6 +195,7 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     ADDITIONAL_TENANT_IDS,
     ADDITIONAL_AUDIENCES,
     DELEGATED_SCOPES,
+    USAGE_PLAN_KEYS,
     HTTP_API_SIMPLE_RESPONSES,
     HTTP_API_CACHES_BY_ROUTE,
     CLOCK_LEEWAY_SECONDS,
@@ -183,6 +218,7 @@ class Settings(NamedTuple):
     additional_tenant_ids: frozenset[str]
     additional_audiences: frozenset[str]
     delegated_scopes: Mapping[str, frozenset[str]]
+    usage_plan_keys: UsagePlanKeys
     has_simple_responses: bool
     caches_by_route: bool
     leeway_seconds: float
@@ -222,6 +258,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             additional_tenant_ids=reader.read(ADDITIONAL_TENANT_IDS),
             additional_audiences=reader.read(ADDITIONAL_AUDIENCES),
             delegated_scopes=reader.read(DELEGATED_SCOPES),
+            usage_plan_keys=reader.read(USAGE_PLAN_KEYS),
             has_simple_responses=reader.read(HTTP_API_SIMPLE_RESPONSES),
             caches_by_route=reader.read(HTTP_API_CACHES_BY_ROUTE),
             leeway_seconds=reader.read(CLOCK_LEEWAY_SECONDS),

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
+from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
-from azure_function_app.aws_api.retry import Retrier
+from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicies
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.health_report import Health
@@ -38,6 +39,7 @@ from azure_function_app.sync.change_feed import ChangeFeed
 from azure_function_app.sync.checkpoint_store import CheckpointStore
 from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.sync_job import SyncJob
+from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.entra import TokenVersion
 from shared.log import JsonLines, log_event
@@ -148,12 +150,18 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
     """Return a client of the API, with every layer in place. Needs a running event loop."""
     calls = config.calls
     return ApiClient(
-        destination=Destination.parse(config.api_base_url),
+        destination=Destination.parse(
+            config.api_base_url, host=config.network.api_host, api_id=config.network.api_id
+        ),
         client=build_client(
             connections=calls.concurrent_calls,
             waiting=calls.waiting_calls,
             connect_seconds=calls.connect_seconds,
             clock=clock,
+            ssl_context=build_tls_context(
+                authorities_path=config.network.authorities_path,
+                certificate=config.network.api_certificate,
+            ),
         ),
         token_provider=TokenProvider(
             partial(request_token, config.token_source, ca_file=config.token_ca_file),
@@ -163,9 +171,17 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
             on_first_token=partial(report_token, identity=config.api),
         ),
         retrier=Retrier(
-            budget=RetryBudget(clock), clock=clock, random=random.random, sleep=asyncio.sleep
+            budget=RetryBudget(clock),
+            clock=clock,
+            random=random.random,
+            sleep=asyncio.sleep,
+            policies=RetryPolicies(
+                proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
+                sync=replace(SYNC_POLICY, read_seconds=calls.sync_read_seconds),
+            ),
         ),
         breaker=CircuitBreaker(clock=clock, random=random.random),
+        api_key=config.network.api_key,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from azure_function_app.identity.credential_kinds import CredentialKind
+from azure_function_app.network_settings import NETWORK_SETTINGS
 from azure_function_app.schedule import parse_schedule
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
@@ -187,7 +188,7 @@ SYNC_RUN_SECONDS: Final = Setting(
 )
 RECORD_STORE: Final = Setting(
     "RECORD_STORE",
-    "Where records and checkpoints are kept.",
+    "Where records and checkpoints are kept; in Azure, sqlite is refused.",
     f"one of {', '.join(RecordStoreKind)}",
     RecordStoreKind,
     default=RecordStoreKind.SQLITE,
@@ -262,6 +263,20 @@ SYNC_CALL_SECONDS: Final = Setting(
     seconds(1, 200),
     default="30",
 )
+PROXY_READ_SECONDS: Final = Setting(
+    "PROXY_READ_SECONDS",
+    "How long one attempt of a proxied call may go without a sign of life from the API.",
+    "seconds from 1 to 200; API Gateway itself waits up to 29, or longer with a raised quota",
+    seconds(1, 200),
+    default="30",
+)
+SYNC_READ_SECONDS: Final = Setting(
+    "SYNC_READ_SECONDS",
+    "How long one attempt to fetch a page may go without a sign of life from the API.",
+    "seconds from 1 to 200, below SYNC_CALL_SECONDS if there is to be a second attempt",
+    seconds(1, 200),
+    default="10",
+)
 CONNECT_SECONDS: Final = Setting(
     "CONNECT_SECONDS",
     "How long opening a connection to the API may take, name look-up and TLS included.",
@@ -299,6 +314,7 @@ WAITING_CALLS: Final = Setting(
 SETTINGS: Final[tuple[Setting[object], ...]] = (
     AWS_API_BASE_URL,
     *CONTRACT_SETTINGS,
+    *NETWORK_SETTINGS,
     CREDENTIAL,
     AZURE_CLIENT_ID,
     AZURE_CLIENT_SECRET,
@@ -320,6 +336,8 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     PROXY_ADMITS_GUESTS,
     PROXY_CALL_SECONDS,
     SYNC_CALL_SECONDS,
+    PROXY_READ_SECONDS,
+    SYNC_READ_SECONDS,
     CONNECT_SECONDS,
     TOKEN_WAIT_SECONDS,
     CONCURRENT_CALLS,

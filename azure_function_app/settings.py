@@ -6,6 +6,7 @@ names more authorities to trust when tokens are asked for.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, assert_never
@@ -30,10 +31,13 @@ from azure_function_app.declared_settings import (
     PROXY_CALLER_ROLES,
     PROXY_CALLER_TENANT_ID,
     PROXY_FORWARDS,
+    PROXY_READ_SECONDS,
     RECORD_STORE,
+    SETTINGS,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
     SYNC_PAGE_SIZE,
+    SYNC_READ_SECONDS,
     SYNC_RUN_SECONDS,
     SYNC_SCHEDULE,
     TABLE_ENDPOINT,
@@ -54,6 +58,7 @@ from azure_function_app.identity.credential_kinds import (
     TokenSource,
     WorkloadIdentity,
 )
+from azure_function_app.network_settings import NetworkSettings, read_network_settings
 from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
 from shared.routes import Role
 from shared.settings_reader import Setting, SettingsReader, reading_settings
@@ -87,6 +92,8 @@ class CallLimits:
 
     proxy_call_seconds: float
     sync_call_seconds: float
+    proxy_read_seconds: float
+    sync_read_seconds: float
     connect_seconds: float
     token_wait_seconds: float
     concurrent_calls: int
@@ -120,6 +127,7 @@ class Settings:
     api_base_url: str
     """Where the API is, stage included, without a trailing slash."""
     api: ApiIdentity
+    network: NetworkSettings
     token_source: TokenSource
     token_ca_file: str | None
     """Authorities to trust, in PEM, beside the public ones, when a token is asked for."""
@@ -133,9 +141,15 @@ class Settings:
     """Looked at only where callers sign in."""
 
 
+# Set by App Service itself, and not to be set by anybody else. Not every plan sets both of the
+# first two; the host on a laptop sets neither.
+_IN_AZURE: Final = ("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID")
+_IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
+
+
 def _require(reader: SettingsReader, setting: Setting[str | None], because: str) -> str:
     value = reader.read(setting)
-    if value is None and not reader.is_set(setting):
+    if value is None and not reader.is_set(setting) and not reader.is_rejected(setting):
         reader.reject(setting, f"is missing, and {because} needs it; expected {setting.expects}")
     return value or ""
 
@@ -212,10 +226,19 @@ def _read_token_authority(
     return api.cloud.authority
 
 
-def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
+def _read_stores(
+    reader: SettingsReader, environment: Mapping[str, str]
+) -> tuple[RecordSinkSettings, CheckpointStoreSettings]:
     """Return where records go and where checkpoints do, which one setting says for both."""
     path = reader.read(SQLITE_PATH)
     kind = reader.read(RECORD_STORE)
+    is_in_azure = any(environment.get(name) for name in _IN_AZURE)
+    if kind is RecordStoreKind.SQLITE and is_in_azure and not reader.is_rejected(RECORD_STORE):
+        reader.reject(
+            RECORD_STORE,
+            "is sqlite, whose file each instance in Azure would have for itself and lose when it"
+            " ends, checkpoints included; set table, and TABLE_ENDPOINT",
+        )
     match kind:
         case RecordStoreKind.SQLITE:
             sqlite = SqliteSettings(path)
@@ -225,10 +248,6 @@ def _read_stores(reader: SettingsReader) -> tuple[RecordSinkSettings, Checkpoint
             return table, table
         case _:
             assert_never(kind)
-
-
-# Set by App Service itself, and not to be set by anybody else.
-_IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
 
 
 def _read_proxy_authentication(
@@ -249,6 +268,8 @@ def _read_call_limits(reader: SettingsReader) -> CallLimits:
     limits = CallLimits(
         proxy_call_seconds=reader.read(PROXY_CALL_SECONDS),
         sync_call_seconds=reader.read(SYNC_CALL_SECONDS),
+        proxy_read_seconds=reader.read(PROXY_READ_SECONDS),
+        sync_read_seconds=reader.read(SYNC_READ_SECONDS),
         connect_seconds=reader.read(CONNECT_SECONDS),
         token_wait_seconds=reader.read(TOKEN_WAIT_SECONDS),
         concurrent_calls=reader.read(CONCURRENT_CALLS),
@@ -292,6 +313,14 @@ def _read_sign_in(
     )
 
 
+# App Service puts the secret in a reference's place, and leaves the reference there if it cannot.
+_REFERENCE: Final = re.compile(r"(?i)\s*@Microsoft\.(?:KeyVault|AppConfiguration)\(")
+
+
+def _find_unresolved(environment: Mapping[str, str]) -> list[Setting[object]]:
+    return [setting for setting in SETTINGS if _REFERENCE.match(environment.get(setting.name, ""))]
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the Function App's settings, all of them checked.
 
@@ -299,14 +328,25 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: with every problem that there is; nothing is half-configured.
 
     """
-    with reading_settings(environment) as reader:
+    unresolved = _find_unresolved(environment)
+    stand_ins = {setting.name: setting.default or setting.example for setting in unresolved}
+    with reading_settings({**environment, **stand_ins}) as reader:
+        for setting in unresolved:
+            reader.reject(
+                setting,
+                "is a reference that App Service has not resolved: check that it names the secret,"
+                " and that the app's identity may read it",
+            )
         api = read_api_identity(reader)
         credential = _read_credential(reader)
-        record_sink, checkpoint_store = _read_stores(reader)
+        record_sink, checkpoint_store = _read_stores(reader, environment)
         proxy_authentication = _read_proxy_authentication(reader, environment)
         return Settings(
             api_base_url=reader.read(AWS_API_BASE_URL),
             api=api,
+            network=read_network_settings(
+                reader, None if reader.is_rejected(CREDENTIAL) else credential
+            ),
             token_source=TokenSource(
                 credential=credential,
                 api=api,

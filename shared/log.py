@@ -11,12 +11,19 @@ _REDACTED: Final = "[redacted]"
 # is matched all the same and left as it is. To look again from each of them would be quadratic.
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}+(?P<rest>(?:\.[A-Za-z0-9_-]*+){1,4}+)?")
 _BEARER = re.compile(r"(?i)\b(bearer\s++)[A-Za-z0-9._~+/=-]{8,}+")
+# A header or member that holds a secret, however it is written: `x-api-key: ...`, JSON within JSON,
+# Python's own spelling of a pair of bytes.
+_NAMED = re.compile(
+    r"(?i)\b((?:x-api-key|usageIdentifierKey|proxy-authorization)"
+    r"[\\'\"]{0,4}+\s{0,4}+[:=,]\s{0,4}+(?:b?[\\'\"]{1,4}+)?+(?:basic\s)?+)[^\s'\"\\,]{8,}+"
+)
 _FIELDS: Final = "bridge_fields"
 
 
 def redacted(text: str) -> str:
-    """Return the text with every JWT and every bearer credential in it replaced."""
-    return _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_without_jwt, text))
+    """Return the text with every JWT, bearer credential and API key's header in it replaced."""
+    text = _BEARER.sub(rf"\1{_REDACTED}", _JWT.sub(_without_jwt, text))
+    return _NAMED.sub(rf"\1{_REDACTED}", text)
 
 
 def _without_jwt(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Reads numbers, switches and lists of roles in settings, spelled the same way in both clouds.
+"""Reads numbers, switches, lists of roles and API keys in settings, spelled alike in both clouds.
 
 A number consists of the digits 0 to 9. What Python's own `int` and `float` take beyond that is
 refused: signs, blanks, underscores, exponents, `nan`, and the digits of other scripts.
@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 _LENDER: Final = r"[!#-+\--<>-\[\]-~]+"  # RFC 6749 section 3.3, but for , and =
+# As long as API Gateway has them. Quotes, commas and backslashes would end a key early wherever one
+# is written down: in a list of keys, and in a log line that it must be taken out of.
+_API_KEY: Final = re.compile(r"[!#-&(-+\--\[\]-~]{20,128}")
 
 
 def whole_number(at_least: int, at_most: int) -> Callable[[str], int]:
@@ -73,6 +76,18 @@ def lent_roles(roles: frozenset[str]) -> Callable[[str], Mapping[str, frozenset[
         return lent
 
     return parse
+
+
+def api_key(text: str) -> str:
+    """Return the text if it can be the value of an API Gateway API key.
+
+    Raises:
+        ValueError: it cannot; the error does not repeat it.
+
+    """
+    if not _API_KEY.fullmatch(text):
+        raise ValueError("not an API key")
+    return text
 
 
 def _check_digits(text: str) -> None:

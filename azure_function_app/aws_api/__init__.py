@@ -12,6 +12,7 @@ What an adopter may rely on, as `tests/contract/test_public_surface.py` holds it
     bearer_auth.BearerAuth          puts the access token on requests for one destination
     retry.Retrier                   repeats failed attempts by the retry table
     retry.RetryPolicy               how many attempts a call gets, and for how long
+    retry.RetryPolicies             the policies of a client's two kinds of calls
     retry_budget.RetryBudget        bounds what retries add to the load
     circuit_breaker.CircuitBreaker  stops calls for a while after many failures in a row
 

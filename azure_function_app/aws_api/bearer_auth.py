@@ -1,4 +1,4 @@
-"""Attaches the bearer token to requests that go to the API, and to no others."""
+"""Attaches the bearer token and the API key to requests that go to the API, and to no others."""
 
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -13,17 +13,24 @@ _UNAUTHORIZED: Final = 401
 
 
 class BearerAuth(httpx.Auth):
-    """Checks the final URL, then attaches a token (RFC 6750 section 2.1).
+    """Checks the final URL, then attaches a token (RFC 6750 section 2.1) and the API key.
 
     After a 401 the request is sent once more if the provider has a newer token. That repeats no
     write: a server that answers 401 has not applied the request (RFC 9110 section 15.5.2). The
     request's body must be one that can be sent twice, which bytes are.
     """
 
-    def __init__(self, destination: Destination, token_provider: TokenProvider) -> None:
-        """Attach the provider's tokens to requests for the destination."""
+    def __init__(
+        self,
+        destination: Destination,
+        token_provider: TokenProvider,
+        *,
+        api_key: str | None = None,
+    ) -> None:
+        """Attach the provider's tokens, and an API key if there is one, to what goes there."""
         self._destination = destination
         self._token_provider = token_provider
+        self._api_key = api_key
 
     async def async_auth_flow(
         self, request: httpx.Request
@@ -40,6 +47,8 @@ class BearerAuth(httpx.Auth):
         wait_seconds = None if deadline is None else deadline.remaining_seconds()
         token = await self._token_provider.get_token(wait_seconds=wait_seconds)
         request.headers["Authorization"] = token.authorization
+        if self._api_key is not None:
+            request.headers["X-Api-Key"] = self._api_key
         response = yield request
         if response.status_code != _UNAUTHORIZED:
             return

@@ -24,8 +24,6 @@ from azure_function_app.aws_api.content_coding import (
 )
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.retry import (
-    PROXY_POLICY,
-    SYNC_POLICY,
     Retrier,
     RetryPolicy,
     rules_for,
@@ -88,12 +86,13 @@ class ApiClient:
         token_provider: TokenProvider,
         retrier: Retrier,
         breaker: CircuitBreaker,
+        api_key: str | None = None,
     ) -> None:
         """Take the layers; `bootstrap` makes them from the settings."""
         self._destination = destination
         self._client = client
         self._token_provider = token_provider
-        self._auth = BearerAuth(destination, token_provider)
+        self._auth = BearerAuth(destination, token_provider, api_key=api_key)
         self._retrier = retrier
         self._breaker = breaker
 
@@ -107,7 +106,7 @@ class ApiClient:
             BridgeError: any other kind, as `send` raises them.
 
         """
-        return await self._call(request, deadline, PROXY_POLICY, _read_raw)
+        return await self._call(request, deadline, self._retrier.policies.proxy, _read_raw)
 
     async def read(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """Return the API's response, whatever its status, with its content coding undone.
@@ -122,7 +121,10 @@ class ApiClient:
         """
         headers = (*request.headers, ("accept-encoding", ACCEPT_ENCODING))
         return await self._call(
-            replace(request, headers=headers), deadline, SYNC_POLICY, _read_decoded
+            replace(request, headers=headers),
+            deadline,
+            self._retrier.policies.sync,
+            _read_decoded,
         )
 
     async def send(self, request: ApiRequest, *, deadline: Deadline) -> httpx.Response:
@@ -140,7 +142,7 @@ class ApiClient:
             BackendUnavailable: the API could not be reached, or broke off.
 
         """
-        return await self._call(request, deadline, PROXY_POLICY, _as_it_is)
+        return await self._call(request, deadline, self._retrier.policies.proxy, _as_it_is)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -174,7 +176,11 @@ class ApiClient:
             return httpx.Request(
                 request.method,
                 url,
-                headers=[*request.headers, ("user-agent", _USER_AGENT)],
+                headers=[
+                    *self._destination.headers,
+                    *request.headers,
+                    ("user-agent", _USER_AGENT),
+                ],
                 content=request.content,
                 extensions={
                     "timeout": {"read": policy.read_seconds},

@@ -19,6 +19,7 @@ from azure_function_app.errors import RequestRefused
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~:@$-][A-Za-z0-9._~:@$-]*)+/?|/")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_API_ID: Final = "x-apigw-api-id"
 _DECODINGS: Final = 3
 """How many times a path may be percent-encoded in itself before it is refused unread."""
 
@@ -90,10 +91,23 @@ class Destination:
     base_path: str
     host_header: str
     """What the Host header must be: on a shared front it decides which API answers."""
+    api_id: str | None = None
+    """What `x-apigw-api-id` must be, which decides the same; None if it must not be there."""
 
     @classmethod
-    def parse(cls, base_url: str) -> Self:
-        """Return the destination that a checked base URL names."""
+    def parse(cls, base_url: str, *, host: str | None = None, api_id: str | None = None) -> Self:
+        """Return the destination that a checked base URL names.
+
+        A private REST API is reached under the name of a VPC endpoint. Which API is meant then
+        stands in the Host header or in `x-apigw-api-id`; the name in the server's certificate is
+        the URL's all the same.
+
+        Args:
+            base_url: where to connect to, stage included.
+            host: what the Host header says, if not the URL's host and port.
+            api_id: what `x-apigw-api-id` says, if it is sent at all.
+
+        """
         url = httpx.URL(base_url)
         return cls(
             base_url=base_url.rstrip("/"),
@@ -101,8 +115,15 @@ class Destination:
             host=url.host,
             port=url.port,
             base_path=url.path.rstrip("/"),
-            host_header=url.netloc.decode("ascii"),
+            host_header=host or url.netloc.decode("ascii"),
+            api_id=api_id,
         )
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the header fields that say which API is meant; every request must have them."""
+        host = ("host", self.host_header)
+        return (host,) if self.api_id is None else (host, (_API_ID, self.api_id))
 
     def url(self, path: str, query: str = "") -> httpx.URL:
         """Return the full URL of a path below the base, percent-encoding kept as it is.
@@ -121,7 +142,8 @@ class Destination:
         """Pass a request that goes to the API. To be called last, on what will be sent.
 
         Raises:
-            RequestRefused: scheme, host, port, Host header or path are not the API's.
+            RequestRefused: scheme, host, port, path or a header that names an API are not the
+                API's.
 
         """
         url = request.url
@@ -131,6 +153,7 @@ class Destination:
             or url.port != self.port
             or url.userinfo
             or request.headers.get("host") != self.host_header
+            or request.headers.get(_API_ID) != self.api_id
         ):
             raise RequestRefused("The request does not go to the API.", code="request_elsewhere")
         path = url.raw_path.partition(b"?")[0].decode("ascii")

@@ -100,6 +100,19 @@ SYNC_POLICY: Final = RetryPolicy(attempts=6, window_seconds=30.0, read_seconds=1
 """No one waits; what matters is that the page arrives."""
 
 
+@dataclass(frozen=True, slots=True)
+class RetryPolicies:
+    """The policies of a client's two kinds of calls."""
+
+    proxy: RetryPolicy = PROXY_POLICY
+    """For `fetch` and `send`, whose caller waits."""
+    sync: RetryPolicy = SYNC_POLICY
+    """For `read`, which a job can wait for."""
+
+
+_POLICIES: Final = RetryPolicies()
+
+
 class ResponseHead(Protocol):
     """What the tables need of a response."""
 
@@ -148,6 +161,7 @@ class Retrier:
         clock: Clock,
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        policies: RetryPolicies = _POLICIES,
     ) -> None:
         """Share one budget between all calls to the same API.
 
@@ -156,12 +170,14 @@ class Retrier:
             clock: for the window, and for Retry-After dates.
             random: numbers from 0 to 1, for full jitter.
             sleep: pauses for so many seconds.
+            policies: how much trying each kind of call is worth, for `run`'s callers to choose by.
 
         """
         self._budget = budget
         self._clock = clock
         self._random = random
         self._sleep = sleep
+        self.policies = policies
 
     async def run[T: ResponseHead](
         self,

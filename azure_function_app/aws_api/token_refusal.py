@@ -2,7 +2,7 @@
 
 Which layer refused decides where the reason is. The gateway's authorizer logs it; the gateway's own
 policy check, which a cached policy is enough for, logs none at all, but a route's role is known
-here; and a 403 of anybody else, a firewall's say, has nothing to do with roles.
+here; and a 403 of anybody else, a firewall's say, has nothing to do with roles, nor with the token.
 """
 
 import logging
@@ -23,10 +23,14 @@ _logger = logging.getLogger(__name__)
 REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 """The statuses that can mean our token, since the caller's own never reaches the API."""
 FORBIDDEN_CODE: Final = "backend_forbidden"
+FIREWALL_CODE: Final = "backend_firewall"
+API_KEY_CODE: Final = "backend_api_key"
 _MAX_RESPONSE_BYTES: Final = 2_048
 
 AUTHORIZER_CODE: Final = "token_rejected"
 POLICY_CODE: Final = "access_denied"
+NO_API_KEY_CODE: Final = "api_key_refused"
+FILTERED_CODE: Final = "request_filtered"
 """In the problem documents of the template's gateway responses, beside the gateway's header."""
 BACKEND_CODE: Final = Reason.MISSING_ROLE.value
 """In the backend's problem document."""
@@ -38,6 +42,10 @@ class RefusedBy(StrEnum):
     AUTHORIZER = "authorizer"
     POLICY = "policy"
     BACKEND = "backend"
+    API_KEY = "api_key"
+    """The gateway, for want of a good API key."""
+    FIREWALL = "firewall"
+    """A firewall, at the gateway or at what stands in front of it."""
     ELSEWHERE = "elsewhere"
 
 
@@ -46,12 +54,22 @@ class RefusedBy(StrEnum):
 _BY_ERROR_TYPE: Final[Mapping[tuple[int, str], RefusedBy]] = {
     (401, "UnauthorizedException"): RefusedBy.AUTHORIZER,
     (403, "AccessDeniedException"): RefusedBy.POLICY,
+    (403, "WafFilteredException"): RefusedBy.FIREWALL,
 }
 _BY_CODE: Final[Mapping[tuple[int, str], RefusedBy]] = {
     (401, AUTHORIZER_CODE): RefusedBy.AUTHORIZER,
     (403, POLICY_CODE): RefusedBy.POLICY,
     (403, BACKEND_CODE): RefusedBy.BACKEND,
+    (403, NO_API_KEY_CODE): RefusedBy.API_KEY,
+    (403, FILTERED_CODE): RefusedBy.FIREWALL,
 }
+# The gateway has one name for two refusals; only the template's words tell them apart.
+_AMBIGUOUS: Final = "ForbiddenException"
+_AMBIGUOUS_CODES: Final = frozenset({NO_API_KEY_CODE, FILTERED_CODE})
+# CloudFront and load balancers answer a firewall's refusals themselves, in HTML; the gateway, which
+# they stand in front of, would have given the request an ID.
+_FRONTS: Final = ("cloudfront", "awselb/")
+_FRONT_CACHE: Final = "error from cloudfront"
 _ELSEWHERE_ADVICE: Final[Mapping[str, str]] = {
     "MissingAuthenticationTokenException": "the gateway has no such route: check that"
     " AWS_API_BASE_URL names this API and its stage",
@@ -60,8 +78,8 @@ _ELSEWHERE_ADVICE: Final[Mapping[str, str]] = {
     " names this API and its stage",
     "InvalidSignatureException": "the gateway expects AWS's own signatures here: check that"
     " AWS_API_BASE_URL names this API and its stage",
-    "ForbiddenException": "the gateway wants an API key, or a firewall refused the request",
-    "WafFilteredException": "a firewall refused the request",
+    _AMBIGUOUS: "the gateway wants an API key (AWS_API_KEY, or USAGE_PLAN_KEYS of the authorizer),"
+    " or a firewall at the gateway refused the request: its log says which",
 }
 
 
@@ -95,7 +113,7 @@ def explain_refusal(
     Neither holds the token.
     """
     error_type = response.headers.get("x-amzn-errortype", "").partition(":")[0]
-    refused_by = _refused_by(response.status_code, error_type, problem_code)
+    refused_by = _refused_by(response, error_type, problem_code)
     has_role = None if response.token_roles is None else route.admits(response.token_roles)
     held = None if response.token_roles is None else [r for r in Role if r in response.token_roles]
     words = _words(refused_by, response.status_code, route, has_role=has_role)
@@ -109,7 +127,7 @@ def explain_refusal(
             "needed_role": route.role,
             "token_has_role": has_role,
             "token_roles": held,
-            "advice": _ELSEWHERE_ADVICE.get(error_type, words.advice),
+            "advice": _advice(refused_by, error_type, words),
             "aws_request_id": response.headers.get("x-amzn-requestid"),
             "error_type": response.headers.get("x-amzn-errortype"),
             "challenge": response.headers.get("www-authenticate"),
@@ -118,14 +136,36 @@ def explain_refusal(
     )
 
 
-def _refused_by(status: int, error_type: str, problem_code: str | None) -> RefusedBy:
+def _refused_by(response: Refusal, error_type: str, problem_code: str | None) -> RefusedBy:
+    status = response.status_code
     by_error_type = _BY_ERROR_TYPE.get((status, error_type))
     if by_error_type is not None:
         return by_error_type
     # An error type that says something else outweighs a body, which anybody can word like ours.
-    if error_type or problem_code is None:
+    if error_type and not (error_type == _AMBIGUOUS and problem_code in _AMBIGUOUS_CODES):
         return RefusedBy.ELSEWHERE
-    return _BY_CODE.get((status, problem_code), RefusedBy.ELSEWHERE)
+    if problem_code is not None:
+        return _BY_CODE.get((status, problem_code), RefusedBy.ELSEWHERE)
+    return RefusedBy.FIREWALL if _is_of_a_front(response) else RefusedBy.ELSEWHERE
+
+
+def _is_of_a_front(response: Refusal) -> bool:
+    headers = response.headers
+    return (
+        response.status_code == HTTPStatus.FORBIDDEN
+        and "x-amzn-requestid" not in headers
+        and headers.get("content-type", "").lower().startswith("text/html")
+        and (
+            headers.get("server", "").lower().startswith(_FRONTS)
+            or headers.get("x-cache", "").lower() == _FRONT_CACHE
+        )
+    )
+
+
+def _advice(refused_by: RefusedBy, error_type: str, words: "_Words") -> str:
+    if refused_by is RefusedBy.ELSEWHERE:
+        return _ELSEWHERE_ADVICE.get(error_type, words.advice)
+    return words.advice
 
 
 class _Words(NamedTuple):
@@ -148,21 +188,24 @@ def _words(refused_by: RefusedBy, status: int, route: Route, *, has_role: bool |
                 "find the request ID in the gateway's access log, and the reason in the"
                 " authorizer's; where that has none, the gateway refused the token by its form",
             )
-        case RefusedBy.POLICY | RefusedBy.BACKEND if route.role is None:
+        case RefusedBy.POLICY | RefusedBy.BACKEND:
+            return _role_words(refused_by, refused, route, has_role=has_role)
+        case RefusedBy.API_KEY:
             return _Words(
-                f"{refused}, although this route needs no app role.",
-                "the routes that the API was deployed with are not this Function App's: deploy both"
-                " from one version",
+                f"{place} needs an API key that the API accepts; this Function App's log says where"
+                " to set it.",
+                "AWS_API_KEY must be a key of a usage plan with the API's stage; where the"
+                " authorizer names the keys, its USAGE_PLAN_KEYS must have one for this app",
+                API_KEY_CODE,
             )
-        case RefusedBy.POLICY:
+        case RefusedBy.FIREWALL:
             return _Words(
-                _role_message(refused, route, has_role=has_role), _POLICY_ADVICE[has_role]
-            )
-        case RefusedBy.BACKEND:
-            return _Words(
-                _role_message(refused, route, has_role=has_role),
-                "the authorizer's policy let through what the backend refuses: deploy both from one"
-                " version",
+                f"{place} was refused by a firewall in front of the API, whatever the token; this"
+                " Function App's log has the answer.",
+                "look for the request in the log of the web ACL at the API's stage, or at the"
+                " CloudFront distribution or load balancer in front of it; rules look at the"
+                " body's size, its contents, the address and the rate",
+                FIREWALL_CODE,
             )
         case RefusedBy.ELSEWHERE:
             elsewhere = (
@@ -170,11 +213,29 @@ def _words(refused_by: RefusedBy, status: int, route: Route, *, has_role: bool |
                 " this Function App's log has the answer."
             )
             advice = "the answer is not the API's own: look at what stands in front of it"
-            if status == HTTPStatus.UNAUTHORIZED:
-                return _Words(elsewhere, advice)
-            return _Words(elsewhere, advice, FORBIDDEN_CODE)
+            is_about_token = status == HTTPStatus.UNAUTHORIZED
+            return _Words(elsewhere, advice, None if is_about_token else FORBIDDEN_CODE)
         case _:
             assert_never(refused_by)
+
+
+def _role_words(
+    refused_by: RefusedBy, refused: str, route: Route, *, has_role: bool | None
+) -> _Words:
+    if route.role is None:
+        return _Words(
+            f"{refused}, although this route needs no app role.",
+            "the routes that the API was deployed with are not this Function App's: deploy both"
+            " from one version",
+        )
+    message = _role_message(refused, route, has_role=has_role)
+    if refused_by is RefusedBy.POLICY:
+        return _Words(message, _POLICY_ADVICE[has_role])
+    return _Words(
+        message,
+        "the authorizer's policy let through what the backend refuses: deploy both from one"
+        " version",
+    )
 
 
 _POLICY_ADVICE: Final[Mapping[bool | None, str]] = {

@@ -56,6 +56,7 @@ _NOT_RETURNED: Final = _HOP_BY_HOP | {
     "date",
     "host",
     "server",
+    "x-api-key",
     "x-functions-key",
     "x-request-id",
 }

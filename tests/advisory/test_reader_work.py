@@ -130,6 +130,9 @@ READERS = {
             "a scheme and blanks": Repetition("Bearer", " "),
             "schemes and blanks": Repetition("", "bearer" + " " * 50),
             "credentials as short as may be": Repetition("", "bearer a/"),
+            "headers without a value": Repetition("", "x-api-key:"),
+            "a header and blanks": Repetition("x-api-key", " "),
+            "headers of bytes": Repetition("", "x-api-key', b'"),
         },
     ),
     "path": Reader(

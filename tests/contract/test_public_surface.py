@@ -30,7 +30,7 @@ SIGNATURES = {
     "aws_authorizer": """
 handler.handler(event, context)
 handler.authorize(authorizer, event, request_id)
-bootstrap.Authorizer(verifier, policies, log, has_simple_responses, caches_by_route)
+bootstrap.Authorizer(verifier, policies, log, has_simple_responses, caches_by_route, api_keys)
 bootstrap.build_accepted_tokens(api, tenant_ids, additional_audiences)
 claim_checks.AcceptedToken(version, issuer, tenant_id, audiences, client_claim, key_issuer)
 claim_checks.ClaimContract
@@ -105,7 +105,7 @@ settings_reader.SettingsReader.reject(setting, message)
 settings_reader.reading_settings(environment)
 """,
     "azure_function_app.aws_api": """
-client.ApiClient(*, destination, client, token_provider, retrier, breaker)
+client.ApiClient(*, destination, client, token_provider, retrier, breaker, api_key=)
 client.ApiClient.fetch(request, *, deadline)
 client.ApiClient.read(request, *, deadline)
 client.ApiClient.send(request, *, deadline)
@@ -115,13 +115,15 @@ client.ApiResponse(status_code, headers, content, token_roles=)
 client.backend_error(error)
 client.problem_code(response)
 destination.Destination
-destination.Destination.parse(base_url)
+destination.Destination.parse(base_url, *, host=, api_id=)
+destination.Destination.headers
 destination.Destination.url(path, query=)
 destination.Destination.check(request)
 direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=, clock=)
-bearer_auth.BearerAuth(destination, token_provider)
-retry.Retrier(*, budget, clock, random, sleep)
+bearer_auth.BearerAuth(destination, token_provider, *, api_key=)
+retry.Retrier(*, budget, clock, random, sleep, policies=)
 retry.RetryPolicy(attempts, window_seconds, read_seconds)
+retry.RetryPolicies(proxy=, sync=)
 retry_budget.RetryBudget(clock)
 circuit_breaker.CircuitBreaker(*, clock, random)
 """,

@@ -6,13 +6,25 @@ import re
 import pytest
 
 from aws_backend.errors import RoleMissing
-from azure_function_app.aws_api.token_refusal import AUTHORIZER_CODE, BACKEND_CODE, POLICY_CODE
+from azure_function_app.aws_api.token_refusal import (
+    AUTHORIZER_CODE,
+    BACKEND_CODE,
+    FILTERED_CODE,
+    NO_API_KEY_CODE,
+    POLICY_CODE,
+)
 from emulator.aws.template import load_template
 from tests.support.local_aws import TEMPLATE
 
 
 @pytest.mark.parametrize(
-    ("response_type", "code"), [("UNAUTHORIZED", AUTHORIZER_CODE), ("ACCESS_DENIED", POLICY_CODE)]
+    ("response_type", "code"),
+    [
+        ("UNAUTHORIZED", AUTHORIZER_CODE),
+        ("ACCESS_DENIED", POLICY_CODE),
+        ("INVALID_API_KEY", NO_API_KEY_CODE),
+        ("WAF_FILTERED", FILTERED_CODE),
+    ],
 )
 def test_when_the_gateway_refuses_then_its_problem_has_the_code(
     response_type: str, code: str

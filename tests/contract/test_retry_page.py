@@ -20,7 +20,9 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.declared_settings import (
     CONCURRENT_CALLS,
     PROXY_CALL_SECONDS,
+    PROXY_READ_SECONDS,
     SYNC_CALL_SECONDS,
+    SYNC_READ_SECONDS,
     WAITING_CALLS,
 )
 from azure_function_app.errors import CircuitOpen, DeadlineExceeded, Overloaded
@@ -174,15 +176,19 @@ def test_when_the_code_has_a_rule_then_a_row_reaches_it() -> None:
 def test_when_the_policies_are_read_then_the_page_has_their_numbers() -> None:
     """The proxy's and the sync job's, and the defaults of their deadlines."""
     policies = (PROXY_POLICY, SYNC_POLICY)
+    reads = (PROXY_READ_SECONDS, SYNC_READ_SECONDS)
     deadlines = (PROXY_CALL_SECONDS, SYNC_CALL_SECONDS)
     _, *rows = _table("How often, and for how long")
 
     assert [
         [policy.attempts for policy in policies],
         [policy.window_seconds for policy in policies],
-        [policy.read_seconds for policy in policies],
+        [read.parse(read.default or "") for read in reads],
         [deadline.parse(deadline.default or "") for deadline in deadlines],
     ] == [[float(cell) for cell in row[1:]] for row in rows]
+    assert [policy.read_seconds for policy in policies] == [
+        read.parse(read.default or "") for read in reads
+    ]
 
 
 def _open_seconds(random: float) -> float:

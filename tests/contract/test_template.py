@@ -234,6 +234,9 @@ def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is
             "access_as_user=Records.Read+Records.Write, api.read=Records.Read",
             "access_as_user=Records.Read,Records.Write",
         ),
+        ("UsagePlanKeys", "", f"{NIL_GUID}={'k' * 19}"),
+        ("UsagePlanKeys", f"{NIL_GUID}={'k' * 20}", f"{NIL_GUID}={'k' * 129}"),
+        ("UsagePlanKeys", f"{NIL_GUID}={'k' * 20}, {NIL_GUID}={'k' * 20}", "k" * 20),
         ("KeySetFileMaxAgeSeconds", "", "a week"),
         ("KeySetFileMaxAgeSeconds", "6999999", "7000000"),
         ("VerifiedTokenCacheSize", "100000", "100001"),
@@ -265,8 +268,8 @@ def test_when_a_parameter_is_given_then_its_pattern_tells_right_from_wrong(
         for function, settings in SETTINGS.items()
         for setting in settings
         if "AllowedPattern" in TEMPLATE["Parameters"].get(parameter_of(setting), {})
-        # Its roles are the route table's, which no pattern knows.
-        and setting.name != "DELEGATED_SCOPES"
+        # Roles are the route table's, and each client ID stands once: no pattern knows either.
+        and setting.name not in {"DELEGATED_SCOPES", "USAGE_PLAN_KEYS"}
     ],
 )
 def test_when_a_pattern_allows_a_value_then_the_function_starts_with_it(
@@ -314,7 +317,7 @@ def test_when_a_result_is_cached_then_the_token_is_its_whole_key() -> None:
     assert {"Header", "ValidationExpression", "ReauthorizeEvery"} == set(AUTHORIZER["Identity"])
     assert "Authorization" == AUTHORIZER["Identity"]["Header"]
     # What follows the function goes along for the new deployment that SAM is to make.
-    index, (function, _follows) = AUTHORIZER["FunctionArn"]["Fn::Select"]
+    index, (function, *_follows) = AUTHORIZER["FunctionArn"]["Fn::Select"]
     assert (0, {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}) == (index, function)
 
 
@@ -366,6 +369,12 @@ def test_when_the_api_is_imported_then_a_warning_fails_the_deployment() -> None:
     """A warning could mean a route without its authorizer."""
     assert API["FailOnWarnings"] is True
     assert {"Type": "REGIONAL"} == API["EndpointConfiguration"]
+
+
+def test_when_nothing_is_said_of_api_keys_then_they_come_from_where_api_gateway_looks() -> None:
+    """The header is its own default; the authorizer can take the header's place."""
+    assert {"Ref": "ApiKeySource"} == API["ApiKeySourceType"]
+    assert "HEADER" == TEMPLATE["Parameters"]["ApiKeySource"]["Default"]
 
 
 # --- permissions and secrets --------------------------------------------------------------------
@@ -439,11 +448,15 @@ def test_when_the_store_calls_dynamodb_then_the_role_allows_exactly_that() -> No
 
 
 def test_when_the_template_is_deployed_then_there_is_no_secret_to_store() -> None:
-    """No parameter hides its value, and nothing is named like a secret."""
+    """Nothing is named like one; only the keys of usage plans, none by default, are hidden."""
+    hidden = {name: each for name, each in TEMPLATE["Parameters"].items() if "NoEcho" in each}
     names = [*TEMPLATE["Parameters"], *(name for each in FUNCTIONS for name in variables(each))]
 
-    assert not [name for name in names if re.search("(?i)secret|password|api_?key", name)]
-    assert not [each for each in TEMPLATE["Parameters"].values() if "NoEcho" in each]
+    likely = [name for name in names if re.search("(?i)secret|password|api_?key", name)]
+    assert ["ApiKeySource"] == likely
+    assert ["HEADER", "AUTHORIZER"] == TEMPLATE["Parameters"]["ApiKeySource"]["AllowedValues"]
+    assert ["UsagePlanKeys"] == list(hidden)
+    assert "" == hidden["UsagePlanKeys"]["Default"]
     assert not [each for each in walk(RESOURCES) if isinstance(each, str) and "{{resolve:" in each]
 
 

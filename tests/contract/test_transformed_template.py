@@ -36,6 +36,8 @@ OTHER_VALUES = {
     "AdditionalTenantIds": GUID,
     "AdditionalAudiences": f"{GUID},https://api.example",
     "DelegatedScopes": "access_as_user=Records.Read",
+    "ApiKeySource": "AUTHORIZER",
+    "UsagePlanKeys": f"{GUID}=made-up-key-of-a-usage-plan",
     "HttpApiSimpleResponses": "true",
     "HttpApiCachesByRoute": "true",
     "ClockLeewaySeconds": "0",
@@ -186,6 +188,22 @@ def test_when_a_parameter_changes_the_definition_then_the_stage_gets_a_new_deplo
         assert only_id(FIRST_DAY, deployment) != only_id(changed, deployment)
     (stage,) = resources_of(changed, "AWS::ApiGateway::Stage").values()
     assert {"Ref": only_id(changed, deployment)} == stage["Properties"]["DeploymentId"]
+
+
+def test_when_api_keys_come_from_elsewhere_then_the_stage_gets_a_new_deployment() -> None:
+    """The source is a property of the API, and a stage keeps the one that it was deployed with."""
+    changed = FIRST_DAY | {"ApiKeySource": "AUTHORIZER"}
+    deployment = "AWS::ApiGateway::Deployment"
+
+    assert only_id(FIRST_DAY, deployment) != only_id(changed, deployment)
+
+
+def test_when_there_are_usage_plan_keys_then_sam_writes_none_of_them_down() -> None:
+    """CloudFormation hides the parameter's value, but not what SAM would put in its place."""
+    parameters = FIRST_DAY | OTHER_VALUES
+    _, _, key = parameters["UsagePlanKeys"].partition("=")
+
+    assert key not in json.dumps(transform(TEMPLATE, parameters))
 
 
 def test_when_two_values_of_a_parameter_follow_each_other_then_each_has_its_deployment() -> None:

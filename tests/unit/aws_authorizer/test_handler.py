@@ -19,6 +19,7 @@ from tests.support.events import (
     METHOD_ARN,
     STAGE_ARN,
     http_v2_event,
+    rest_request_event,
     rest_token_event,
 )
 from tests.support.fake_clock import FakeClock
@@ -91,6 +92,51 @@ def test_when_a_token_is_good_then_a_policy_allows(
     assert ("allowed", "allowed", "request-1", OBJECT_ID) == tuple(
         decision[name] for name in ("outcome", "reason", "request_id", "object_id")
     )
+
+
+KEY = "made-up-key-0123456789"
+HTTP_APIS = {"http 1.0", "http 2.0"}
+
+
+@pytest.mark.parametrize("kind", EVENT_BUILDERS)
+def test_when_the_caller_has_a_usage_plan_key_then_only_other_apis_than_http_apis_get_it(
+    kind: str,
+) -> None:
+    """HTTP APIs know no usage plans. The key is in no log line and in no authorizer context."""
+    lines: list[str] = []
+    keys = f"{OTHER_ID}={'o' * 20},{CLIENT_ID}={KEY}"
+    answer = authorize(authorizer(lines, USAGE_PLAN_KEYS=keys), EVENT_BUILDERS[kind](GOOD), "r")
+
+    assert (None if kind in HTTP_APIS else KEY) == answer.get("usageIdentifierKey")
+    assert ["Allow"] == effects(answer)
+    assert not [line for line in lines if KEY in line]
+    assert KEY not in json.dumps(answer["context"])
+
+
+@pytest.mark.parametrize("keys", ["", f"{OTHER_ID}={KEY}"])
+def test_when_the_caller_has_no_usage_plan_key_then_the_answer_names_none(keys: str) -> None:
+    """Another application's key least of all; the gateway refuses where it wants one."""
+    answer = authorize(authorizer(USAGE_PLAN_KEYS=keys), rest_token_event(GOOD), "")
+
+    assert "usageIdentifierKey" not in answer
+
+
+def test_when_a_caller_is_denied_then_no_usage_plan_counts_it() -> None:
+    """The application has a key, but its token no role."""
+    event = rest_token_event(f"Bearer {signed_token(valid_claims(roles=None))}")
+    answer = authorize(authorizer(USAGE_PLAN_KEYS=f"{CLIENT_ID}={KEY}"), event, "")
+
+    assert ["Deny"] == effects(answer)
+    assert "usageIdentifierKey" not in answer
+
+
+def test_when_the_request_claims_a_usage_plan_key_then_it_counts_for_nothing() -> None:
+    """Whose quota is used up follows from the proven client ID only."""
+    event = rest_request_event(GOOD)
+    claimed = {"headers": {"Authorization": GOOD, "x-api-key": "o" * 20}, "usageIdentifierKey": "o"}
+    answer = authorize(authorizer(USAGE_PLAN_KEYS=f"{CLIENT_ID}={KEY}"), event | claimed, "")
+
+    assert KEY == answer["usageIdentifierKey"]
 
 
 @pytest.mark.parametrize("build_event", EVENT_BUILDERS.values(), ids=EVENT_BUILDERS)

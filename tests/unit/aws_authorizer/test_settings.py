@@ -98,6 +98,26 @@ def test_when_a_setting_is_given_then_it_is_parsed(
     assert expected == getattr(load_settings(REQUIRED | {name: value}), field)
 
 
+@pytest.mark.parametrize("length", [20, 128])
+def test_when_usage_plan_keys_are_given_then_each_belongs_to_one_application(length: int) -> None:
+    """API Gateway's keys have 20 to 128 characters; no other application gets one."""
+    text = f" {CLIENT_ID.upper()} = {'=' * length} ,"
+    keys = load_settings(REQUIRED | {"USAGE_PLAN_KEYS": text}).usage_plan_keys
+
+    assert "=" * length == keys.find(CLIENT_ID)
+    assert keys.find(OTHER_ID) is None
+
+
+def test_when_settings_are_shown_then_no_usage_plan_key_is_among_them() -> None:
+    """Neither their repr nor a problem with them shows a key."""
+    settings = load_settings(REQUIRED | {"USAGE_PLAN_KEYS": f"{CLIENT_ID}=made-up-key-{'k' * 20}"})
+    with pytest.raises(SettingsError) as caught:
+        load_settings(REQUIRED | {"USAGE_PLAN_KEYS": "made-up-key"})
+
+    assert "made-up-key" not in repr(settings)
+    assert "made-up-key" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -115,6 +135,14 @@ def test_when_a_setting_is_given_then_it_is_parsed(
         ("DELEGATED_SCOPES", "view=*"),
         ("DELEGATED_SCOPES", "view=Records.Read+"),
         ("DELEGATED_SCOPES", "view=Records.Read,view=Records.Write"),
+        ("USAGE_PLAN_KEYS", "k" * 20),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}="),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}={'k' * 19}"),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}={'k' * 129}"),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}={'k' * 10} {'k' * 10}"),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}={'é' * 20}"),
+        ("USAGE_PLAN_KEYS", f"orders={'k' * 20}"),
+        ("USAGE_PLAN_KEYS", f"{CLIENT_ID}={'k' * 20},{CLIENT_ID.upper()}={'l' * 20}"),
         ("HTTP_API_CACHES_BY_ROUTE", "$context.routeKey"),
         ("KEY_SET_FILE_MAX_AGE_SECONDS", "7776001"),
         ("HTTP_API_SIMPLE_RESPONSES", "yes"),

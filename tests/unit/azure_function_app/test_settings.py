@@ -20,7 +20,7 @@ from azure_function_app.settings import (
     load_process_settings,
     load_settings,
 )
-from shared.settings_reader import SettingsError
+from shared.settings_reader import Setting, SettingsError
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 API = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -57,6 +57,7 @@ def test_when_only_the_needed_settings_are_given_then_the_rest_has_safe_defaults
         settings.calls.connect_seconds,
         settings.calls.token_wait_seconds,
     )
+    assert (30.0, 10.0) == (settings.calls.proxy_read_seconds, settings.calls.sync_read_seconds)
     assert (64, 64) == (settings.calls.concurrent_calls, settings.calls.waiting_calls)
     assert ("0 */5 * * * *", 500, 240.0) == (
         settings.sync.schedule,
@@ -228,7 +229,7 @@ def test_when_a_credential_lacks_what_it_needs_then_each_is_named(
 
 
 @pytest.mark.parametrize("kind", ["managed_identity", "azure_cli"])
-@pytest.mark.parametrize("secret", [setting.name for setting in SETTINGS if setting.is_secret])
+@pytest.mark.parametrize("secret", ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD"])
 def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     kind: str, secret: str
 ) -> None:
@@ -240,9 +241,46 @@ def test_when_a_secret_is_set_that_nothing_uses_then_it_is_a_problem(
     assert "made-up~secret" not in found[secret]
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/made-up)",
+        " @microsoft.keyvault(VaultName=v;SecretName=made-up)",
+        "@Microsoft.AppConfiguration(Endpoint=https://c.azconfig.io; Key=made-up)",
+    ],
+)
+def test_when_a_reference_is_not_resolved_then_its_setting_is_refused_with_that_reason(
+    setting: Setting[object], reference: str
+) -> None:
+    """App Service leaves the reference where the secret should be; nobody is to be sent it."""
+    found = problems(NEEDED | {"CREDENTIAL": "client_secret", setting.name: reference})
+
+    assert "App Service has not resolved" in found[setting.name]
+    assert "made-up" not in found[setting.name]
+
+
+def test_when_a_reference_is_not_resolved_then_its_setting_is_named_once() -> None:
+    """Nobody is told besides that it is missing."""
+    secret = {
+        "CREDENTIAL": "client_secret",
+        "AZURE_CLIENT_ID": CLIENT,
+        "AZURE_CLIENT_SECRET": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/a)",
+    }
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(NEEDED | secret)
+
+    assert ["AZURE_CLIENT_SECRET"] == [problem.name for problem in caught.value.problems]
+
+
 def test_when_the_credential_is_wrong_then_nothing_is_blamed_for_it() -> None:
     """Which credential was meant is unknown, so no secret is called unused and none is missing."""
-    wrong = NEEDED | {"CREDENTIAL": "password", "AZURE_CLIENT_SECRET": "made-up"}
+    wrong = NEEDED | {
+        "CREDENTIAL": "password",
+        "AZURE_CLIENT_SECRET": "made-up",
+        "TOKEN_HTTPS_PROXY": "http://proxy.example:8080",
+    }
 
     assert ["CREDENTIAL"] == list(problems(wrong))
 
@@ -255,6 +293,7 @@ def test_when_settings_are_shown_then_no_secret_is_among_them() -> None:
             "CREDENTIAL": "client_secret",
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": "made-up~secret",
+            "AWS_API_KEY": "made-up~secret-for-a-usage-plan",
         }
     )
 
@@ -323,6 +362,43 @@ def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
     settings = load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint})
     assert TableSettings(endpoint) == settings.record_sink
     assert settings.record_sink == settings.checkpoint_store
+
+
+AZURE = [{"WEBSITE_SITE_NAME": "app"}, {"WEBSITE_INSTANCE_ID": "0a1b"}]
+
+
+@pytest.mark.parametrize("azure", AZURE)
+@pytest.mark.parametrize("store", [{}, {"RECORD_STORE": "sqlite"}])
+def test_when_records_would_go_to_a_file_in_azure_then_the_app_does_not_start(
+    azure: dict[str, str], store: dict[str, str]
+) -> None:
+    """By default as by choice: the file is one instance's, and the checkpoints are in it."""
+    found = problems(NEEDED | azure | store)
+
+    assert {"RECORD_STORE"} == set(found)
+    assert "set table, and TABLE_ENDPOINT" in found["RECORD_STORE"]
+
+
+@pytest.mark.parametrize("azure", AZURE)
+def test_when_records_go_to_a_table_in_azure_then_the_app_starts(azure: dict[str, str]) -> None:
+    """That is what the setting is for."""
+    table = {"RECORD_STORE": "table", "TABLE_ENDPOINT": "https://a.table.core.windows.net"}
+
+    assert isinstance(load_settings(NEEDED | azure | table).record_sink, TableSettings)
+
+
+def test_when_the_host_runs_on_a_laptop_then_a_file_is_enough() -> None:
+    """The host names itself there, but neither a site nor an instance."""
+    laptop = {"WEBSITE_HOSTNAME": "localhost:7071", "WEBSITE_SITE_NAME": ""}
+
+    assert isinstance(load_settings(NEEDED | laptop).record_sink, SqliteSettings)
+
+
+def test_when_the_store_is_no_store_in_azure_then_it_is_named_once() -> None:
+    """What was meant is unknown, so that nothing more is said about it."""
+    found = problems(NEEDED | AZURE[0] | {"RECORD_STORE": "files"})
+
+    assert "is not valid" in found["RECORD_STORE"]
 
 
 @pytest.mark.parametrize(

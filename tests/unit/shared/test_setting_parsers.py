@@ -1,10 +1,10 @@
-"""How the settings of both clouds spell numbers and switches."""
+"""How the settings of both clouds spell numbers, switches and API keys."""
 
 from collections.abc import Callable
 
 import pytest
 
-from shared.setting_parsers import lent_roles, seconds, switch, whole_number
+from shared.setting_parsers import api_key, lent_roles, seconds, switch, whole_number
 
 NOT_PLAIN = [
     "",
@@ -111,3 +111,23 @@ def test_when_what_is_lent_is_unclear_then_nothing_is(text: str) -> None:
     """A name that comes twice is unclear too."""
     with pytest.raises(ValueError, match=r"no role of this API|no name, or one twice"):
         lent_roles(ROLES)(text)
+
+
+@pytest.mark.parametrize("text", ["k" * 20, "k" * 128, "Ab0!#$%&()*+-./:;<=>?@[]^_`{|}~"])
+def test_when_an_api_key_is_as_long_as_api_gateways_then_it_is_taken(text: str) -> None:
+    """From 20 to 128 characters, visible ones."""
+    assert text == api_key(text)
+
+
+@pytest.mark.parametrize("character", [" ", "\n", "\x00", "\x7f", "é", '"', "'", ",", "\\"])
+def test_when_a_character_could_end_an_api_key_early_then_it_is_refused(character: str) -> None:
+    """In a header, in a list of keys or in a log line."""
+    with pytest.raises(ValueError, match="not an API key"):
+        api_key("k" * 20 + character)
+
+
+@pytest.mark.parametrize("text", ["", "k" * 19, "k" * 129])
+def test_when_an_api_key_is_too_short_or_too_long_then_it_is_refused(text: str) -> None:
+    """API Gateway has no such key."""
+    with pytest.raises(ValueError, match="not an API key"):
+        api_key(text)

@@ -60,6 +60,47 @@ async def test_when_a_request_goes_to_the_api_then_it_carries_the_token(sent: Se
     assert [f"Bearer {TOKEN}"] == seen
 
 
+KEY = "made-up-key-0123456789"
+
+
+async def test_when_there_is_an_api_key_then_every_attempt_carries_it_once(
+    httpx_mock: HTTPXMock,
+) -> None:
+    """In place of any that the request brings, and after a 401 too."""
+    seen: list[list[str]] = []
+
+    def handle(received: httpx.Request) -> httpx.Response:
+        seen.append(received.headers.get_list("x-api-key"))
+        return httpx.Response(401)
+
+    httpx_mock.add_callback(handle, is_reusable=True)
+    theirs = [("x-api-key", "theirs"), ("X-API-Key", "theirs, too")]
+    request = httpx.Request("GET", API.url("/v1"), headers=theirs)
+    async with httpx.AsyncClient() as client:
+        await client.send(request, auth=BearerAuth(API, provider("old", "new"), api_key=KEY))
+
+    assert [[KEY], [KEY]] == seen
+
+
+async def test_when_there_is_no_api_key_then_none_is_sent(httpx_mock: HTTPXMock) -> None:
+    """Most APIs have no usage plan."""
+    httpx_mock.add_response()
+    async with httpx.AsyncClient() as client:
+        request = httpx.Request("GET", API.url("/v1"))
+        await client.send(request, auth=BearerAuth(API, provider()))
+
+    assert "x-api-key" not in request.headers
+
+
+async def test_when_a_request_goes_elsewhere_then_it_gets_no_api_key(sent: Send) -> None:
+    """It is refused as it came."""
+    request = httpx.Request("GET", "https://evil.example/prod/v1")
+
+    with pytest.raises(RequestRefused):
+        await sent(BearerAuth(API, provider(), api_key=KEY), request)
+    assert "x-api-key" not in request.headers
+
+
 async def test_when_the_caller_brings_a_token_then_ours_replaces_it(sent: Send) -> None:
     """Nobody else's credential goes to the API in our name."""
     request = httpx.Request("GET", API.url("/v1"), headers={"authorization": "Bearer theirs"})

@@ -141,6 +141,59 @@ def test_when_the_host_header_names_another_api_then_the_request_is_refused() ->
         API.check(request)
 
 
+URL = "https://vpce-1.execute-api.eu-west-1.vpce.amazonaws.com/prod"
+HOST = "abc123.execute-api.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("api", "headers"),
+    [
+        (API, (("host", "api.example"),)),
+        (Destination.parse(URL, host=HOST), (("host", HOST),)),
+        (
+            Destination.parse(URL, api_id="abc123"),
+            (
+                ("host", "vpce-1.execute-api.eu-west-1.vpce.amazonaws.com"),
+                ("x-apigw-api-id", "abc123"),
+            ),
+        ),
+    ],
+    ids=["url", "host", "api id"],
+)
+def test_when_an_api_has_another_name_than_its_url_then_its_headers_say_so(
+    api: Destination, headers: tuple[tuple[str, str], ...]
+) -> None:
+    """A request with them passes; what is connected to is the URL's host."""
+    request = httpx.Request("GET", api.url("/v1"), headers=headers)
+
+    api.check(request)
+    assert headers == api.headers
+    assert api.host == request.url.host
+
+
+@pytest.mark.parametrize(
+    ("api", "headers"),
+    [
+        (Destination.parse(URL, host=HOST), []),
+        (Destination.parse(URL, host=HOST), [("host", "evil.example")]),
+        (Destination.parse(URL, host=HOST), [("host", HOST), ("host", "evil.example")]),
+        (Destination.parse(URL, api_id="abc123"), []),
+        (Destination.parse(URL, api_id="abc123"), [("x-apigw-api-id", "other")]),
+        (
+            Destination.parse(URL, api_id="abc123"),
+            [("x-apigw-api-id", "abc123"), ("x-apigw-api-id", "other")],
+        ),
+        (Destination.parse(URL), [("x-apigw-api-id", "other")]),
+    ],
+)
+def test_when_a_header_names_another_api_then_the_request_is_refused(
+    api: Destination, headers: list[tuple[str, str]]
+) -> None:
+    """No header, another one and a second one all mean another API."""
+    with pytest.raises(RequestRefused):
+        api.check(httpx.Request("GET", api.url("/v1"), headers=headers))
+
+
 def test_when_the_api_has_no_base_path_then_every_path_is_below_it() -> None:
     """A custom domain often has no stage in its path."""
     api = Destination.parse("https://api.example/")

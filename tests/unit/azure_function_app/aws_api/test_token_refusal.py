@@ -16,6 +16,8 @@ from shared.routes import PROTECTED_ROUTES, ROUTES, Role, Route
 
 POLICY = ("x-amzn-errortype", "AccessDeniedException")
 AUTHORIZER = ("x-amzn-errortype", "UnauthorizedException")
+FORBIDDEN = ("x-amzn-errortype", "ForbiddenException")
+WAF = ("x-amzn-errortype", "WafFilteredException")
 PROBLEM = ("content-type", "application/problem+json")
 DELETE = next(route for route in ROUTES if route.method == "DELETE")
 OPEN = next(route for route in ROUTES if route.role is None)
@@ -50,7 +52,19 @@ def refusal(
         (403, [], "token_rejected", RefusedBy.ELSEWHERE),
         (403, [], None, RefusedBy.ELSEWHERE),
         (403, [AUTHORIZER], None, RefusedBy.ELSEWHERE),
-        (403, [("x-amzn-errortype", "ForbiddenException")], None, RefusedBy.ELSEWHERE),
+        (403, [FORBIDDEN], None, RefusedBy.ELSEWHERE),
+        (403, [FORBIDDEN], "access_denied", RefusedBy.ELSEWHERE),
+        (403, [FORBIDDEN], "missing_role", RefusedBy.ELSEWHERE),
+        (403, [FORBIDDEN], "api_key_refused", RefusedBy.API_KEY),
+        (403, [], "api_key_refused", RefusedBy.API_KEY),
+        (403, [POLICY], "api_key_refused", RefusedBy.POLICY),
+        (401, [], "api_key_refused", RefusedBy.ELSEWHERE),
+        (401, [FORBIDDEN], "api_key_refused", RefusedBy.ELSEWHERE),
+        (403, [FORBIDDEN], "request_filtered", RefusedBy.FIREWALL),
+        (403, [], "request_filtered", RefusedBy.FIREWALL),
+        (403, [WAF], "request_filtered", RefusedBy.FIREWALL),
+        (403, [WAF], None, RefusedBy.FIREWALL),
+        (401, [WAF], None, RefusedBy.ELSEWHERE),
         (
             403,
             [("x-amzn-errortype", "MissingAuthenticationTokenException")],
@@ -64,6 +78,66 @@ def test_when_an_answer_refuses_then_its_evidence_says_who_did(
 ) -> None:
     """The gateway's own header first, then the problem document of template or backend."""
     assert refused_by is refusal(status, *headers, code=code).evidence["refused_by"]
+
+
+HTML = ("content-type", "text/html; charset=iso-8859-1")
+CLOUDFRONT = [("server", "CloudFront"), ("x-cache", "Error from cloudfront")]
+CLOUDFRONT_PAGE = b"<H1>403 ERROR</H1><H2>The request could not be satisfied.</H2>Request blocked."
+BALANCER = [("server", "awselb/2.0")]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "refused_by"),
+    [
+        (403, [*CLOUDFRONT, HTML], RefusedBy.FIREWALL),
+        (403, [CLOUDFRONT[0], HTML], RefusedBy.FIREWALL),
+        (403, [CLOUDFRONT[1], HTML], RefusedBy.FIREWALL),
+        (403, [*BALANCER, ("content-type", "text/html")], RefusedBy.FIREWALL),
+        # The gateway's own answers pass CloudFront with its marks, but with the gateway's ID, too.
+        (403, [*CLOUDFRONT, HTML, ("x-amzn-requestid", "r")], RefusedBy.ELSEWHERE),
+        (403, [*CLOUDFRONT, HTML, POLICY], RefusedBy.POLICY),
+        (403, [*CLOUDFRONT, HTML, FORBIDDEN], RefusedBy.ELSEWHERE),
+        (403, [*CLOUDFRONT, ("content-type", "application/json")], RefusedBy.ELSEWHERE),
+        (403, CLOUDFRONT, RefusedBy.ELSEWHERE),
+        (403, [HTML], RefusedBy.ELSEWHERE),
+        (403, [("server", "nginx"), ("x-cache", "MISS"), HTML], RefusedBy.ELSEWHERE),
+        (401, [*CLOUDFRONT, HTML], RefusedBy.ELSEWHERE),
+    ],
+)
+def test_when_a_front_answers_in_html_then_a_firewall_has_refused(
+    status: int, headers: list[tuple[str, str]], refused_by: RefusedBy
+) -> None:
+    """CloudFront and load balancers answer for their firewall; the gateway saw no request."""
+    answer = ApiResponse(status, httpx.Headers(headers), CLOUDFRONT_PAGE)
+    error = explain_refusal(answer, problem_code(answer), DELETE)
+
+    assert refused_by is error.evidence["refused_by"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "named", "advice"),
+    [
+        ([FORBIDDEN], "api_key_refused", "backend_api_key", "AWS_API_KEY"),
+        ([FORBIDDEN], "request_filtered", "backend_firewall", "web ACL"),
+        ([WAF], None, "backend_firewall", "web ACL"),
+        ([FORBIDDEN], None, "backend_forbidden", "API key"),
+    ],
+)
+@pytest.mark.parametrize("roles", [None, frozenset(), frozenset({Role.WRITE})])
+def test_when_it_is_not_about_the_token_then_code_and_advice_say_so(
+    headers: list[tuple[str, str]],
+    code: str | None,
+    named: str,
+    advice: str,
+    roles: frozenset[str] | None,
+) -> None:
+    """Nobody is sent to assign a role, whether our token has it or not."""
+    error = refusal(403, *headers, code=code, roles=roles)
+
+    assert named == error.code
+    assert advice in str(error.evidence["advice"])
+    assert "Records." not in str(error)
+    assert "DELETE /v1/records/{id}" in str(error)
 
 
 @pytest.mark.parametrize("code", ["access_denied", "missing_role"])
@@ -130,7 +204,10 @@ def test_when_someone_else_refuses_then_no_role_is_guessed(status: int, code: st
 @given(
     status=st.sampled_from([401, 403]),
     error_type=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40),
-    code=st.none() | st.sampled_from(["access_denied", "missing_role", "x"]),
+    code=st.none()
+    | st.sampled_from(
+        ["access_denied", "missing_role", "api_key_refused", "request_filtered", "x"]
+    ),
     body=st.binary(max_size=40),
     route=st.sampled_from(ROUTES),
     roles=st.none() | st.frozensets(st.sampled_from([*Role, "x"])),

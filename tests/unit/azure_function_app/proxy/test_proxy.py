@@ -307,7 +307,7 @@ async def test_when_the_api_refuses_our_token_then_the_caller_gets_502_and_our_l
     assert "private reason" in fields["answer"]
 
 
-async def test_when_something_else_answers_403_then_no_role_is_guessed(
+async def test_when_a_firewall_answers_403_then_no_role_is_guessed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A firewall's refusal is none of the policy's, and its words stay in our log."""
@@ -320,15 +320,13 @@ async def test_when_something_else_answers_403_then_no_role_is_guessed(
     with caplog.at_level(logging.WARNING):
         answer = await answer_of(api, caller("DELETE", f"{RECORDS}/EDDF"))
 
-    assert (502, "backend_forbidden") == (answer.status, problem_of(answer)["code"])
+    assert (502, "backend_firewall") == (answer.status, problem_of(answer)["code"])
     assert "Records." not in answer.body.decode()
     assert "private page" not in answer.body.decode()
     (line,) = caplog.records
     fields = vars(line)["bridge_fields"]
-    assert ("elsewhere", "a firewall refused the request") == (
-        fields["refused_by"],
-        fields["advice"],
-    )
+    assert "firewall" == fields["refused_by"]
+    assert "web ACL" in fields["advice"]
     assert "private page" in fields["answer"]
 
 
