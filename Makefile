@@ -46,8 +46,8 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/lambda-runtime/.installed: requirements/lambda-runtime.txt .python-version | $(UV)
 	$(call environment,.tools/lambda-runtime,requirements/lambda-runtime.txt)
 
-.tools/function-app/.installed: requirements.txt .python-version | $(UV)
-	$(call environment,.tools/function-app,requirements.txt)
+.tools/function-app/.installed: requirements/functions-host.txt .python-version | $(UV)
+	$(call environment,.tools/function-app,requirements/functions-host.txt)
 
 # For the tests of Table Storage, and for `func start`; the demo does without its 190 MB.
 .tools/azurite/.installed: emulator/azurite_package/package.json emulator/azurite_package/package-lock.json | $(VENV)/.installed
@@ -92,6 +92,7 @@ install: $(VENV)/.installed .tools/ministack/.installed .tools/lambda-runtime/.i
 lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves them forward
 	@mkdir -p requirements
 	@$(COMPILE) --group client -o requirements.txt
+	@$(COMPILE) --group functions-host -c requirements.txt -o requirements/functions-host.txt
 	@$(COMPILE) --group authorizer -c requirements.txt -o requirements/authorizer.txt
 	@$(COMPILE) --group backend -c requirements.txt -o requirements/backend.txt
 	@$(COMPILE) --group dev -c requirements.txt -c requirements/authorizer.txt -c requirements/backend.txt -o requirements/dev.txt

@@ -10,7 +10,7 @@ from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import TypedDict, assert_never
 from uuid import uuid4
 
 from azure_function_app import __version__
@@ -162,9 +162,10 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
                 authorities_path=config.network.authorities_path,
                 certificate=config.network.api_certificate,
             ),
+            proxy=config.network.api_proxy,
         ),
         token_provider=TokenProvider(
-            partial(request_token, config.token_source, ca_file=config.token_ca_file),
+            partial(request_token, config.token_source, **_token_leg(config)),
             clock=clock,
             random=random.random,
             wait_seconds=calls.token_wait_seconds,
@@ -183,6 +184,19 @@ def build_api_client(config: Settings, clock: Clock) -> ApiClient:
         breaker=CircuitBreaker(clock=clock, random=random.random),
         api_key=config.network.api_key,
     )
+
+
+class _TokenLeg(TypedDict):
+    proxy_url: str | None
+    ca_file: str | None
+
+
+def _token_leg(config: Settings) -> _TokenLeg:
+    proxy = config.network.token_proxy
+    return {
+        "proxy_url": None if proxy is None else proxy.url,
+        "ca_file": config.network.authorities_path or config.token_ca_file,
+    }
 
 
 def _needs_sign_in(config: Settings) -> bool:
@@ -218,7 +232,7 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
 
 
 def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
-    new_credential = partial(build_credential, config.token_source, ca_file=config.token_ca_file)
+    new_credential = partial(build_credential, config.token_source, **_token_leg(config))
     checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink == config.checkpoint_store:
@@ -255,7 +269,7 @@ def configure_logging() -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonLines())
     logging.getLogger("azure_function_app").setLevel(logging.INFO)
-    for library in ("aiohttp", "azure", "httpx", "msal", "urllib3"):
+    for library in ("azure", "httpx", "msal", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

@@ -8,7 +8,7 @@ What an adopter may rely on, as `tests/contract/test_public_surface.py` holds it
     client.backend_error            what a failure on the way to the API and back means
     client.problem_code             the stable code in a problem document (RFC 9457)
     destination.Destination         where the API is, and which paths stay inside it
-    direct_client.build_client      makes the HTTP client over aiohttp's connections
+    direct_client.build_client      makes the HTTP client over our own connections
     bearer_auth.BearerAuth          puts the access token on requests for one destination
     retry.Retrier                   repeats failed attempts by the retry table
     retry.RetryPolicy               how many attempts a call gets, and for how long

@@ -12,7 +12,6 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.bearer_auth import BearerAuth
 from azure_function_app.aws_api.bulkhead_transport import BEFORE_SENDING_EXTENSION
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
@@ -37,6 +36,7 @@ from azure_function_app.errors import (
     DeadlineExceeded,
     RequestRefused,
 )
+from azure_function_app.http1.errors import CertificateError, KeptConnectionLost, TunnelRefused
 from azure_function_app.identity.token_diagnosis import unverified_roles
 from azure_function_app.identity.token_provider import TokenProvider
 from shared.problem import MEDIA_TYPE
@@ -206,7 +206,7 @@ class ApiClient:
         except (DeadlineExceeded, httpx.ReadTimeout):
             permit.unanswered()
             raise
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, KeptConnectionLost):
             permit.gave_up()
             raise
         except httpx.TransportError:
@@ -239,6 +239,11 @@ def backend_error(error: httpx.TransportError) -> BridgeError:
     match error:
         case CertificateError():
             return BackendUnavailable("The API's certificate is not trusted.", code="backend_tls")
+        case TunnelRefused():
+            return BackendUnavailable(
+                "The HTTPS proxy does not let us through to the API: check API_HTTPS_PROXY.",
+                code="backend_proxy",
+            )
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return BackendUnavailable(
                 "The API could not be reached: check AWS_API_BASE_URL.", code="backend_unreachable"

@@ -5,8 +5,9 @@ from typing import Final
 
 import httpx
 
-from azure_function_app.aws_api.aiohttp_transport import AiohttpTransport
 from azure_function_app.aws_api.bulkhead_transport import BulkheadTransport
+from azure_function_app.http1.transport import HttpTransport
+from azure_function_app.proxy_address import ProxyAddress
 from shared.clock import Clock, SystemClock
 
 
@@ -94,22 +95,24 @@ def build_client(
     waiting: int,
     connect_seconds: float,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: ProxyAddress | None = None,
     clock: Clock | None = None,
 ) -> DirectClient:
-    """Return an HTTP client over aiohttp's connection pool, with a bulkhead before it.
+    """Return an HTTP client over our own connections, with a bulkhead before it.
 
     Args:
         connections: how many calls may be under way, each on a connection of its own.
         waiting: how many more may wait for one of those.
         connect_seconds: how long opening a connection may take, name look-up and TLS included.
         ssl_context: whom to trust; by default the public authorities that certifi lists.
+        proxy: through which to go (CONNECT); by default none, whatever the environment says.
         clock: measures how long the API takes; by default the system's.
 
     """
-    transport = AiohttpTransport(
-        connections=connections,
+    transport = HttpTransport(
         connect_seconds=connect_seconds,
         ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
+        proxy=proxy,
     )
     guarded = BulkheadTransport(
         transport, limit=connections, waiting=waiting, clock=clock or SystemClock()

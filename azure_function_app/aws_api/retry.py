@@ -15,10 +15,10 @@ from typing import Final, Protocol
 import httpx
 import tenacity
 
-from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
+from azure_function_app.http1.errors import CertificateError
 from shared.clock import Clock
 from shared.log import log_event
 
@@ -48,8 +48,8 @@ class Rule:
 
     times: int = 1_000
     """How often in one call; the policy's number of attempts bounds it too."""
-    at_once: bool = False
-    """Without a pause: a new connection is all that was missing."""
+    first_at_once: bool = False
+    """The first time without a pause: a new connection is all that was missing."""
     only_if_told_when: bool = False
     """Only where the response says in Retry-After when to come back."""
 
@@ -59,8 +59,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 _REPEATABLE: Final[Mapping[Failure, Rule]] = {
     Failure.CONNECT: Rule(),
-    # The first is most likely a kept-alive connection that the server had just closed.
-    Failure.DROPPED: Rule(times=1, at_once=True),
+    # The first is most likely a kept connection that the server had just closed; the retry gets a
+    # new one, because the transport closes what it keeps when one of those turns out dead.
+    Failure.DROPPED: Rule(first_at_once=True),
     Failure.READ_TIMEOUT: Rule(),
     Failure.THROTTLED: Rule(),
     Failure.BAD_GATEWAY: Rule(),
@@ -306,7 +307,7 @@ class _Call[T: ResponseHead]:
 
     def pause(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds to pause: jitter, and no less than the server asked for."""
-        if self._rule.at_once:
+        if self._rule.first_at_once and self._failure and self._met[self._failure] == 1:
             return 0.0
         told = self._retrier.told_pause(self._outcome(state)) or 0.0
         return told + self._retrier.jittered(state.attempt_number)

@@ -119,7 +119,7 @@ destination.Destination.parse(base_url, *, host=, api_id=)
 destination.Destination.headers
 destination.Destination.url(path, query=)
 destination.Destination.check(request)
-direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=, clock=)
+direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=, proxy=, clock=)
 bearer_auth.BearerAuth(destination, token_provider, *, api_key=)
 retry.Retrier(*, budget, clock, random, sleep, policies=)
 retry.RetryPolicy(attempts, window_seconds, read_seconds)

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from azure_function_app.aws_api import circuit_breaker, retry, retry_budget
-from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicy
 from azure_function_app.aws_api.retry_budget import RetryBudget
@@ -26,6 +25,7 @@ from azure_function_app.declared_settings import (
     WAITING_CALLS,
 )
 from azure_function_app.errors import CircuitOpen, DeadlineExceeded, Overloaded
+from azure_function_app.http1.errors import CertificateError
 from tests.support.fake_clock import FakeClock
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "retries.md").read_text(encoding="utf-8")
@@ -126,9 +126,9 @@ async def _repeated(outcome: Outcome, request: httpx.Request) -> str:
     except BaseException as error:
         if error is not outcome:
             raise
-    at_once = ", at once" if pauses and not any(pauses) else ""
-    counts = {1: "no", 2: f"once{at_once}", ATTEMPTS: f"as the policy says{at_once}"}
-    return counts.get(attempts, f"{attempts} attempts")
+    counts = {1: "no", 2: "once", ATTEMPTS: "as the policy says"}
+    often = counts.get(attempts, f"{attempts} attempts")
+    return f"{often}, the first at once" if pauses and not pauses[0] and all(pauses[1:]) else often
 
 
 def test_when_the_table_is_read_then_it_has_the_rows_that_are_driven() -> None:

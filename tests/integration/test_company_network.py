@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,13 @@ import trustme
 from azure_function_app import bootstrap
 from azure_function_app.aws_api.client import ApiClient, ApiRequest
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendUnavailable, RequestRefused
+from azure_function_app.errors import BackendUnavailable, RequestRefused, TokenAcquisitionError
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.settings import load_settings
 from shared.clock import SystemClock
 from tests.support.faulty_server import Exchange, answer, faulty_server
 from tests.support.functions_app import NEEDED
+from tests.support.tunnel_proxy import tunnel_proxy
 
 TOKEN = "made-up.access.token"
 KEY = "made-up-key-0123456789"
@@ -194,3 +195,98 @@ async def test_when_the_api_wants_a_certificate_then_ours_is_shown(
 
     assert 200 == response.status_code
     assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"), [("", None), ("me:it%40@", b"Basic bWU6aXRA")]
+)
+async def test_when_a_proxy_is_set_then_the_api_is_called_through_it(
+    credentials: str, expected: bytes | None, tmp_path: Path
+) -> None:
+    """It sees where to, and nothing of what is said there; the token least of all."""
+    authority = trustme.CA()
+    ca_file = written(authority.cert_pem, tmp_path / "ca.pem")
+    async with (
+        faulty_server(answer(), tls=tls_server(authority)) as server,
+        tunnel_proxy() as proxy,
+    ):
+        environment = {
+            "AWS_API_BASE_URL": f"https://127.0.0.1:{server.port}/prod",
+            "API_HTTPS_PROXY": f"http://{credentials}127.0.0.1:{proxy.port}",
+            "EXTRA_CA_FILE": ca_file,
+        }
+        async with api_from_settings(**environment) as api:
+            response = await api.fetch(GET, deadline=soon())
+
+    (head,) = proxy.heads
+    sent = [line for line in head.split(b"\r\n") if line.lower().startswith(b"proxy-auth")]
+    assert 200 == response.status_code
+    assert head.startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1".encode())
+    assert ([] if expected is None else [b"Proxy-Authorization: " + expected]) == sent
+    assert TOKEN.encode() not in head
+
+
+@pytest.mark.parametrize("status", [407, 403, 502])
+async def test_when_the_proxy_refuses_then_nothing_reaches_the_api(status: int) -> None:
+    """And neither error nor cause shows the password."""
+    async with faulty_server(answer()) as server, tunnel_proxy(status) as proxy:
+        environment = {
+            "AWS_API_BASE_URL": f"https://127.0.0.1:{server.port}/prod",
+            "API_HTTPS_PROXY": f"http://me:made-up-password@127.0.0.1:{proxy.port}",
+        }
+        async with api_from_settings(**environment) as api:
+            with pytest.raises(BackendUnavailable) as caught:
+                await api.fetch(GET, deadline=soon())
+
+    assert [] == server.requests
+    assert "made-up-password" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+async def test_when_the_environment_names_a_proxy_then_the_api_is_called_without(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only our own setting does."""
+    async with faulty_server(answer()) as server, tunnel_proxy() as proxy:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        url = f"http://127.0.0.1:{server.port}/prod"
+        async with api_from_settings(AWS_API_BASE_URL=url) as api:
+            await api.fetch(GET, deadline=soon())
+
+    assert [] == proxy.heads
+    assert 1 == len(server.requests)
+
+
+async def test_when_a_token_proxy_is_set_then_entra_is_asked_through_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the authorities of the setting trusted on that leg, too."""
+    monkeypatch.undo()
+    authority = trustme.CA()
+    ca_file = written(authority.cert_pem, tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    token = b'{"token_type":"Bearer","expires_in":3600,"access_token":"made-up.access.token"}'
+    entra_answer = answer(200, token, ("Content-Type", "application/json"))
+    async with (
+        faulty_server(answer()) as server,
+        faulty_server(entra_answer, tls=context) as entra,
+        tunnel_proxy() as proxy,
+    ):
+        environment = {
+            "AWS_API_BASE_URL": f"http://127.0.0.1:{server.port}/prod",
+            "ENTRA_AUTHORITY": "http://127.0.0.1:9",
+            "AZURE_AUTHORITY_HOST": f"https://localhost:{entra.port}",
+            "CREDENTIAL": "client_secret",
+            "AZURE_CLIENT_ID": NEEDED["API_CLIENT_ID"],
+            "AZURE_CLIENT_SECRET": "made-up",
+            "TOKEN_HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
+            "EXTRA_CA_FILE": ca_file,
+        }
+        async with api_from_settings(**environment) as api:
+            with suppress(TokenAcquisitionError):
+                await api.fetch(GET, deadline=soon())
+
+    assert proxy.heads
+    assert all(f"CONNECT localhost:{entra.port}".encode() in head for head in proxy.heads)
+    assert entra.requests

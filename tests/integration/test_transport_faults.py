@@ -10,10 +10,10 @@ import httpx
 import pytest
 import trustme
 
-from azure_function_app.aws_api.aiohttp_transport import CertificateError
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import DeadlineExceeded, Overloaded
+from azure_function_app.http1.errors import CertificateError
 from shared.clock import SystemClock
 from tests.support.faulty_server import (
     Behavior,
