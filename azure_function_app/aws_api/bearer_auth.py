@@ -7,9 +7,10 @@ import httpx
 
 from azure_function_app.aws_api.destination import Destination
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
+from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.identity.token_provider import TokenProvider
 
-_UNAUTHORIZED: Final = 401
+UNAUTHORIZED: Final = 401
 
 
 class BearerAuth(httpx.Auth):
@@ -42,18 +43,37 @@ class BearerAuth(httpx.Auth):
             TokenAcquisitionError: there is no token.
 
         """
+        token = await self.authorize(request)
+        response = yield request
+        if response.status_code == UNAUTHORIZED and await self.authorize_anew(request, token):
+            yield request
+
+    async def authorize(self, request: httpx.Request) -> AccessToken:
+        """Attach a token to a request that goes to the API, and return it.
+
+        Raises:
+            RequestRefused: the request does not go to the API; no token was asked for.
+            TokenAcquisitionError: there is no token.
+
+        """
         self._destination.check(request)
-        deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
-        wait_seconds = None if deadline is None else deadline.remaining_seconds()
-        token = await self._token_provider.get_token(wait_seconds=wait_seconds)
+        token = await self._token_provider.get_token(wait_seconds=_remaining_seconds(request))
         request.headers["Authorization"] = token.authorization
         if self._api_key is not None:
             request.headers["X-Api-Key"] = self._api_key
-        response = yield request
-        if response.status_code != _UNAUTHORIZED:
-            return
-        wait_seconds = None if deadline is None else deadline.remaining_seconds()
-        newer = await self._token_provider.refresh_after_rejection(token, wait_seconds=wait_seconds)
-        if newer.value != token.value:
-            request.headers["Authorization"] = newer.authorization
-            yield request
+        return token
+
+    async def authorize_anew(self, request: httpx.Request, rejected: AccessToken) -> bool:
+        """Attach a newer token than the rejected one; False where there is none."""
+        newer = await self._token_provider.refresh_after_rejection(
+            rejected, wait_seconds=_remaining_seconds(request)
+        )
+        if newer.value == rejected.value:
+            return False
+        request.headers["Authorization"] = newer.authorization
+        return True
+
+
+def _remaining_seconds(request: httpx.Request) -> float | None:
+    deadline: Deadline | None = request.extensions.get(DEADLINE_EXTENSION)
+    return None if deadline is None else deadline.remaining_seconds()

@@ -109,7 +109,7 @@ class _HeldBody(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         try:
-            return await anext(self._pieces)
+            return await self._pieces.__anext__()
         except StopAsyncIteration:
             # Now, as its reader may take longer to close it.
             self._note_answer()

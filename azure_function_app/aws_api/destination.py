@@ -6,7 +6,7 @@ So the path is checked as it was given, before anything else happens, and the fi
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Self
 from urllib.parse import unquote
@@ -20,6 +20,8 @@ _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~:@$-][A-Za-z0-9._~:@$-]*)+/?|/")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _API_ID: Final = "x-apigw-api-id"
+_NAMING: Final = frozenset({b"host", _API_ID.encode()})
+_NAMING_LENGTHS: Final = frozenset(map(len, _NAMING))
 _DECODINGS: Final = 3
 """How many times a path may be percent-encoded in itself before it is refused unread."""
 
@@ -79,6 +81,16 @@ def _checked_url(base_url: str, path: str, query: str) -> httpx.URL:
         raise RequestRefused("The path or the query makes no URL.") from error
 
 
+def _naming_fields(request: httpx.Request) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the fields that say which API is meant, each as often as it is there."""
+    found = [
+        (name.lower(), value)
+        for name, value in request.headers.raw
+        if len(name) in _NAMING_LENGTHS and name.lower() in _NAMING
+    ]
+    return tuple(found) if len(found) == 1 else tuple(sorted(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """The API's base URL, taken apart once."""
@@ -93,6 +105,12 @@ class Destination:
     """What the Host header must be: on a shared front it decides which API answers."""
     api_id: str | None = None
     """What `x-apigw-api-id` must be, which decides the same; None if it must not be there."""
+    naming_fields: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Encode once what each request is compared with."""
+        fields = tuple(sorted((name.encode(), value.encode()) for name, value in self.headers))
+        object.__setattr__(self, "naming_fields", fields)
 
     @classmethod
     def parse(cls, base_url: str, *, host: str | None = None, api_id: str | None = None) -> Self:
@@ -152,8 +170,7 @@ class Destination:
             or url.host != self.host
             or url.port != self.port
             or url.userinfo
-            or request.headers.get("host") != self.host_header
-            or request.headers.get(_API_ID) != self.api_id
+            or _naming_fields(request) != self.naming_fields
         ):
             raise RequestRefused("The request does not go to the API.", code="request_elsewhere")
         path = url.raw_path.partition(b"?")[0].decode("ascii")

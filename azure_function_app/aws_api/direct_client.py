@@ -52,7 +52,8 @@ class DirectClient(httpx.AsyncClient):
             raise RuntimeError("the client is closed")
         if follow_redirects is True:
             raise TypeError("this client follows no redirects")
-        request.extensions.setdefault("timeout", self.timeout.as_dict())
+        if "timeout" not in request.extensions:
+            request.extensions["timeout"] = self.timeout.as_dict()
         if isinstance(auth, httpx.Auth):
             response = await self._send_with_auth(request, auth)
         elif auth is httpx.USE_CLIENT_DEFAULT or auth is None:

@@ -22,6 +22,7 @@ trailers, which are dropped."""
 _UNREAD_BYTES_LIMIT: Final = 262_144
 """Bytes of the body above which no more are taken from the socket until some are read."""
 _INTERIM: Final = frozenset({100, 102, 103})
+_TRANSFER_ENCODING: Final = b"transfer-encoding"
 _BODYLESS: Final = frozenset({204, 304})
 _REQUEST_TIMEOUT: Final = 408
 
@@ -40,6 +41,32 @@ class Connection(asyncio.Protocol):
     `head`, then `take` and `more` until `is_complete`. Any wait raises what ended the connection,
     and `TimeoutError` when its time is up; the connection is of no more use then.
     """
+
+    __slots__ = (
+        "_body",
+        "_bytes_without_body",
+        "_failure",
+        "_fields",
+        "_has_head",
+        "_has_received",
+        "_is_clean",
+        "_is_head",
+        "_is_idle",
+        "_is_readable",
+        "_is_reading_paused",
+        "_is_sent",
+        "_is_writable",
+        "_loop",
+        "_lost",
+        "_parser",
+        "_status",
+        "_transport",
+        "_unread_bytes",
+        "_waiter",
+        "exchanges",
+        "is_complete",
+        "on_lost",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait to be connected by the loop."""
@@ -292,7 +319,11 @@ class Connection(asyncio.Protocol):
         """Keep a field of the head; a trailer is dropped."""
         if self._has_head:
             return
-        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+        if (
+            len(name) == len(_TRANSFER_ENCODING)
+            and name.lower() == _TRANSFER_ENCODING
+            and value.strip().lower() != b"chunked"
+        ):
             raise _Refused("another transfer coding than chunked")
         self._fields.append((name, value.rstrip(b" \t")))
 

@@ -28,7 +28,8 @@ def origin_of(url: httpx.URL) -> Origin:
         httpx.UnsupportedProtocol: it is no URL of http or https, or names no host.
 
     """
-    default_port = _DEFAULT_PORTS.get(url.scheme)
-    if default_port is None or not url.host:
+    scheme, host = url.scheme, url.raw_host
+    default_port = _DEFAULT_PORTS.get(scheme)
+    if default_port is None or not host:
         raise httpx.UnsupportedProtocol("The URL is not one of http.")
-    return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or default_port)
+    return Origin(scheme, host.decode("ascii"), url.port or default_port)
