@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_FIELD_VALUE: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -22,6 +23,11 @@ class ProxyAddress:
     port: int
     authorization: str | None = field(default=None, repr=False)
     """The value of Proxy-Authorization (RFC 9110 section 11.7.2), by the scheme Basic."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where the authorization would not be one line of a head."""
+        if self.authorization is not None and not _FIELD_VALUE.fullmatch(self.authorization):
+            raise ValueError("the proxy's authorization cannot be sent as a header field")
 
     @property
     def url(self) -> str:

@@ -24,7 +24,7 @@ class Addresses:
         """Return the addresses, in the order in which the system would try them.
 
         Raises:
-            OSError: the name has none, or nobody could say.
+            OSError: the name has none, nobody could say, or `aclose` was called meanwhile.
 
         """
         key = (host, port)
@@ -34,9 +34,15 @@ class Addresses:
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = self._loop.create_task(self._look_up(host, port))
-            pending.add_done_callback(lambda _: self._pending.pop(key, None))
-        # The resolver cannot be stopped, and others wait for the same name.
-        return await asyncio.shield(pending)
+            pending.add_done_callback(lambda done: self._forget_pending(key, done))
+        try:
+            # The resolver cannot be stopped, and others wait for the same name.
+            return await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if pending.cancelled() and not (task and task.cancelling()):
+                raise OSError("the client was closed") from None
+            raise
 
     def forget(self, host: str, port: int) -> None:
         """Look the host up anew next time: none of what is known of it answered."""
@@ -49,6 +55,12 @@ class Addresses:
             task.cancel()
         if pending:
             await asyncio.wait(pending)
+
+    def _forget_pending(self, key: tuple[str, int], done: asyncio.Task[list[Address]]) -> None:
+        self._pending.pop(key, None)
+        if not done.cancelled():
+            # Nobody may be left to hear of it, which asyncio would complain about.
+            done.exception()
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

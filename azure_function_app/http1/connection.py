@@ -6,6 +6,7 @@ the response to a later request (RFC 9112 section 9.2 leaves that open; other cl
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
@@ -21,7 +22,9 @@ _OVERHEAD_BYTES_LIMIT: Final = 65_536
 trailers, which are dropped."""
 _UNREAD_BYTES_LIMIT: Final = 262_144
 """Bytes of the body above which no more are taken from the socket until some are read."""
-_INTERIM: Final = frozenset({100, 102, 103})
+_PIECES_LIMIT: Final = 64
+"""Pieces of the body above which they are joined: chunks of a byte each cost thirty times that."""
+_SWITCHING_PROTOCOLS: Final = 101
 _TRANSFER_ENCODING: Final = b"transfer-encoding"
 _BODYLESS: Final = frozenset({204, 304})
 _REQUEST_TIMEOUT: Final = 408
@@ -47,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_bytes_without_body",
         "_failure",
         "_fields",
+        "_has_ended",
         "_has_head",
         "_has_received",
         "_is_clean",
@@ -83,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._failure: httpx.TransportError | None = None
         self._is_writable = True
         self._is_reading_paused = False
+        self._has_ended = False
         self._reset(is_head=False)
         self._is_idle = True
 
@@ -118,9 +123,16 @@ class Connection(asyncio.Protocol):
         return self.is_open and not self._is_readable()
 
     def begin(self, *, is_head: bool) -> None:
-        """Start an exchange, of the method HEAD or of another one."""
+        """Start an exchange, of the method HEAD or of another one.
+
+        Raises:
+            httpx.ConnectError: the connection has ended, so that nothing can be sent.
+
+        """
         if not self._is_idle:
             raise RuntimeError("the connection carries a request already")
+        if not self.is_open:
+            raise httpx.ConnectError("The connection ended before anything was sent.")
         self.exchanges += 1
         self._reset(is_head=is_head)
 
@@ -185,6 +197,7 @@ class Connection(asyncio.Protocol):
             and not self._transport.is_closing()
             and not self._transport.get_write_buffer_size()
         ):
+            self.take()
             self._is_idle = True
             return True
         self.abort()
@@ -254,7 +267,9 @@ class Connection(asyncio.Protocol):
             if self._bytes_without_body > limit:
                 self._fail(httpx.RemoteProtocolError("HeadTooLarge"))
                 return
-        elif self._unread_bytes > _UNREAD_BYTES_LIMIT and not self._is_reading_paused:
+        if len(self._body) > _PIECES_LIMIT:
+            self._body = [b"".join(self._body)]
+        if self._unread_bytes > _UNREAD_BYTES_LIMIT and not self._is_reading_paused:
             self._is_reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
@@ -262,7 +277,12 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        """Let the loop close the connection; `connection_lost` says what that means."""
+        """Note whether the server said so itself, as only its closure alert does with TLS.
+
+        The loop closes the connection; `connection_lost` says what that means.
+        """
+        if self._transport is not None:
+            self._has_ended = _is_closed_by_peer(self._transport.get_extra_info("ssl_object"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits, and the pool."""
@@ -301,9 +321,17 @@ class Connection(asyncio.Protocol):
         return failure
 
     def _ends_with_connection(self) -> bool:
-        """Return whether only the connection's end tells the body's (RFC 9112 section 6.3)."""
-        return self._has_head and not any(
-            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._fields
+        """Return whether the connection's end is the body's too (RFC 9112 sections 6.3 and 9.8).
+
+        It is not where we closed it ourselves, or where TLS was cut off.
+        """
+        return (
+            self._has_ended
+            and self._has_head
+            and not any(
+                name.lower() in {b"content-length", b"transfer-encoding"}
+                for name, _ in self._fields
+            )
         )
 
     # --- what the parser finds ------------------------------------------------------------------
@@ -332,7 +360,7 @@ class Connection(asyncio.Protocol):
         if self.is_complete or self._parser is None:
             return
         status = self._parser.get_status_code()
-        if status in _INTERIM:
+        if 100 <= status <= 199 and status != _SWITCHING_PROTOCOLS:  # noqa: PLR2004 - the class of interim responses
             return
         if not 200 <= status <= 599 or not self._parser.get_http_version().startswith("1."):  # noqa: PLR2004 - the classes of final responses
             raise _Refused("no status of a final response, or not HTTP/1")
@@ -369,6 +397,18 @@ class Connection(asyncio.Protocol):
 
 class _Refused(Exception):
     """A response that is well-formed, and none that may be handed on."""
+
+
+def _is_closed_by_peer(tls: ssl.SSLObject | None) -> bool:
+    """Return whether everything that the server sent has come, and not only what got through."""
+    if tls is None:
+        return True
+    try:
+        return tls.read(1) == b""
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:  # it waits for more: the end of the connection was not the server's word
+        return False
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

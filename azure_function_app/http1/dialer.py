@@ -69,6 +69,7 @@ class Dialer:
             return await aiohappyeyeballs.start_connection(
                 found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=self.loop
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # Cancelled is what it is too where none of them answered in time.
             self.addresses.forget(host, port)
             raise

@@ -23,6 +23,7 @@ class ConnectionPool:
         self._idle: dict[Origin, dict[Connection, float]] = {}
         self._all: set[Connection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def take(self, origin: Origin) -> Connection | None:
         """Return a connection that can carry a request; None where there is none."""
@@ -35,8 +36,10 @@ class ConnectionPool:
         return None
 
     def add(self, origin: Origin, connection: Connection) -> None:
-        """Take note of a new connection, which is in use."""
+        """Take note of a new connection, which is in use. A closed pool closes it."""
         self._all.add(connection)
+        if self._is_closed:
+            connection.abort()
 
         def forget(lost: Connection) -> None:
             self._all.discard(lost)
@@ -62,7 +65,8 @@ class ConnectionPool:
             connection.abort()
 
     async def aclose(self) -> None:
-        """Close every connection, those in use included."""
+        """Close every connection, those in use and those to come included."""
+        self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None

@@ -28,7 +28,8 @@ def write_request_head(request: httpx.Request) -> RequestHead:
 
     Raises:
         httpx.LocalProtocolError: a method, target or field that would be read as something else,
-            or more than one way to tell the body's length.
+            another number of Host fields than one (RFC 9112 section 3.2), or more than one way to
+            tell the body's length.
 
     """
     method = request.method.encode("ascii", "replace")
@@ -38,6 +39,7 @@ def write_request_head(request: httpx.Request) -> RequestHead:
     pieces = [method, b" ", target, b" HTTP/1.1\r\n"]
     lengths: list[bytes] = []
     codings: list[bytes] = []
+    hosts = 0
     values = []
     for raw_name, value in request.headers.raw:
         name = raw_name.lower()
@@ -47,10 +49,14 @@ def write_request_head(request: httpx.Request) -> RequestHead:
             lengths.append(value)
         elif name == b"transfer-encoding":
             codings.append(value)
+        elif name == b"host":
+            hosts += 1
         values.append(value)
         pieces += (name, b": ", value, b"\r\n")
     if b"".join(values).translate(None, _VALUE_BYTES):
         raise httpx.LocalProtocolError("A header holds a control character.", request=request)
+    if hosts != 1:
+        raise httpx.LocalProtocolError("The request does not name one host.", request=request)
     pieces.append(b"\r\n")
     return RequestHead(b"".join(pieces), _body_length(lengths, codings, request))
 

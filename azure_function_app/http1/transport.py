@@ -58,6 +58,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._addresses: Addresses | None = None
         self._pool: ConnectionPool | None = None
         self._dialer: Dialer | None = None
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response's head; the caller reads and must close its body.
@@ -65,8 +66,11 @@ class HttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: as the module's rule says.
             DeadlineExceeded: the deadline passed first.
+            RuntimeError: the transport is closed, or belongs to another event loop.
 
         """
+        if self._is_closed:
+            raise RuntimeError("the transport is closed")
         loop = asyncio.get_running_loop()
         limits = _TimeLimits(request, loop)
         pool, dialer = self._belongs_to(loop)
@@ -96,7 +100,8 @@ class HttpTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection, those that are being opened included."""
+        self._is_closed = True
         if self._addresses is not None:
             await self._addresses.aclose()
         if self._pool is not None:
@@ -134,6 +139,8 @@ async def _exchange(
     """Send the request, or as much of it as the server wants to see; return the response's head."""
     connection.begin(is_head=request.method == "HEAD")
     content = b"".join(request.stream) if isinstance(request.stream, httpx.ByteStream) else None
+    if content is not None and head.length not in {len(content), "chunked"}:
+        raise _wrong_length(request)
     if content is not None and head.length == len(content) <= _PIECE_BYTES:
         connection.write(head.content + content)
         connection.end_request()
@@ -150,8 +157,12 @@ async def _send_pieces(
 
     Where the response comes first, the rest is not sent (RFC 9112 section 9.5).
     """
-    connection.write(head.content)
     async with aclosing(_framed(request, head.length)) as pieces:
+        if head.length == 0:
+            # The head would be a whole request: first of all there must be no body.
+            async for _ in pieces:
+                pass
+        connection.write(head.content)
         async for piece in pieces:
             view = memoryview(piece)
             for start in range(0, len(piece), _PIECE_BYTES):

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -128,16 +128,26 @@ class FaultyServer:
     script: list[Behavior]
     on_connection: Callable[[asyncio.StreamWriter], None] | None = None
     """What to do with each connection in place of reading from it."""
+    greetings: list[bytes] = field(default_factory=list)
+    """What to send on each new connection before anything is read; nothing where none is left."""
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    """Every connection so far, oldest first."""
     requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections neither side has ended yet."""
+        return len(self._tasks)
 
     async def serve_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Answer the requests of one connection."""
         self.connections += 1
+        self.writers.append(writer)
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
@@ -145,6 +155,8 @@ class FaultyServer:
         if self.on_connection is not None:
             self.on_connection(writer)
             return
+        if self.greetings:
+            writer.write(self.greetings.pop(0))
         try:
             while (request := await _read_request(reader)) is not None:
                 behavior = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -195,9 +207,10 @@ async def faulty_server(
     on_connection: Callable[[asyncio.StreamWriter], None] | None = None,
     tls: ssl.SSLContext | None = None,
     port: int = 0,
+    greetings: Sequence[bytes] = (),
 ) -> AsyncIterator[FaultyServer]:
     """A server on a loopback port, a free one if none is named, for as long as the block lasts."""
-    faulty = FaultyServer(list(script), on_connection)
+    faulty = FaultyServer(list(script), on_connection, list(greetings))
     server = await asyncio.start_server(faulty.serve_connection, "127.0.0.1", port, ssl=tls)
     faulty.port = server.sockets[0].getsockname()[1]
     try:
