@@ -26,6 +26,7 @@ _PIECES_LIMIT: Final = 64
 """Pieces of the body above which they are joined: chunks of a byte each cost thirty times that."""
 _SWITCHING_PROTOCOLS: Final = 101
 _TRANSFER_ENCODING: Final = b"transfer-encoding"
+_NEVER: Final = float("inf")
 _BODYLESS: Final = frozenset({204, 304})
 _REQUEST_TIMEOUT: Final = 408
 
@@ -64,8 +65,11 @@ class Connection(asyncio.Protocol):
         "_lost",
         "_parser",
         "_status",
+        "_timer",
+        "_timer_at",
         "_transport",
         "_unread_bytes",
+        "_until",
         "_waiter",
         "exchanges",
         "is_complete",
@@ -84,6 +88,9 @@ class Connection(asyncio.Protocol):
         self.exchanges = 0
         """How many requests it has been used for."""
         self._waiter: asyncio.Future[None] | None = None
+        self._until = _NEVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = _NEVER
         self._failure: httpx.TransportError | None = None
         self._is_writable = True
         self._is_reading_paused = False
@@ -216,13 +223,33 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             raise self._failure
         waiter = self._waiter = self._loop.create_future()
-        timer = None if until == float("inf") else self._loop.call_at(until, _expire, waiter)
+        self._until = until
+        if until < self._timer_at:
+            self._set_timer(until)
         try:
             await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _set_timer(self, at: float) -> None:
+        """Look at that time whether a wait has lasted too long.
+
+        One timer serves many waits: nearly all of them end long before, and to make one for each
+        and cancel it costs more than to look once in a while.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._check_time)
+
+    def _check_time(self) -> None:
+        at, self._timer_at, self._timer = self._timer_at, _NEVER, None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._until > at:
+            self._set_timer(self._until)
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -294,6 +321,8 @@ class Connection(asyncio.Protocol):
                 self._fail(self._failure_of(exc))
         self._transport = self._parser = None
         self._is_readable = bool
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._lost.done():
             self._lost.set_result(None)
         if self.on_lost is not None:
@@ -413,11 +442,6 @@ def _is_closed_by_peer(tls: ssl.SSLObject | None) -> bool:
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in fields)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 def _readiness(descriptor: int) -> Callable[[], bool]:
