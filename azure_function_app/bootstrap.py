@@ -10,14 +10,14 @@ from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypedDict, assert_never
+from typing import Final, TypedDict, assert_never
 from uuid import uuid4
 
 from azure_function_app import __version__
 from azure_function_app.aws_api.circuit_breaker import CircuitBreaker
 from azure_function_app.aws_api.client import ApiClient
 from azure_function_app.aws_api.destination import Destination
-from azure_function_app.aws_api.direct_client import build_client
+from azure_function_app.aws_api.direct_client import build_client_over, build_transport
 from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicies
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
@@ -47,6 +47,10 @@ from shared.routes import ROUTES
 from shared.settings_reader import SettingsError
 
 _logger = logging.getLogger(__name__)
+
+_SYNC_CONNECTIONS: Final = 4
+"""A run has one call under way at most; the others are for runs that overlap."""
+_SYNC_WAITING: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +117,12 @@ class ServicesPerLoop:
 
 
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
-    api = build_api_client(config, clock)
-    closing.push_async_callback(api.aclose)
+    apis = build_api_clients(config, clock)
+    closing.push_async_callback(apis.aclose)
     sink, checkpoints = _build_stores(config, closing)
     return Services(
         sync_job=SyncJob(
-            source=ChangeFeed(api, clock),
+            source=ChangeFeed(apis.sync, clock),
             sink=sink,
             checkpoints=checkpoints,
             clock=clock,
@@ -128,7 +132,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             page_seconds=config.calls.sync_call_seconds,
         ),
         proxy=Proxy(
-            api=api,
+            api=apis.proxy,
             routes=ROUTES,
             clock=clock,
             call_seconds=config.calls.proxy_call_seconds,
@@ -146,43 +150,69 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     )
 
 
-def build_api_client(config: Settings, clock: Clock) -> ApiClient:
-    """Return a client of the API, with every layer in place. Needs a running event loop."""
-    calls = config.calls
-    return ApiClient(
-        destination=Destination.parse(
-            config.api_base_url, host=config.network.api_host, api_id=config.network.api_id
+@dataclass(frozen=True, slots=True)
+class ApiClients:
+    """The API's clients, one for each kind of calls, over one token and the same connections.
+
+    Each has places, a retry budget and a circuit breaker of its own: what befalls proxied calls
+    keeps the sync from nothing, and the other way round.
+    """
+
+    proxy: ApiClient
+    sync: ApiClient
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.proxy.aclose()
+        await self.sync.aclose()
+
+
+def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
+    """Return the API's clients, with every layer in place. Needs a running event loop."""
+    calls, network = config.calls, config.network
+    destination = Destination.parse(
+        config.api_base_url, host=network.api_host, api_id=network.api_id
+    )
+    transport = build_transport(
+        connect_seconds=calls.connect_seconds,
+        ssl_context=build_tls_context(
+            authorities_path=network.authorities_path, certificate=network.api_certificate
         ),
-        client=build_client(
-            connections=calls.concurrent_calls,
-            waiting=calls.waiting_calls,
-            connect_seconds=calls.connect_seconds,
-            clock=clock,
-            ssl_context=build_tls_context(
-                authorities_path=config.network.authorities_path,
-                certificate=config.network.api_certificate,
+        proxy=network.api_proxy,
+    )
+    token_provider = TokenProvider(
+        partial(request_token, config.token_source, **_token_leg(config)),
+        clock=clock,
+        random=random.random,
+        wait_seconds=calls.token_wait_seconds,
+        on_first_token=partial(report_token, identity=config.api),
+    )
+    policies = RetryPolicies(
+        proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
+        sync=replace(SYNC_POLICY, read_seconds=calls.sync_read_seconds),
+    )
+
+    def build_with_places(connections: int, waiting: int) -> ApiClient:
+        return ApiClient(
+            destination=destination,
+            client=build_client_over(
+                transport, connections=connections, waiting=waiting, clock=clock
             ),
-            proxy=config.network.api_proxy,
-        ),
-        token_provider=TokenProvider(
-            partial(request_token, config.token_source, **_token_leg(config)),
-            clock=clock,
-            random=random.random,
-            wait_seconds=calls.token_wait_seconds,
-            on_first_token=partial(report_token, identity=config.api),
-        ),
-        retrier=Retrier(
-            budget=RetryBudget(clock),
-            clock=clock,
-            random=random.random,
-            sleep=asyncio.sleep,
-            policies=RetryPolicies(
-                proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
-                sync=replace(SYNC_POLICY, read_seconds=calls.sync_read_seconds),
+            token_provider=token_provider,
+            retrier=Retrier(
+                budget=RetryBudget(clock),
+                clock=clock,
+                random=random.random,
+                sleep=asyncio.sleep,
+                policies=policies,
             ),
-        ),
-        breaker=CircuitBreaker(clock=clock, random=random.random),
-        api_key=config.network.api_key,
+            breaker=CircuitBreaker(clock=clock, random=random.random),
+            api_key=network.api_key,
+        )
+
+    return ApiClients(
+        proxy=build_with_places(calls.concurrent_calls, calls.waiting_calls),
+        sync=build_with_places(_SYNC_CONNECTIONS, _SYNC_WAITING),
     )
 
 

@@ -297,15 +297,16 @@ MOST_CALLS: Final = HOST_REQUESTS // 2
 """Calls to the API, under way and waiting. The other half is for health and for refusals."""
 CONCURRENT_CALLS: Final = Setting(
     "CONCURRENT_CALLS",
-    "How many calls to the API may be under way at once, and so how many connections are held.",
+    "How many proxied calls may be under way at once, each on a connection; the sync job has a few"
+    " more for itself.",
     f"a whole number from 1 to {MOST_CALLS}",
     whole_number(1, MOST_CALLS),
     default="64",
 )
 WAITING_CALLS: Final = Setting(
     "WAITING_CALLS",
-    "How many further calls may wait for one of those to end, while they still have time for an"
-    " answer. More are refused with 503.",
+    "How many further proxied calls may wait for one of those to end, while they still have time"
+    " for an answer. More are refused with 503.",
     f"a whole number from 0 to {MOST_CALLS - 1}, with CONCURRENT_CALLS no more than {MOST_CALLS}",
     whole_number(0, MOST_CALLS - 1),
     default="64",

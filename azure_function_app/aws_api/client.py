@@ -46,6 +46,11 @@ MAX_BODY: Final = 10 * 1024 * 1024
 _USER_AGENT: Final = "azure-aws-bridge"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _BROKEN: Final = frozenset({502, 503, 504})
+BUSY_CODES: Final = frozenset({"feed_contended", "feed_importing", "storage_unavailable"})
+"""With these our own backend answers 503 while it works. `tests/contract/test_busy_codes.py`
+compares them with the backend's."""
+_LONGEST_PROBLEM: Final = 8_192
+"""Bytes; a problem document of ours takes a few hundred."""
 _BODY_METHODS: Final = frozenset({"PATCH", "POST", "PUT"})
 """Those of which a server expects a length, even of nothing (RFC 9110 section 8.6)."""
 
@@ -218,7 +223,7 @@ class ApiClient:
         except BaseException:
             permit.gave_up()
             raise
-        if response.status_code in _BROKEN:
+        if response.status_code in _BROKEN and not _is_busy(result):
             permit.failed()
         else:
             permit.succeeded()
@@ -266,6 +271,16 @@ def backend_error(error: httpx.TransportError) -> BridgeError:
             return RequestRefused("The request cannot be sent as it is.")
         case _:
             return BackendUnavailable("The API broke its answer off.", code="backend_protocol")
+
+
+def _is_busy(response: object) -> bool:
+    """Whether our own backend has said so. Of a body that is not read yet, nobody knows."""
+    return (
+        isinstance(response, ApiResponse)
+        and response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        and len(response.content) <= _LONGEST_PROBLEM
+        and problem_code(response) in BUSY_CODES
+    )
 
 
 async def _as_it_is(response: httpx.Response) -> httpx.Response:

@@ -110,11 +110,51 @@ def build_client(
         clock: measures how long the API takes; by default the system's.
 
     """
-    transport = HttpTransport(
+    transport = build_transport(
+        connect_seconds=connect_seconds, ssl_context=ssl_context, proxy=proxy
+    )
+    return build_client_over(transport, connections=connections, waiting=waiting, clock=clock)
+
+
+def build_transport(
+    *,
+    connect_seconds: float,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: ProxyAddress | None = None,
+) -> HttpTransport:
+    """Return our own connections, for one client or several, which bound how many there are.
+
+    Args:
+        connect_seconds: how long opening a connection may take, name look-up and TLS included.
+        ssl_context: whom to trust; by default the public authorities that certifi lists.
+        proxy: through which to go (CONNECT); by default none, whatever the environment says.
+
+    """
+    return HttpTransport(
         connect_seconds=connect_seconds,
         ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
         proxy=proxy,
     )
+
+
+def build_client_over(
+    transport: httpx.AsyncBaseTransport,
+    *,
+    connections: int,
+    waiting: int,
+    clock: Clock | None = None,
+) -> DirectClient:
+    """Return an HTTP client over connections that it may share, with a bulkhead of its own.
+
+    Who closes one of several clients closes the connections of all.
+
+    Args:
+        transport: sends what gets a place.
+        connections: how many calls of this client may be under way.
+        waiting: how many more may wait for one of those.
+        clock: measures how long the API takes; by default the system's.
+
+    """
     guarded = BulkheadTransport(
         transport, limit=connections, waiting=waiting, clock=clock or SystemClock()
     )

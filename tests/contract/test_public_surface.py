@@ -120,6 +120,8 @@ destination.Destination.headers
 destination.Destination.url(path, query=)
 destination.Destination.check(request)
 direct_client.build_client(*, connections, waiting, connect_seconds, ssl_context=, proxy=, clock=)
+direct_client.build_client_over(transport, *, connections, waiting, clock=)
+direct_client.build_transport(*, connect_seconds, ssl_context=, proxy=)
 bearer_auth.BearerAuth(destination, token_provider, *, api_key=)
 retry.Retrier(*, budget, clock, random, sleep, policies=)
 retry.RetryPolicy(attempts, window_seconds, read_seconds)

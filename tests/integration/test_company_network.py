@@ -36,11 +36,11 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def api_from_settings(**environment: str) -> AsyncIterator[ApiClient]:
     """The API client that these settings make, closed at the end of the block."""
-    api = bootstrap.build_api_client(load_settings(NEEDED | environment), SystemClock())
+    apis = bootstrap.build_api_clients(load_settings(NEEDED | environment), SystemClock())
     try:
-        yield api
+        yield apis.proxy
     finally:
-        await api.aclose()
+        await apis.aclose()
 
 
 def soon() -> Deadline:

@@ -1,14 +1,17 @@
 """The app's functions, called as the worker calls them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import azure.functions as func
 
 from azure_function_app.app import build_app
-from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.bootstrap import ApiClients, ServicesPerLoop
 from azure_function_app.settings import load_settings
 from shared.clock import SystemClock
+
+if TYPE_CHECKING:
+    from azure_function_app.aws_api.client import ApiClient
 
 NEEDED = {
     "AWS_API_BASE_URL": "http://127.0.0.1:9/local",
@@ -21,6 +24,12 @@ NEEDED = {
 def services_per_loop(**environment: str) -> ServicesPerLoop:
     """The services of an app with these settings."""
     return ServicesPerLoop(lambda: load_settings(NEEDED | environment), SystemClock())
+
+
+def both_clients(stand_in: object) -> ApiClients:
+    """The API's clients, with the same stand-in for the proxy's and for the sync job's."""
+    client = cast("ApiClient", stand_in)
+    return ApiClients(client, client)
 
 
 class TraceContext:

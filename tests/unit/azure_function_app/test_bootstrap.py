@@ -129,7 +129,7 @@ async def test_when_settings_are_wrong_then_every_call_says_so_and_nothing_is_bu
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names every setting at the start and at each call; the caller gets the error."""
-    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: pytest.fail("it was built"))
+    monkeypatch.setattr(bootstrap, "build_api_clients", lambda *_: pytest.fail("it was built"))
     with caplog.at_level(logging.ERROR):
         subject = services_per_loop(AWS_API_BASE_URL="ftp://x", SYNC_PAGE_SIZE="0")
 
@@ -199,11 +199,12 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
 
 async def test_when_settings_are_given_then_everything_is_built_from_them() -> None:
     """Nothing is connected to, and no token asked for, until somebody calls."""
-    api = bootstrap.build_api_client(load_settings(NEEDED), SystemClock())
+    apis = bootstrap.build_api_clients(load_settings(NEEDED), SystemClock())
 
-    with pytest.raises(RequestRefused):
-        await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
-    await api.aclose()
+    for api in (apis.proxy, apis.sync):
+        with pytest.raises(RequestRefused):
+            await api.fetch(ApiRequest("GET", "/../x"), deadline=Deadline.after(1, SystemClock()))
+    await apis.aclose()
 
 
 async def test_when_sink_and_checkpoints_are_chosen_apart_then_each_is_built(

@@ -7,6 +7,7 @@ import pytest
 
 from azure_function_app.aws_api.circuit_breaker import FAILURES_IN_A_ROW, OPEN_SECONDS
 from azure_function_app.aws_api.client import (
+    BUSY_CODES,
     MAX_BODY,
     ApiRequest,
     backend_error,
@@ -20,9 +21,18 @@ from azure_function_app.errors import (
     RequestRefused,
 )
 from azure_function_app.http1.errors import CertificateError
-from tests.support.canned_api import Body, Canned, CannedApi, Handler, answering, raising
+from tests.support.canned_api import (
+    Body,
+    Canned,
+    CannedApi,
+    Handler,
+    answering,
+    problem,
+    raising,
+)
 
 GZIP = ("content-encoding", "gzip")
+PROBLEM = ("content-type", "application/problem+json")
 
 
 async def test_when_an_answer_is_no_refusal_then_our_token_is_not_read(api: CannedApi) -> None:
@@ -214,6 +224,53 @@ async def test_when_the_api_answers_at_all_then_the_circuit_stays_closed(
     outcomes = [await _outcome(api, "POST") for _ in range(3 * FAILURES_IN_A_ROW)]
 
     assert {status} == set(outcomes)
+
+
+@pytest.mark.parametrize("code", sorted(BUSY_CODES))
+async def test_when_our_own_api_says_that_it_is_busy_then_the_circuit_stays_closed(
+    api: CannedApi, code: str
+) -> None:
+    """Gateway, authorizer and backend work, or it could not say so."""
+    api.handle = problem(503, code)
+
+    outcomes = [await _outcome(api, "POST") for _ in range(3 * FAILURES_IN_A_ROW)]
+
+    assert {503} == set(outcomes)
+
+
+async def test_when_the_probe_finds_our_api_busy_then_calls_pass_again(api: CannedApi) -> None:
+    """It has answered, which is what the probe was to find out."""
+    api.handle = answering(503)
+    for _ in range(FAILURES_IN_A_ROW):
+        await _outcome(api, "POST")
+    api.handle = problem(503, "feed_importing")
+    api.clock.advance(OPEN_SECONDS)
+
+    assert [503, 503] == [await _outcome(api, "POST") for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        problem(503, "somebody_elses_code"),
+        problem(502, "feed_contended"),
+        problem(504, "feed_contended"),
+        answering(503, b'{"code": "feed_contended"}', ("content-type", "application/json")),
+        answering(503, b'{"code": "feed_contended"', PROBLEM),
+        answering(503, b'{"code": "feed_contended"}' + 10_000 * b" ", PROBLEM),
+    ],
+    ids=["unknown code", "502", "504", "no problem document", "no JSON", "longer than a problem"],
+)
+async def test_when_what_looks_busy_is_not_our_own_word_then_the_circuit_opens(
+    api: CannedApi, broken: Handler
+) -> None:
+    """Anything else that stands between us and the API may be what has broken."""
+    api.handle = broken
+    for _ in range(FAILURES_IN_A_ROW):
+        await _outcome(api, "POST")
+
+    with pytest.raises(CircuitOpen):
+        await api.client.fetch(ApiRequest("POST", "/v1"), deadline=api.deadline())
 
 
 @pytest.mark.parametrize(

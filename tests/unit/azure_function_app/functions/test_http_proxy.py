@@ -12,7 +12,13 @@ from azure_function_app.bootstrap import ServicesPerLoop
 from azure_function_app.functions import http_proxy
 from azure_function_app.http_response import HttpResponse, to_functions_response
 from tests.support.fake_api import FakeApi
-from tests.support.functions_app import context, http_request, services_per_loop, user_function
+from tests.support.functions_app import (
+    both_clients,
+    context,
+    http_request,
+    services_per_loop,
+    user_function,
+)
 
 SPAN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -28,7 +34,7 @@ class ClosableApi(FakeApi):
 def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
     """What stands in for the API."""
     api = ClosableApi(b"[]", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: api)
+    monkeypatch.setattr(bootstrap, "build_api_clients", lambda *_: both_clients(api))
     return api
 
 
@@ -109,7 +115,7 @@ async def test_when_the_services_cannot_be_built_then_it_is_a_problem(
     def fail(*_: object) -> NoReturn:
         raise OSError("no such disk")
 
-    monkeypatch.setattr(bootstrap, "build_api_client", fail)
+    monkeypatch.setattr(bootstrap, "build_api_clients", fail)
 
     response = await user_function(services, "http_proxy")(http_request(), context())
 

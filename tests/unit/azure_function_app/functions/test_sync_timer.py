@@ -12,7 +12,7 @@ from azure_function_app.errors import BackendUnavailable
 from azure_function_app.sync.checkpoint_store import SyncStatus
 from shared.settings_reader import SettingsError
 from tests.support.fake_feed import FakeFeed, record
-from tests.support.functions_app import services_per_loop, user_function
+from tests.support.functions_app import both_clients, services_per_loop, user_function
 
 
 class ClosableFeed(FakeFeed):
@@ -26,7 +26,7 @@ class ClosableFeed(FakeFeed):
 def feed(monkeypatch: pytest.MonkeyPatch) -> ClosableFeed:
     """What stands in for the API."""
     feed = ClosableFeed([record("a"), record("b")])
-    monkeypatch.setattr(bootstrap, "build_api_client", lambda *_: feed)
+    monkeypatch.setattr(bootstrap, "build_api_clients", lambda *_: both_clients(feed))
     monkeypatch.setattr(bootstrap, "ChangeFeed", lambda *_: feed)
     return feed
 
