@@ -36,8 +36,7 @@ from azure_function_app.settings import (
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.change_feed import ChangeFeed
-from azure_function_app.sync.checkpoint_store import CheckpointStore
-from azure_function_app.sync.record_sink import RecordSink
+from azure_function_app.sync.record_view import RecordView
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
@@ -52,12 +51,15 @@ _SYNC_CONNECTIONS: Final = 4
 """A run has one call under way at most; the others are for runs that overlap."""
 _SYNC_WAITING: Final = 16
 
+type _Store = SqliteStore | TableStore
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the entries call. Belongs to one event loop."""
 
     sync_job: SyncJob
+    record_view: RecordView
     proxy: Proxy
     health: Health
 
@@ -131,6 +133,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             run_seconds=config.sync.run_seconds,
             page_seconds=config.calls.sync_call_seconds,
         ),
+        record_view=sink,
         proxy=Proxy(
             api=apis.proxy,
             routes=ROUTES,
@@ -261,7 +264,7 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
             assert_never(forwarded)
 
 
-def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
+def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[_Store, _Store]:
     new_credential = partial(build_credential, config.token_source, **_token_leg(config))
     checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
@@ -275,7 +278,7 @@ def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink
 
 def _build_store(
     chosen: SqliteSettings | TableSettings, new_credential: Callable[[], Credential]
-) -> SqliteStore | TableStore:
+) -> _Store:
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))

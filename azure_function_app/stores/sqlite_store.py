@@ -6,8 +6,9 @@ written in order, so a checkpoint that survived a power cut has its records befo
 
 import asyncio
 import contextlib
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from azure_function_app.sync.checkpoint_store import (
     encode_report,
 )
 from azure_function_app.sync.record_sink import encode_data, newest_by_id, poison_key
+from azure_function_app.sync.record_view import HeldVersion
 from azure_function_app.sync.records import PoisonRecord, Record
 
 _SCHEMA_VERSION: Final = 1
@@ -65,6 +67,10 @@ WHERE (excluded.generation, excluded.version) > (records.generation, records.ver
 # Version 0, so that the record's first version in the new generation replaces it.
 _MARK_MISSING: Final = """
 UPDATE records SET deleted = 1, generation = ?1, version = 0 WHERE generation < ?1 AND deleted = ?2
+"""
+
+_HELD_VERSIONS: Final = """
+SELECT id, generation, version, deleted FROM records WHERE id IN (SELECT value FROM json_each(?))
 """
 
 type _Turn = Callable[[sqlite3.Connection], contextlib.AbstractContextManager[None]]
@@ -122,6 +128,28 @@ class SqliteStore:
             _unlocked,
         )
         return newest
+
+    async def held_versions(self, record_ids: Sequence[str]) -> Mapping[str, HeldVersion]:
+        """Return by ID which version is held of those of the records that are held."""
+
+        def look_up(connection: sqlite3.Connection) -> dict[str, HeldVersion]:
+            found = connection.execute(_HELD_VERSIONS, (json.dumps(list(record_ids)),))
+            return {
+                record_id: HeldVersion(generation, version, bool(deleted))
+                for record_id, generation, version, deleted in found
+            }
+
+        return await self._run(look_up, _unlocked)
+
+    async def count_live(self) -> int:
+        """Return how many records are held that are not deleted."""
+        count: int = await self._run(
+            lambda connection: connection.execute(
+                "SELECT count(*) FROM records WHERE NOT deleted"
+            ).fetchone()[0],
+            _unlocked,
+        )
+        return count
 
     async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
         """Keep what is no valid record, each item once."""

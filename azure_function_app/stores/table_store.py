@@ -6,7 +6,7 @@ version is read, compared, and the write made conditional on what was read.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -54,6 +54,7 @@ from azure_function_app.sync.checkpoint_store import (
     encode_report,
 )
 from azure_function_app.sync.record_sink import newest_by_id, poison_key
+from azure_function_app.sync.record_view import HeldVersion
 from azure_function_app.sync.records import PoisonRecord, Record
 from shared.loopback import is_loopback_address
 
@@ -122,10 +123,35 @@ class TableStore:
 
         def scan() -> int:
             later = self._records.query_entities("generation gt 0", select=["generation"])
-            return max((int(entity["generation"]) for entity in later), default=0)
+            return _or_nothing_made(
+                lambda: max((int(entity["generation"]) for entity in later), default=0), 0
+            )
 
-        await self._ensure_tables()
         return await self._run(scan)
+
+    async def held_versions(self, record_ids: Sequence[str]) -> Mapping[str, HeldVersion]:
+        """Return by ID which version is held of those of the records that are held."""
+        partitions: dict[str, list[str]] = {}
+        for record_id in record_ids:
+            partitions.setdefault(partition_key(record_id), []).append(record_id)
+        groups = [
+            (partition, group)
+            for partition, members in partitions.items()
+            for group in itertools.batched(members, _COMPARISONS - 1, strict=False)
+        ]
+        found = await asyncio.gather(
+            *(self._run(self._look_up, partition, group) for partition, group in groups)
+        )
+        return {record_id: held for part in found for record_id, held in part.items()}
+
+    async def count_live(self) -> int:
+        """Return how many records are held that are not deleted."""
+
+        def count() -> int:
+            live = self._records.query_entities("deleted eq false", select=["RowKey"])
+            return _or_nothing_made(lambda: sum(1 for _ in live), 0)
+
+        return await self._run(count)
 
     async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
         """Keep what is no valid record, each item once."""
@@ -220,6 +246,24 @@ class TableStore:
                 raise _unavailable(error) from error
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, within)
+
+    def _look_up(self, partition: str, record_ids: Sequence[str]) -> dict[str, HeldVersion]:
+        ids = {row_key(record_id): record_id for record_id in record_ids}
+        # Neither key can hold a quote, so neither can leave its place in the filter.
+        names = " or ".join(f"RowKey eq '{key}'" for key in ids)
+        entities = self._records.query_entities(
+            f"PartitionKey eq '{partition}' and ({names})",
+            select=["RowKey", "generation", "version", "deleted"],
+        )
+        return _or_nothing_made(
+            lambda: {
+                ids[entity["RowKey"]]: HeldVersion(
+                    int(entity["generation"]), int(entity["version"].value), entity["deleted"]
+                )
+                for entity in entities
+            },
+            {},
+        )
 
     def _write_transaction(self, records: Sequence[Record], generation: int) -> int:
         # First versions are mostly new, so the first attempt at those does without reading.
@@ -324,6 +368,16 @@ def _entity_or_none(table: TableClient, name: str) -> Any:  # noqa: ANN401 - the
         return table.get_entity("state", name)
     except ResourceNotFoundError:
         return None
+
+
+def _or_nothing_made[T](read: Callable[[], T], nothing: T) -> T:
+    """Return what is read; `nothing` where the table has not been made yet."""
+    try:
+        return read()
+    except ResourceNotFoundError as error:
+        if not _is_table_missing(error):
+            raise
+        return nothing
 
 
 def _is_table_missing(error: AzureError) -> bool:
