@@ -10,16 +10,17 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bridge_cli import settings_table
+from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.local_client import LocalCallError
 from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
-from bridge_cli.up_page import print_up_page
+from bridge_cli.syncing.command import sync_app
+from bridge_cli.up_page import print_up_page, write_settings_file
 from bundling.bundles import BundleError
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
@@ -49,14 +50,15 @@ _EXPECTED_ERRORS: Final = (
 _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
-    help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address,"
-    " except what `preflight` asks AWS.",
+    help="Code in Azure calls an API in AWS, on your laptop. Nothing leaves the loopback address,"
+    " except what `preflight` asks AWS, and what `sync` and `import` are pointed at.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(sync_app, name="sync")
 
 
 def _read_schedule(expression: str) -> str:
@@ -147,7 +149,7 @@ def demo(
         else:
             print_tables(report, Console())
         for problem in report.problems:
-            _complain(problem)
+            complain(problem)
         return _FAILED if report.problems else 0
 
     _run(run, folder)
@@ -176,11 +178,19 @@ def up(
             ' month day-of-week), such as "0 */5 * * * *".',
         ),
     ] = _EVERY_MINUTE,
+    without_records: Annotated[
+        bool,
+        typer.Option(
+            "--without-records",
+            help="Leave the table empty, for `bridge import`, in place of the world's airports.",
+        ),
+    ] = False,
     folder: FolderOption = Path(".bridge/up"),
 ) -> None:
     """Keep the whole bridge running until Ctrl-C, and print its URLs.
 
     The sync timer fires every minute. Ready-made curl lines, with fresh tokens, show every way in.
+    The Function App's settings are in `local.settings.json` in the folder, for `bridge sync`.
     """
     options = StackOptions(
         checkout=_CHECKOUT,
@@ -192,6 +202,7 @@ def up(
         credential=credential,
         record_store=record_store,
         schedule=schedule,
+        imports_records=not without_records,
     )
 
     async def run() -> int:
@@ -203,6 +214,7 @@ def up(
         async with stack_is_up:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stopped.set)
+            write_settings_file(stack)
             print_up_page(stack, Console())
             await stopped.wait()
             Console(stderr=True).print("Stopping.")
@@ -237,7 +249,7 @@ def preflight(
     try:
         found = inspect_account(region=region or None, profile=profile or None)
     except PreflightError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(_FAILED)
     print(found.to_json() if as_json else found.to_text())  # noqa: T201 - its output
 
@@ -259,25 +271,18 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
         code = asyncio.run(run())
     except StackNotReadyError as error:
         for problem in error.problems:
-            _complain(f"{problem.sentence} ({problem.code})")
+            complain(f"{problem.sentence} ({problem.code})")
         code = _FAILED
     except FolderError as error:
-        _complain(f"{error} ({error.code})")
+        complain(f"{error} ({error.code})")
         code = _FAILED
     except _EXPECTED_ERRORS as error:
-        _complain(str(error))
-        _complain(f"The logs are in {folder / 'logs'}.")
+        complain(str(error))
+        complain(f"The logs are in {folder / 'logs'}.")
         code = _FAILED
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
-
-
-def _complain(sentence: str) -> None:
-    console = Console(stderr=True)
-    # A log gets the sentence on one line; a terminal would break it within words and numbers.
-    is_log = not console.is_terminal
-    console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
 
 
 def main() -> None:

@@ -1,9 +1,25 @@
 """What `bridge up` prints: where everything is, and lines to paste into another terminal."""
 
+import json
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
+from emulator.functions_host.settings import LOCAL_SETTINGS
 from emulator.stack import LocalStack
+
+
+def write_settings_file(stack: LocalStack) -> Path:
+    """Write the Function App's settings where `bridge sync --settings` finds them.
+
+    Only their owner may read the file: there are secrets among them, though of this stack only.
+    """
+    file = stack.folder / LOCAL_SETTINGS
+    document = {"IsEncrypted": False, "Values": dict(stack.function_settings)}
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return file
 
 
 def print_up_page(stack: LocalStack, console: Console) -> None:
@@ -16,7 +32,9 @@ def print_up_page(stack: LocalStack, console: Console) -> None:
         ("API in AWS", stack.api_url),
         ("AWS endpoint", f"{stack.aws_endpoint_url} (any key, region eu-west-1)"),
         ("Entra ID", f"{stack.entra.authority}, {stack.entra.https_authority_host}"),
+        ("table in AWS", stack.deployment.table_name),
         ("records and checkpoint", stack.store_place),
+        ("settings", str(stack.folder / LOCAL_SETTINGS)),
         ("logs", f"{stack.log_folder}/*.log"),
     ):
         places.add_row(name, place)
@@ -43,6 +61,13 @@ def _curl_lines(stack: LocalStack) -> tuple[tuple[str, tuple[str, ...]], ...]:
                     f"curl -si -X POST {functions}/admin/functions/sync_timer"
                     " -H 'Content-Type: application/json' -d '{\"input\":\"\"}'"
                 ),
+            ),
+        ),
+        (
+            "run it from here, and watch it; then its state",
+            (
+                f"bridge sync --settings {stack.folder / LOCAL_SETTINGS}",
+                f"bridge sync status --settings {stack.folder / LOCAL_SETTINGS}",
             ),
         ),
         ("the API without a token: 401", (f"curl -si {api}/v1/records",)),

@@ -143,14 +143,16 @@ async def start_stack(
             sleep=time.sleep,
         )
 
-        reporter.step("Importing the airports into DynamoDB")
-        imported = await asyncio.to_thread(
-            _import_airports,
-            LocalAws(ministack.endpoint_url),
-            deployment.table_name,
-            options.record_limit,
-            reporter.advance,
-        )
+        imported = 0
+        if options.imports_records:
+            reporter.step("Importing the airports into DynamoDB")
+            imported = await asyncio.to_thread(
+                _import_airports,
+                LocalAws(ministack.endpoint_url),
+                deployment.table_name,
+                options.record_limit,
+                reporter.advance,
+            )
 
         settings = _function_settings(options, folder, tenant, entra, deployment)
         if options.needs_azurite:

@@ -141,11 +141,11 @@ class SqliteStore:
 
         return await self._run(look_up, _unlocked)
 
-    async def count_live(self) -> int:
-        """Return how many records are held that are not deleted."""
+    async def count_live(self, *, before: int) -> int:
+        """Return how many records are held, and not deleted, in generations before that one."""
         count: int = await self._run(
             lambda connection: connection.execute(
-                "SELECT count(*) FROM records WHERE NOT deleted"
+                "SELECT count(*) FROM records WHERE generation < ? AND NOT deleted", (before,)
             ).fetchone()[0],
             _unlocked,
         )

@@ -144,11 +144,12 @@ class TableStore:
         )
         return {record_id: held for part in found for record_id, held in part.items()}
 
-    async def count_live(self) -> int:
-        """Return how many records are held that are not deleted."""
+    async def count_live(self, *, before: int) -> int:
+        """Return how many records are held, and not deleted, in generations before that one."""
+        earlier = f"generation lt {before} and deleted eq false"
 
         def count() -> int:
-            live = self._records.query_entities("deleted eq false", select=["RowKey"])
+            live = self._records.query_entities(earlier, select=["RowKey"])
             return _or_nothing_made(lambda: sum(1 for _ in live), 0)
 
         return await self._run(count)

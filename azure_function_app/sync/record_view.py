@@ -23,8 +23,10 @@ class RecordView(Protocol):
 
         """
 
-    async def count_live(self) -> int:
-        """Return how many records are held that are not deleted. Looks at every one of them.
+    async def count_live(self, *, before: int) -> int:
+        """Return how many records are held, and not deleted, in generations before that one.
+
+        Looks at every record.
 
         Raises:
             StoreUnavailable: it could not be read.

@@ -1,0 +1,18 @@
+"""How a command says what is wrong: one sentence each, on standard error."""
+
+from rich.console import Console
+from rich.markup import escape
+
+
+def complain(sentence: str) -> None:
+    """Print the sentence, marked as what went wrong."""
+    console = Console(stderr=True)
+    # A log gets the sentence on one line; a terminal would break it within words and numbers.
+    is_log = not console.is_terminal
+    console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
+
+
+def remark(sentence: str) -> None:
+    """Print the sentence, as something to know that is not wrong."""
+    console = Console(stderr=True)
+    console.print(escape(sentence), style="dim", highlight=False, soft_wrap=not console.is_terminal)

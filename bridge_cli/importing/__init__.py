@@ -1,0 +1,1 @@
+"""`bridge import`: fills a table with a user's own records."""

@@ -1,0 +1,100 @@
+"""Reads what a run would read, compares it with what is held, and writes nothing at all."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import BackendRejected
+from azure_function_app.sync.checkpoint_store import Checkpoint, SyncStatus
+from azure_function_app.sync.record_sink import newest_by_id, reason_unfit
+from azure_function_app.sync.record_view import HeldVersion, RecordView
+from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.sync_job import SyncJob
+
+_CURSOR_EXPIRED: Final = 410
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a run would have done, had it written."""
+
+    status: SyncStatus = SyncStatus.PAUSED
+    pages: int = 0
+    records_read: int = 0
+    records_added: int = 0
+    records_updated: int = 0
+    records_deleted: int = 0
+    records_unchanged: int = 0
+    records_set_aside: int = 0
+    begins_generation: bool = False
+    """Whether the cursor has expired, so that the run would begin a new generation."""
+    records_missing: int | None = None
+    """Those that would be marked as deleted at the end of a new generation, because the source
+    lacks them; None where a run would mark none, or where the end was not reached."""
+
+    @property
+    def records_changed(self) -> int:
+        """Return how many records a run would change."""
+        kinds = self.records_added + self.records_updated + self.records_deleted
+        return kinds + (self.records_missing or 0)
+
+
+async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Preview:
+    """Return what a run from the checkpoint would do by now.
+
+    A record that is changed while the feed is being read can be counted twice.
+
+    Raises:
+        BridgeError: the API or the store could not be read.
+
+    """
+    preview = Preview()
+    stop = Deadline.after(job.run_seconds, job.clock)
+    checkpoint = start
+    live_and_seen = 0
+    while not stop.has_passed:
+        try:
+            page = await job.source.changes(
+                checkpoint.cursor,
+                limit=job.page_size,
+                deadline=Deadline.after(job.page_seconds, job.clock),
+            )
+        except BackendRejected as rejected:
+            if rejected.status != _CURSOR_EXPIRED or not checkpoint.cursor:
+                raise
+            preview.begins_generation = True
+            checkpoint = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
+            continue
+        live_and_seen += await _compare(page, view, checkpoint.generation, preview)
+        checkpoint = replace(checkpoint, cursor=page.next_cursor)
+        if not page.has_more:
+            preview.status = SyncStatus.COMPLETE
+            break
+    if checkpoint.is_rereading and preview.status is SyncStatus.COMPLETE:
+        # What an earlier run has read of this generation is held in it, and is not missing.
+        live = await view.count_live(before=checkpoint.generation)
+        preview.records_missing = max(0, live - live_and_seen)
+    return preview
+
+
+async def _compare(page: ChangePage, view: RecordView, generation: int, preview: Preview) -> int:
+    """Count what the page would change; return how many live ones of earlier generations it has."""
+    fit = [record for record in page.records if reason_unfit(record) is None]
+    held = await view.held_versions([record.id for record in fit])
+    for record in newest_by_id(fit):
+        _count(record, held.get(record.id), generation, preview)
+    preview.pages += 1
+    preview.records_read += len(page.records) + len(page.poison)
+    preview.records_set_aside += len(page.records) - len(fit) + len(page.poison)
+    return sum(not known.deleted and known.generation < generation for known in held.values())
+
+
+def _count(record: Record, held: HeldVersion | None, generation: int, preview: Preview) -> None:
+    if held is not None and (generation, record.version) <= (held.generation, held.version):
+        preview.records_unchanged += 1
+    elif record.deleted:
+        preview.records_deleted += 1
+    elif held is None:
+        preview.records_added += 1
+    else:
+        preview.records_updated += 1

@@ -1,0 +1,150 @@
+"""What a run, a dry run and a store's state look like: sentences for people, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final, assert_never
+
+from azure_function_app.sync.checkpoint_store import (
+    BEGINNING,
+    Checkpoint,
+    SyncReport,
+    SyncStatus,
+)
+from bridge_cli.syncing.dry_run import Preview
+
+EXIT_CODES: Final = {
+    SyncStatus.COMPLETE: 0,
+    SyncStatus.FAILED: 1,
+    SyncStatus.PAUSED: 3,
+    SyncStatus.SUPERSEDED: 4,
+}
+"""What the command exits with after a run that ended so. 2 is wrong usage, 130 is Ctrl-C."""
+
+
+def report_to_json(report: SyncReport, *, message: str | None = None) -> str:
+    """Return the run's report as one line of JSON."""
+    return json.dumps({**asdict(report), "seconds": _seconds(report), "message": message})
+
+
+def report_to_text(report: SyncReport) -> str:
+    """Return what the run did in a few short lines."""
+    seconds = _seconds(report)
+    rate = f", {report.records_read / seconds:,.0f} records a second" if seconds else ""
+    pages = f"{report.records_read:,} in {report.pages:,} pages, {seconds:,.1f} s{rate}"
+    return "\n".join(
+        (
+            _MEANING[report.status],
+            f"  read       {pages}",
+            f"  changed    {report.records_changed:,}",
+            f"  set aside  {report.records_set_aside:,}",
+        )
+    )
+
+
+_MEANING: Final = {
+    SyncStatus.COMPLETE: "Complete: the end of the change feed was reached.",
+    SyncStatus.PAUSED: "Paused: the time of one run (SYNC_RUN_SECONDS) is up, and there is more."
+    " The next run goes on.",
+    SyncStatus.SUPERSEDED: "Superseded: another run moved the checkpoint, and goes on from there.",
+    SyncStatus.FAILED: "Failed: what was checkpointed before stays done.",
+}
+
+
+def preview_to_json(preview: Preview) -> str:
+    """Return the dry run as one line of JSON."""
+    return json.dumps(
+        {"dry_run": True, **asdict(preview), "records_changed": preview.records_changed}
+    )
+
+
+def preview_to_text(preview: Preview) -> str:
+    """Return what a run would do, in a few short lines."""
+    lines = [
+        "Dry run: nothing was written, and the checkpoint is where it was.",
+        f"  read           {preview.records_read:,} in {preview.pages:,} pages",
+        f"  would add      {preview.records_added:,}",
+        f"  would update   {preview.records_updated:,}",
+        f"  would delete   {preview.records_deleted:,}",
+        f"  unchanged      {preview.records_unchanged:,}",
+        f"  set aside      {preview.records_set_aside:,}",
+    ]
+    if preview.records_missing is not None:
+        lines.append(
+            f"  would mark as deleted, because the source lacks them: {preview.records_missing:,}"
+        )
+    if preview.begins_generation:
+        lines.append(
+            "The cursor has expired: the source is another feed, and a run would begin a new"
+            " generation."
+        )
+    match preview.status:
+        case SyncStatus.PAUSED:
+            lines.append(
+                "The time of one run (SYNC_RUN_SECONDS) was up before the end of the feed; what"
+                " comes after is not counted."
+            )
+        case SyncStatus.COMPLETE | SyncStatus.SUPERSEDED | SyncStatus.FAILED:
+            pass
+        case _:
+            assert_never(preview.status)
+    return "\n".join(lines)
+
+
+def last_success(runs: Sequence[SyncReport]) -> str | None:
+    """Return when the latest of the runs that reached the end did so; None where none has."""
+    return max((run.finished_at for run in runs if run.status is SyncStatus.COMPLETE), default=None)
+
+
+def state_to_json(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]) -> str:
+    """Return the state of the sync as one line of JSON; the runs newest first."""
+    return json.dumps(
+        {
+            "store": place,
+            "checkpoint": None
+            if checkpoint == BEGINNING
+            else {
+                "cursor": checkpoint.cursor,
+                "generation": checkpoint.generation,
+                "is_rereading": checkpoint.is_rereading,
+            },
+            "last_success_at": last_success(runs),
+            "runs": [asdict(run) for run in runs],
+        }
+    )
+
+
+def state_to_text(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]) -> str:
+    """Return the state of the sync in a few short lines; the runs newest first."""
+    lines = [f"Store       {place}", f"Checkpoint  {_checkpoint_to_text(checkpoint)}"]
+    if not runs:
+        return "\n".join([*lines, "Runs        none has ended yet"])
+    succeeded = last_success(runs)
+    lines.append(
+        f"Succeeded   last at {succeeded}"
+        if succeeded
+        else f"Succeeded   none of the runs that are kept, the oldest of {runs[-1].started_at}"
+    )
+    lines.append("Runs        newest first")
+    for run in runs:
+        code = f" ({run.error_code})" if run.error_code else ""
+        lines.append(f"  {run.finished_at}  {run.status}{code}")
+        lines.append(
+            f"    {run.records_read:,} read, {run.records_changed:,} changed,"
+            f" {run.records_set_aside:,} set aside, {_seconds(run):,.1f} s"
+        )
+    return "\n".join(lines)
+
+
+def _checkpoint_to_text(checkpoint: Checkpoint) -> str:
+    if checkpoint == BEGINNING:
+        return "none: the next run begins at the beginning"
+    cursor = checkpoint.cursor or "at the beginning"
+    rereading = ", which is not read to its end yet" if checkpoint.is_rereading else ""
+    return f"{cursor}\n            generation {checkpoint.generation}{rereading}"
+
+
+def _seconds(report: SyncReport) -> float:
+    started, ended = map(datetime.fromisoformat, (report.started_at, report.finished_at))
+    return round((ended - started).total_seconds(), 3)

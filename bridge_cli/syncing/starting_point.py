@@ -1,0 +1,122 @@
+"""Where a run begins: at the checkpoint, or where a person says."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, assert_never
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import BackendRejected
+from azure_function_app.sync.change_feed import LONGEST_CURSOR
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint
+from azure_function_app.sync.record_view import RecordView
+from azure_function_app.sync.sync_job import SyncJob
+
+_REFUSED_CURSOR: Final = frozenset({400, 410})
+
+
+class StartingPointError(Exception):
+    """A run cannot begin there; nothing was changed. The message says what to do instead."""
+
+    code = "starting_point_refused"
+
+
+class Start(StrEnum):
+    """Where a run can begin."""
+
+    CHECKPOINT = "checkpoint"
+    BEGINNING = "beginning"
+    """Of the feed, in the same generation: records that the source lacks stay as they are."""
+    GENERATION = "generation"
+    """Of a new generation: in the end, what the source lacks is marked as deleted."""
+    CURSOR = "cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """Where a run begins."""
+
+    start: Start = Start.CHECKPOINT
+    cursor: str = ""
+    """For `Start.CURSOR`: where to."""
+
+    def applied_to(self, present: Checkpoint) -> Checkpoint:
+        """Return the checkpoint from which the run goes on, in place of the present one.
+
+        Raises:
+            StartingPointError: what would be skipped would be marked as deleted in the end.
+
+        """
+        match self.start:
+            case Start.CHECKPOINT:
+                return present
+            case Start.BEGINNING:
+                return replace(present, cursor="")
+            case Start.GENERATION:
+                return Checkpoint("", present.fence, present.generation + 1, is_rereading=True)
+            case Start.CURSOR:
+                if present.is_rereading:
+                    raise StartingPointError(
+                        "A new generation is being read, and what --from skips would be marked as"
+                        " deleted at its end: let `bridge sync` read it to the end first."
+                    )
+                return replace(present, cursor=self.cursor)
+            case _:
+                assert_never(self.start)
+
+
+async def load_present(job: SyncJob, view: RecordView) -> Checkpoint:
+    """Return the checkpoint, as a run would find it.
+
+    Raises:
+        StoreUnavailable: it could not be read.
+
+    """
+    checkpoint = await job.checkpoints.load()
+    if checkpoint != BEGINNING:
+        return checkpoint
+    # Without a checkpoint only the records themselves know which generation they are of.
+    return replace(checkpoint, generation=await view.newest_generation())
+
+
+async def check_cursor(job: SyncJob, point: StartingPoint) -> None:
+    """Raise StartingPointError unless the API takes the cursor that a person has given, if any.
+
+    Raises:
+        BridgeError: the API could not be asked.
+
+    """
+    if point.start is not Start.CURSOR:
+        return
+    if not 0 < len(point.cursor) <= LONGEST_CURSOR:
+        raise StartingPointError(
+            "--from takes a cursor, which `bridge sync status` shows; to begin at the beginning,"
+            " use --full."
+        )
+    deadline = Deadline.after(job.page_seconds, job.clock)
+    try:
+        await job.source.changes(point.cursor, limit=1, deadline=deadline)
+    except BackendRejected as refused:
+        if refused.status not in _REFUSED_CURSOR:
+            raise
+        raise StartingPointError(
+            f"The API does not take this cursor ({refused.code}): copy one that `bridge sync"
+            " status` shows, or use --full."
+        ) from refused
+
+
+async def move_checkpoint(job: SyncJob, view: RecordView, point: StartingPoint) -> None:
+    """Move the checkpoint to where the run is to begin, unless another run moves it first.
+
+    Raises:
+        CheckpointConflict: another run has moved it; nothing was changed.
+        StartingPointError: a run cannot begin there; nothing was changed.
+        BridgeError: the API or the store could not be asked.
+
+    """
+    if point.start is Start.CHECKPOINT:
+        return
+    await check_cursor(job, point)
+    present = await load_present(job, view)
+    moved = point.applied_to(present)
+    if moved != present:
+        await job.checkpoints.save(moved, replacing=present)
