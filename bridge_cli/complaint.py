@@ -10,9 +10,3 @@ def complain(sentence: str) -> None:
     # A log gets the sentence on one line; a terminal would break it within words and numbers.
     is_log = not console.is_terminal
     console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
-
-
-def remark(sentence: str) -> None:
-    """Print the sentence, as something to know that is not wrong."""
-    console = Console(stderr=True)
-    console.print(escape(sentence), style="dim", highlight=False, soft_wrap=not console.is_terminal)

@@ -15,6 +15,7 @@ from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
 from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
@@ -59,6 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(sync_app, name="sync")
+app.command("import")(import_file)
 
 
 def _read_schedule(expression: str) -> str:

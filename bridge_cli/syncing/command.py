@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from copy import replace
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, assert_never
+from typing import Annotated, Final, NamedTuple, NoReturn, assert_never
 from uuid import uuid4
 
 import typer
@@ -19,7 +19,7 @@ from azure_function_app.settings import Settings, SqliteSettings, TableSettings
 from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
 from azure_function_app.sync.record_view import HeldVersion
 from azure_function_app.sync.sync_job import SyncJob
-from bridge_cli.complaint import complain, remark
+from bridge_cli.complaint import complain
 from bridge_cli.syncing.dry_run import preview_run
 from bridge_cli.syncing.run_progress import showing_progress
 from bridge_cli.syncing.run_view import (
@@ -58,8 +58,9 @@ SettingsOption = Annotated[
     typer.Option(
         "--settings",
         metavar="FILE",
-        help="A file such as local.settings.json, for what the environment does not set; by default"
-        " local.settings.json in this folder, if there is one. `bridge up` writes one.",
+        help="A file such as the local.settings.json that `bridge up` writes, which then counts"
+        " before the environment. By default the environment, and for what that does not set"
+        " local.settings.json in this folder, as with `func start`.",
     ),
 ]
 JsonOption = Annotated[
@@ -130,7 +131,7 @@ def sync(  # noqa: PLR0913 - a command has an argument for each of its options
     if point.start is Start.GENERATION and not (dry_run or yes):
         _confirm_reset(loaded, as_json=as_json)
 
-    async def work(services: Services) -> int:
+    async def work(services: Services) -> _Result:
         with showing_progress(
             Console(stderr=True), services.sync_job.clock, is_shown=not as_json
         ) as on_page:
@@ -154,58 +155,64 @@ def status(
     """
     loaded = _load(settings, as_json=as_json, shows_log=shows_log)
 
-    async def work(services: Services) -> int:
+    async def work(services: Services) -> _Result:
         checkpoint, runs = BEGINNING, list[SyncReport]()
         if _is_made(loaded):
             checkpoint = await services.sync_job.checkpoints.load()
             last = await services.sync_job.checkpoints.load_report()
             runs = [] if last is None else [last]
         to_text = state_to_json if as_json else state_to_text
-        _print(to_text(_place(loaded), checkpoint, runs))
-        return 0
+        return _Result(0, to_text(_place(loaded), checkpoint, runs))
 
     _finish(loaded, work, as_json=as_json)
 
 
+class _Result(NamedTuple):
+    """With what a command ends; it is shown when the progress is off the screen."""
+
+    code: int
+    output: str
+    complaint: str | None = None
+
+
 async def _run_once(
     services: Services, point: StartingPoint, on_page: OnPage, *, as_json: bool
-) -> int:
+) -> _Result:
     run_id = str(uuid4())
     job = _watched(services.sync_job, on_page, run_id)
     try:
         await move_checkpoint(job, services.record_view, point)
         report = await job.run()
-    except CheckpointConflict:
-        message = "Another run moved the checkpoint at the same moment, so nothing was changed."
+    except CheckpointConflict as error:
+        message = (
+            "Another run moved the checkpoint at the same moment: try again when it has ended."
+        )
+        code = EXIT_CODES[SyncStatus.SUPERSEDED]
         if as_json:
-            _print(_failure_to_json(SyncStatus.SUPERSEDED, "checkpoint_conflict", message))
-        else:
-            complain(f"{message} Try again when it has ended.")
-        return EXIT_CODES[SyncStatus.SUPERSEDED]
+            return _Result(code, _failure_to_json(SyncStatus.SUPERSEDED, error.code, message))
+        return _Result(code, "", f"{message} Nothing was changed. ({error.code})")
     except BridgeError as error:
         saved = await _saved_report(job, run_id)
         if saved is None:
             raise
+        code, message = EXIT_CODES[saved.status], _explain(error)
         if as_json:
-            _print(report_to_json(saved, message=_explain(error)))
-        else:
-            _print(report_to_text(saved))
-            complain(_explain(error))
-        return EXIT_CODES[saved.status]
-    _print(report_to_json(report) if as_json else report_to_text(report))
-    return EXIT_CODES[report.status]
+            return _Result(code, report_to_json(saved, message=message))
+        return _Result(code, report_to_text(saved), message)
+    to_text = report_to_json if as_json else report_to_text
+    return _Result(EXIT_CODES[report.status], to_text(report))
 
 
 async def _preview(
     services: Services, settings: Settings, point: StartingPoint, on_page: OnPage, *, as_json: bool
-) -> int:
+) -> _Result:
     job = _watched(services.sync_job, on_page, "dry-run")
     view = services.record_view if _is_made(settings) else _NothingHeld()
     await check_cursor(job, point)
     present = await load_present(job, view) if _is_made(settings) else BEGINNING
     preview = await preview_run(job, view, point.applied_to(present))
-    _print(preview_to_json(preview) if as_json else preview_to_text(preview))
-    return EXIT_CODES[preview.status]
+    to_text = preview_to_json if as_json else preview_to_text
+    return _Result(EXIT_CODES[preview.status], to_text(preview))
 
 
 def _watched(job: SyncJob, on_page: OnPage, run_id: str) -> SyncJob:
@@ -253,16 +260,13 @@ def _load(file: Path | None, *, as_json: bool, shows_log: bool) -> Settings:
     """Return the settings; where they are not usable, say why and exit."""
     _configure_logging(shows_log=shows_log)
     try:
-        settings, overridden = load_app_settings(file)
+        return load_app_settings(file)
     except FunctionsHostError as error:
         _exit_failed("settings_file_invalid", [str(error)], as_json=as_json)
     except SettingsError as error:
         problems = [f"{problem}." for problem in error.problems]
         hint = "Set this in the environment or in a local.settings.json (--settings FILE)."
         _exit_failed(error.code, [*problems, hint], as_json=as_json)
-    if overridden and not as_json:
-        remark(f"The environment, not the file, says: {', '.join(overridden)}.")
-    return settings
 
 
 def _configure_logging(*, shows_log: bool) -> None:
@@ -277,7 +281,7 @@ def _configure_logging(*, shows_log: bool) -> None:
 
 def _finish(
     settings: Settings,
-    work: Callable[[Services], Coroutine[object, object, int]],
+    work: Callable[[Services], Coroutine[object, object, _Result]],
     *,
     as_json: bool,
 ) -> NoReturn:
@@ -285,11 +289,11 @@ def _finish(
     # It closes what it has built when nobody holds it any more.
     app = ServicesPerLoop(lambda: settings, SystemClock())
 
-    async def run() -> int:
+    async def run() -> _Result:
         return await work(await app.get())
 
     try:
-        code = asyncio.run(run())
+        result = asyncio.run(run())
     except BridgeError as error:
         _exit_failed(error.code, [_explain(error)], as_json=as_json)
     except StartingPointError as error:
@@ -299,7 +303,11 @@ def _finish(
             "Stopped. What was checkpointed before stays done, and the next run goes on from there."
         )
         _exit_failed("cancelled", [message], as_json=as_json, code=_INTERRUPTED)
-    sys.exit(code)
+    if result.output:
+        _print(result.output)
+    if result.complaint:
+        complain(result.complaint)
+    sys.exit(result.code)
 
 
 def _exit_failed(error_code: str, messages: list[str], *, as_json: bool, code: int = 1) -> NoReturn:

@@ -10,21 +10,23 @@ from emulator.functions_host.settings import LOCAL_SETTINGS, load_local_settings
 DEFAULT_FILE: Final = Path(LOCAL_SETTINGS)
 
 
-def load_app_settings(file: Path | None) -> tuple[Settings, list[str]]:
-    """Return the settings, and the names of those that the environment has set otherwise.
+def load_app_settings(file: Path | None) -> Settings:
+    """Return the settings that the file holds and, where it is silent, the environment.
 
-    They are the environment's and, where that is silent, a local.settings.json's: the given one, or
-    the working folder's, if it has one. What stands in the file is put into this process's
-    environment, as the Functions host does, because the Azure SDK looks for some of it there.
+    Without a file the environment counts first, and below it the working folder's
+    local.settings.json, if there is one, as for Core Tools. What stands in a file is put into this
+    process's environment, as a Functions host does, because the Azure SDK looks for some of it
+    there.
 
     Raises:
         FunctionsHostError: the file is missing or not what Core Tools would take.
         SettingsError: with every problem that there is.
 
     """
-    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    values = {} if chosen is None else load_local_settings(chosen)
-    silent = {name: value for name, value in values.items() if not os.environ.get(name)}
-    os.environ.update(silent)
-    overridden = sorted(name for name in values if os.environ[name] != values[name])
-    return load_settings(os.environ), overridden
+    if file is not None:
+        os.environ.update(load_local_settings(file))
+    elif DEFAULT_FILE.exists():
+        values = load_local_settings(DEFAULT_FILE)
+        silent = {name: value for name, value in values.items() if not os.environ.get(name)}
+        os.environ.update(silent)
+    return load_settings(os.environ)
