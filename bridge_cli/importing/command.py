@@ -58,9 +58,11 @@ def import_file(  # noqa: PLR0913 - a command has an argument for each of its op
     table: Annotated[
         str,
         typer.Option(
-            "--table", metavar="NAME", help="The DynamoDB table: the stack's RecordsTable, new."
+            "--table",
+            metavar="NAME",
+            help="The DynamoDB table: the stack's output RecordsTable. Only --check does without.",
         ),
-    ],
+    ] = "",
     form: Annotated[
         FileFormat | None,
         typer.Option(
@@ -115,6 +117,10 @@ def import_file(  # noqa: PLR0913 - a command has an argument for each of its op
     Exits with 0 if all are imported (or good, with --check), 1 if not, 2 for wrong usage, and 130
     after Ctrl-C.
     """
+    if not (table or only_checks):
+        raise typer.BadParameter(
+            "Say into which table: --table NAME, the stack's output RecordsTable."
+        )
     chosen = form or format_of(Path(file))
     if chosen is None:
         known = ", ".join(FORMAT_BY_SUFFIX)

@@ -32,7 +32,7 @@ def report_to_text(report: SyncReport) -> str:
     """Return what the run did in a few short lines."""
     seconds = _seconds(report)
     rate = f", {report.records_read / seconds:,.0f} records a second" if seconds else ""
-    pages = f"{report.records_read:,} in {report.pages:,} pages, {seconds:,.1f} s{rate}"
+    pages = f"{report.records_read:,} in {_pages(report.pages)}, {seconds:,.1f} s{rate}"
     return "\n".join(
         (
             _MEANING[report.status],
@@ -63,7 +63,7 @@ def preview_to_text(preview: Preview) -> str:
     """Return what a run would do, in a few short lines."""
     lines = [
         "Dry run: nothing was written, and the checkpoint is where it was.",
-        f"  read           {preview.records_read:,} in {preview.pages:,} pages",
+        f"  read           {preview.records_read:,} in {_pages(preview.pages)}",
         f"  would add      {preview.records_added:,}",
         f"  would update   {preview.records_updated:,}",
         f"  would delete   {preview.records_deleted:,}",
@@ -148,3 +148,7 @@ def _checkpoint_to_text(checkpoint: Checkpoint) -> str:
 def _seconds(report: SyncReport) -> float:
     started, ended = map(datetime.fromisoformat, (report.started_at, report.finished_at))
     return round((ended - started).total_seconds(), 3)
+
+
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count:,} pages"

@@ -22,7 +22,8 @@ from emulator.stack import LocalStack
 from tests.support.local_stack import running_stack
 
 BRIDGE = Path(sys.executable).with_name("bridge")
-RECORD_COUNT = 60
+RECORD_COUNT = 600
+"""So many that no machine reads them in a second one by one."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,9 +45,9 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
 
 @pytest.fixture
 def settings(stack: LocalStack, tmp_path: Path) -> Path:
-    """The app's settings, with a store of the test's own, ten records a page."""
+    """The app's settings, with a store of the test's own, some pages long."""
     document = json.loads((stack.folder / "local.settings.json").read_text("utf-8"))
-    document["Values"] |= {"SQLITE_PATH": str(tmp_path / "r.sqlite3"), "SYNC_PAGE_SIZE": "10"}
+    document["Values"] |= {"SQLITE_PATH": str(tmp_path / "r.sqlite3"), "SYNC_PAGE_SIZE": "200"}
     file = tmp_path / "local.settings.json"
     file.write_text(json.dumps(document), "utf-8")
     return file
@@ -231,6 +232,7 @@ async def test_when_a_run_is_stopped_then_the_next_one_goes_on(settings: Path) -
     os.kill(command.pid, signal.SIGINT)
     output, _ = await command.communicate()
     _, state = await sync(settings, "status")
+    change(settings, SYNC_PAGE_SIZE="200")
     code, report = await sync(settings)
 
     assert (130, "cancelled") == (command.returncode, json.loads(output)["error_code"])

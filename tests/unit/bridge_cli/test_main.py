@@ -1,6 +1,8 @@
 """The command line: wrong usage and help. What the commands do is in the integration tests."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -26,6 +28,14 @@ AT_80_COLUMNS = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
         ("demo --no-such-option", "--no-such-option"),
         ("demo extra", "extra"),
         ("no-such-command", "no-such-command"),
+        ("sync --full --reset", "--full, --reset and --from"),
+        ("sync --full --from x", "--full, --reset and --from"),
+        ("sync --full status", "--full is before"),
+        ("sync --json status", "--json is before"),
+        ("sync no-such-command", "no-such-command"),
+        ("import records.jsonl", "--table"),
+        ("import records.txt --table t", "--format"),
+        ("import records.txt --table t --format xml", "--format"),
     ],
 )
 def test_when_the_usage_is_wrong_then_one_sentence_names_the_option(
@@ -50,3 +60,70 @@ def test_when_help_is_asked_for_at_80_columns_then_what_can_be_chosen_is_whole(
     assert max(map(len, text.splitlines())) <= 80
     for choice in (*LocalCredentialKind, "core-tools", "emulated", "auto"):
         assert re.search(rf"(?<![\w-]){choice}(?![\w-])", text), choice
+
+
+@pytest.mark.parametrize("command", ["sync", "sync status", "import"])
+def test_when_help_is_asked_for_at_80_columns_then_it_fits_and_says_how_it_ends(
+    command: str,
+) -> None:
+    """A script has to know the exit codes."""
+    text = CliRunner().invoke(app, [*command.split(), "--help"], env=AT_80_COLUMNS).stdout
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"Exits\s+with 0", text)
+
+
+def test_when_the_settings_are_missing_then_each_is_named_and_where_to_put_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before anything is called; with --json as the one object on standard output."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_API_BASE_URL", "ENTRA_TENANT_ID", "API_CLIENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+    result = CliRunner().invoke(app, ["sync"], env=AT_80_COLUMNS)
+    as_json = CliRunner().invoke(app, ["sync", "status", "--json"], env=AT_80_COLUMNS)
+
+    assert (1, 1) == (result.exit_code, as_json.exit_code)
+    for named in ("AWS_API_BASE_URL", "ENTRA_TENANT_ID", "--settings FILE"):
+        assert named in result.stderr
+    assert ("", "settings_invalid") == (
+        as_json.stderr,
+        json.loads(as_json.stdout)["error_code"],
+    )
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(None, "is missing"), ("{", "not valid JSON"), ("{}", "encrypted"), ("[]", "JSON object")],
+)
+def test_when_the_settings_file_is_unusable_then_the_message_says_how(
+    tmp_path: Path, content: str | None, named: str
+) -> None:
+    """And nothing is called."""
+    file = tmp_path / "app.json"
+    if content is not None:
+        file.write_text(content, "utf-8")
+
+    result = CliRunner().invoke(app, ["sync", "--settings", str(file)], env=AT_80_COLUMNS)
+
+    assert 1 == result.exit_code
+    assert named in result.stderr
+
+
+def test_when_records_are_wrong_then_all_are_named_and_the_exit_code_is_one(
+    tmp_path: Path,
+) -> None:
+    """With --check nothing in AWS is called, which a unit test could not do."""
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"id": "a", "data": {}}\n{"id": "", "data": {}}\nnope\n', "utf-8")
+    arguments = ["import", str(file), "--table", "t", "--check"]
+
+    result = CliRunner().invoke(app, arguments, env=AT_80_COLUMNS)
+    as_json = CliRunner().invoke(app, [*arguments, "--json"], env=AT_80_COLUMNS)
+
+    assert (1, 1) == (result.exit_code, as_json.exit_code)
+    assert "line 2: A record ID is" in result.stderr
+    assert "line 3: no JSON" in result.stderr
+    assert [2, 3] == [problem["line"] for problem in json.loads(as_json.stdout)["problems"]]
