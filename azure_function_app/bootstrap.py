@@ -126,6 +126,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             page_size=config.sync.page_size,
             run_seconds=config.sync.run_seconds,
             page_seconds=config.calls.sync_call_seconds,
+            most_poison_share=config.sync.most_poison_share,
         ),
         proxy=Proxy(
             api=api,

@@ -12,6 +12,8 @@
     |-- DeadlineExceeded            deadline_exceeded
     |-- RequestRefused              request_*
     |-- CheckpointConflict          checkpoint_conflict
+    |-- ContentRefused              content_refused
+    |-- RecordsUnfit                records_unfit
     `-- StoreUnavailable            store_unavailable
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
@@ -122,6 +124,26 @@ class CheckpointConflict(BridgeError):
     """Another run has moved the checkpoint; this one must stop and leave it alone."""
 
     code = "checkpoint_conflict"
+
+
+class ContentRefused(BridgeError):
+    """The store will never take what it was given, however often it is asked.
+
+    The message is the reason, the same for the same kind of refusal; it quotes none of the content.
+    """
+
+    code = "content_refused"
+
+    def __init__(self, message: str, *, changed: int = 0) -> None:
+        """Take how many records of the batch were changed all the same."""
+        super().__init__(message)
+        self.changed = changed
+
+
+class RecordsUnfit(BridgeError):
+    """So much of a page cannot be stored that it is not single records that are wrong."""
+
+    code = "records_unfit"
 
 
 class StoreUnavailable(BridgeError):

@@ -46,6 +46,16 @@ def seconds(at_least: float, at_most: float) -> Callable[[str], float]:
     return parse
 
 
+def share(text: str) -> float:
+    """Return a share of a whole, from 0 to 1.
+
+    Raises:
+        ValueError: the text is anything else.
+
+    """
+    return seconds(0, 1)(text)
+
+
 def switch(text: str) -> bool:
     """Return whether the switch is on.
 

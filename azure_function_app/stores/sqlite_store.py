@@ -6,15 +6,23 @@ written in order, so a checkpoint that survived a power cut has its records befo
 
 import asyncio
 import contextlib
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.errors import CheckpointConflict, ContentRefused, StoreUnavailable
+from azure_function_app.stores.sqlite_poison import (
+    drop_poison,
+    get_poison,
+    keep_poison,
+    list_poison,
+)
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     Checkpoint,
@@ -24,7 +32,8 @@ from azure_function_app.sync.checkpoint_store import (
     encode_checkpoint,
     encode_report,
 )
-from azure_function_app.sync.record_sink import encode_data, newest_by_id, poison_key
+from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
+from azure_function_app.sync.record_sink import encode_data, newest_by_id
 from azure_function_app.sync.records import PoisonRecord, Record
 
 _SCHEMA_VERSION: Final = 1
@@ -38,6 +47,7 @@ CREATE TABLE IF NOT EXISTS records (
     deleted INTEGER NOT NULL,
     data TEXT NOT NULL
 ) STRICT;
+-- Where older versions of the app keep what they set aside: sqlite_poison takes it over
 CREATE TABLE IF NOT EXISTS set_aside (
     key TEXT PRIMARY KEY,
     id TEXT NOT NULL,
@@ -123,18 +133,34 @@ class SqliteStore:
         )
         return newest
 
-    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
-        """Keep what is no valid record, each item once."""
-        rows = [
-            (poison_key(record), record.id, record.reason, record.raw, run_id) for record in records
-        ]
-        await self._run(
-            lambda connection: connection.executemany(
-                "INSERT OR IGNORE INTO set_aside (key, id, reason, raw, run_id)"
-                " VALUES (?, ?, ?, ?, ?)",
-                rows,
+    async def stored_orders(self, ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Return by ID the generation and version of those records that are there."""
+
+        def look_up(connection: sqlite3.Connection) -> Mapping[str, tuple[int, int]]:
+            rows = connection.execute(
+                "SELECT id, generation, version FROM records"
+                " WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(ids),),
             )
-        )
+            return {key: (generation, version) for key, generation, version in rows}
+
+        return await self._run(look_up, _unlocked)
+
+    async def set_aside(self, records: Sequence[PoisonRecord], *, origin: PoisonOrigin) -> None:
+        """Keep what is no valid record, each item once and whole."""
+        await self._run(partial(keep_poison, records=records, origin=origin))
+
+    async def list_poison(self, *, after: str = "", limit: int = 100) -> Sequence[PoisonEntry]:
+        """Return the next items that are kept, in the order of their keys."""
+        return await self._run(partial(list_poison, after=after, limit=limit), _unlocked)
+
+    async def get_poison(self, key: str) -> KeptPoison | None:
+        """Return the item of that key with its content; None if there is none."""
+        return await self._run(partial(get_poison, key=key), _unlocked)
+
+    async def drop_poison(self, key: str) -> bool:
+        """Forget the item of that key, and return whether there was one."""
+        return await self._run(partial(drop_poison, key=key))
 
     async def load(self) -> Checkpoint:
         """Return the checkpoint as last saved, or `BEGINNING`."""
@@ -190,6 +216,10 @@ class SqliteStore:
                 self._connection = _connect(self._path)
             with turn(self._connection):
                 return work(self._connection)
+        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError) as error:
+            # Only SQLite's own words are sure to quote nothing.
+            why = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+            raise ContentRefused(f"the SQLite file does not take it: {why}") from error
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(
                 f"The SQLite file could not be used ({error}); check SQLITE_PATH, and that the disk"

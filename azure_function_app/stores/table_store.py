@@ -6,7 +6,7 @@ version is read, compared, and the write made conditional on what was read.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,7 +31,7 @@ from azure.data.tables import (
     UpdateMode,
 )
 
-from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.errors import CheckpointConflict, ContentRefused, StoreUnavailable
 from azure_function_app.stores.table_entities import (
     BATCH_OPERATIONS,
     PARTITION_KEYS,
@@ -44,6 +44,13 @@ from azure_function_app.stores.table_entities import (
     state_entity,
     write_operations,
 )
+from azure_function_app.stores.table_poison import (
+    drop_poison,
+    get_poison,
+    keep_poison,
+    list_poison,
+)
+from azure_function_app.stores.table_refusals import count_changed, refusal_of
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     Checkpoint,
@@ -53,7 +60,8 @@ from azure_function_app.sync.checkpoint_store import (
     encode_checkpoint,
     encode_report,
 )
-from azure_function_app.sync.record_sink import newest_by_id, poison_key
+from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
+from azure_function_app.sync.record_sink import newest_by_id
 from azure_function_app.sync.records import PoisonRecord, Record
 from shared.loopback import is_loopback_address
 
@@ -101,13 +109,13 @@ class TableStore:
         them all again, which changes nothing where they were.
         """
         await self._ensure_tables()
-        counts = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(
-                self._run(self._write_transaction, transaction, generation)
+                self._run(self._write_or_refuse, transaction, generation)
                 for transaction in split_into_transactions(newest_by_id(records))
             )
         )
-        return sum(counts)
+        return count_changed(outcomes)
 
     async def mark_missing(self, *, generation: int) -> int:
         """Mark as deleted whatever no record of the generation replaced; say how many that was."""
@@ -127,25 +135,43 @@ class TableStore:
         await self._ensure_tables()
         return await self._run(scan)
 
-    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
-        """Keep what is no valid record, each item once."""
-
-        def keep(record: PoisonRecord) -> None:
-            entity = {
-                "PartitionKey": "set_aside",
-                "RowKey": poison_key(record),
-                "record_id": record.id,
-                "reason": record.reason,
-                "raw": record.raw,
-                "run_id": run_id,
-            }
-            try:
-                self._set_aside.create_entity(entity)
-            except ResourceExistsError:
-                return
-
+    async def stored_orders(self, ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Return by ID the generation and version of those records that are there."""
         await self._ensure_tables()
-        await asyncio.gather(*(self._run(keep, record) for record in records))
+        partitions: dict[str, list[str]] = {}
+        for record_id in ids:
+            partitions.setdefault(partition_key(record_id), []).append(record_id)
+        found = await asyncio.gather(
+            *(self._run(self._stored, members) for members in partitions.values())
+        )
+        held = {key: record for rows in found for key, record in rows.items()}
+        return {
+            record_id: held[row_key(record_id)].order
+            for record_id in ids
+            if row_key(record_id) in held
+        }
+
+    async def set_aside(self, records: Sequence[PoisonRecord], *, origin: PoisonOrigin) -> None:
+        """Keep what is no valid record, each item once, whole if it fits into one entity."""
+        await self._ensure_tables()
+        await asyncio.gather(
+            *(self._run(keep_poison, self._set_aside, record, origin) for record in records)
+        )
+
+    async def list_poison(self, *, after: str = "", limit: int = 100) -> Sequence[PoisonEntry]:
+        """Return the next items that are kept, in the order of their keys."""
+        await self._ensure_tables()
+        return await self._run(list_poison, self._set_aside, after, limit)
+
+    async def get_poison(self, key: str) -> KeptPoison | None:
+        """Return the item of that key with its content; None if there is none."""
+        await self._ensure_tables()
+        return await self._run(get_poison, self._set_aside, key)
+
+    async def drop_poison(self, key: str) -> bool:
+        """Forget the item of that key, and return whether there was one."""
+        await self._ensure_tables()
+        return await self._run(drop_poison, self._set_aside, key)
 
     async def load(self) -> Checkpoint:
         """Return the checkpoint as last saved, or `BEGINNING`."""
@@ -221,11 +247,18 @@ class TableStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, within)
 
+    def _write_or_refuse(self, records: Sequence[Record], generation: int) -> int | ContentRefused:
+        try:
+            return self._write_transaction(records, generation)
+        except ContentRefused as refused:
+            # The batch's other transactions go on, and count.
+            return refused
+
     def _write_transaction(self, records: Sequence[Record], generation: int) -> int:
         # First versions are mostly new, so the first attempt at those does without reading.
         is_new = all(record.version == 1 for record in records)
         for _ in range(_ATTEMPTS):
-            stored = {} if is_new else self._stored(records)
+            stored = {} if is_new else self._stored([record.id for record in records])
             is_new = False
             operations = list(write_operations(records, generation, stored))
             if self._submit(operations):
@@ -255,15 +288,17 @@ class TableStore:
         try:
             self._records.submit_transaction(operations)
         except TableTransactionError as error:
+            if refused := refusal_of(error):
+                raise refused from error
             if error.status_code not in _CONFLICTS or _is_table_missing(error):
                 raise
             return False
         return True
 
-    def _stored(self, records: Sequence[Record]) -> dict[str, HeldRecord]:
-        """Return what there is of those records, by row key."""
-        partition = partition_key(records[0].id)
-        row_keys = [row_key(record.id) for record in records]
+    def _stored(self, ids: Sequence[str]) -> dict[str, HeldRecord]:
+        """Return what there is of those records of one partition, by row key."""
+        partition = partition_key(ids[0])
+        row_keys = map(row_key, ids)
         found: dict[str, HeldRecord] = {}
         for keys in itertools.batched(row_keys, _COMPARISONS - 1, strict=False):
             # Neither key can hold a quote, so neither can leave its place in the filter.

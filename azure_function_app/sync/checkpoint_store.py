@@ -59,6 +59,8 @@ class SyncReport:
     finished_at: str
     error_code: str | None
     """The stable code of what ended a failed run."""
+    tombstones_set_aside: int = 0
+    """Those that claim a deletion: the sink keeps what the source has not."""
 
 
 class CheckpointStore(Protocol):

@@ -1,26 +1,26 @@
 """Where the records go: what any store must promise to the sync job."""
 
-import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.poison_store import MAX_ID_LENGTH, PoisonStore
+from azure_function_app.sync.records import Record
 from shared.formats.rfc3339 import parse_rfc3339
 
-MAX_ID_LENGTH: Final = 512
 # DynamoDB holds no item over 400 KB, so nothing larger can come from there; as UTF-16 that many
 # bytes still fit into one Table Storage entity of 1 MiB.
 MAX_DATA_BYTES: Final = 400 * 1024
 MAX_VERSION: Final = 2**63 - 1
 MAX_TIMESTAMP_LENGTH: Final = 64
-MAX_RAW_LENGTH: Final = 16_000
-"""Characters kept of an item that is set aside: enough to see what it is."""
 
 
-class RecordSink(Protocol):
-    """Keeps the newest version of every record. Writing anything twice is the same as once."""
+class RecordSink(PoisonStore, Protocol):
+    """Keeps the newest version of every record, and what is set aside.
+
+    Writing anything twice is the same as once.
+    """
 
     async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
         """Store a batch and say how many records that changed.
@@ -31,6 +31,8 @@ class RecordSink(Protocol):
         before all are: the caller checkpoints next.
 
         Raises:
+            ContentRefused: the store will never take some record of the batch; others may be
+                written.
             StoreUnavailable: nothing may be assumed written; write the batch again.
 
         """
@@ -53,13 +55,11 @@ class RecordSink(Protocol):
 
         """
 
-    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
-        """Keep what is no valid record, with the reason, for a person to look at.
-
-        The same item set aside again is kept once.
+    async def stored_orders(self, ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Return by ID the generation and version of those records that are there.
 
         Raises:
-            StoreUnavailable: nothing may be assumed kept.
+            StoreUnavailable: they could not be read.
 
         """
 
@@ -89,12 +89,10 @@ def reason_unfit(record: Record) -> str | None:
 
     The bounds are the smallest of all stores', so that a record does not depend on which is used.
     """
-    problem = None
-    if not 1 <= len(record.id) <= MAX_ID_LENGTH:
-        problem = f"the id is not 1 to {MAX_ID_LENGTH} characters long"
-    elif any(unicodedata.category(character) in {"Cc", "Cs"} for character in record.id):
-        problem = "the id holds a control character or a lone surrogate"
-    elif not 1 <= record.version <= MAX_VERSION:
+    problem = reason_unfit_id(record.id)
+    if problem is not None:
+        return problem
+    if not 1 <= record.version <= MAX_VERSION:
         problem = f"the version is not from 1 to {MAX_VERSION}"
     elif not _is_time(record.updated_at):
         problem = "updated_at is no RFC 3339 time"
@@ -107,26 +105,21 @@ def reason_unfit(record: Record) -> str | None:
     return problem
 
 
+def reason_unfit_id(record_id: str) -> str | None:
+    """Why no store can hold a record of that ID; None if every one can."""
+    if not 1 <= len(record_id) <= MAX_ID_LENGTH:
+        return f"the id is not 1 to {MAX_ID_LENGTH} characters long"
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in record_id):
+        return "the id holds a control character or a lone surrogate"
+    return None
+
+
 def _is_time(text: str) -> bool:
     try:
         parse_rfc3339(text)
     except ValueError:
         return False
     return len(text) <= MAX_TIMESTAMP_LENGTH
-
-
-def storable_poison(record: PoisonRecord) -> PoisonRecord:
-    """Return the item in a form that every store can hold: escaped where it must be, and cut."""
-    return PoisonRecord(
-        _encodable(record.id)[:MAX_ID_LENGTH],
-        record.reason,
-        _encodable(record.raw)[:MAX_RAW_LENGTH],
-    )
-
-
-def poison_key(record: PoisonRecord) -> str:
-    """Return a name for the item by what it is, so that the same one is kept once."""
-    return hashlib.sha256(f"{record.id}\0{record.raw}".encode()).hexdigest()
 
 
 def newest_by_id(records: Iterable[Record]) -> list[Record]:
@@ -137,7 +130,3 @@ def newest_by_id(records: Iterable[Record]) -> list[Record]:
         if known is None or record.version > known.version:
             newest[record.id] = record
     return list(newest.values())
-
-
-def _encodable(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

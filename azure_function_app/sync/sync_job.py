@@ -7,8 +7,9 @@ so, and what it does not promise, is in docs/adr/0004.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Final, Protocol, assert_never
 
 from azure_function_app.deadline import Deadline
@@ -24,13 +25,10 @@ from azure_function_app.sync.checkpoint_store import (
     SyncReport,
     SyncStatus,
 )
-from azure_function_app.sync.record_sink import (
-    RecordSink,
-    encode_data,
-    reason_unfit,
-    storable_poison,
-)
+from azure_function_app.sync.poison_store import PoisonOrigin
+from azure_function_app.sync.record_sink import RecordSink, reason_unfit
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.unfit_records import PoisonAllowance, write_fit
 from shared.clock import Clock
 from shared.formats.rfc3339 import format_rfc3339
 from shared.log import log_event
@@ -60,6 +58,7 @@ class _Progress:
     records_read: int = 0
     records_changed: int = 0
     records_set_aside: int = 0
+    tombstones_set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,8 @@ class SyncJob:
     """After these a run reads no further page. The function's time-out must be longer by a page."""
     page_seconds: float
     """What reading one page may take, attempts and pauses included."""
+    most_poison_share: float = 0.5
+    """Of a page; if more of it is unfit the run fails, since then no single record is to blame."""
 
     async def run(self) -> SyncReport:
         """One run, until the end of the feed or of its time; gives the report that it has saved.
@@ -124,6 +125,7 @@ class SyncJob:
     async def _advance(self, run_id: str, progress: _Progress) -> SyncStatus:
         stop = Deadline.after(self.run_seconds, self.clock)
         checkpoint = await self._load()
+        allowance = PoisonAllowance(self.most_poison_share)
         has_restarted = False
         while not stop.has_passed:
             try:
@@ -137,7 +139,7 @@ class SyncJob:
                 checkpoint = await self.checkpoints.save(restarted, replacing=checkpoint)
                 has_restarted = True
                 continue
-            checkpoint = await self._store(page, checkpoint, run_id, progress)
+            checkpoint = await self._store(page, checkpoint, run_id, progress, allowance)
             if not page.has_more:
                 if checkpoint.is_rereading:
                     await self._finish_rereading(checkpoint, run_id, progress)
@@ -168,48 +170,78 @@ class SyncJob:
         )
 
     async def _store(
-        self, page: ChangePage, checkpoint: Checkpoint, run_id: str, progress: _Progress
+        self,
+        page: ChangePage,
+        checkpoint: Checkpoint,
+        run_id: str,
+        progress: _Progress,
+        allowance: PoisonAllowance,
     ) -> Checkpoint:
-        records, poison = _sorted_out(page)
-        if poison:
-            await self.sink.set_aside(poison, run_id=run_id)
-            log_event(
-                _logger,
-                logging.WARNING,
-                "records_set_aside",
-                run_id=run_id,
-                count=len(poison),
-                reasons=sorted({item.reason for item in poison}),
-            )
+        items = len(page.records) + len(page.poison)
+        numbers, poison = _sorted_out(page)
+        allowance.check(poison, items)
+        records = [page.records[number] for number in numbers]
+        number_of = {id(record): number for record, number in zip(records, numbers, strict=True)}
+
+        def note_refused(record: Record, reason: str) -> None:
+            poison.append(_unfit(page, number_of[id(record)], reason))
+            allowance.check(poison, items)
+
         changed = 0
         if records:
-            changed = await self.sink.write(records, generation=checkpoint.generation)
+            changed = await write_fit(
+                partial(self.sink.write, generation=checkpoint.generation),
+                records,
+                on_refused=note_refused,
+            )
+        if poison:
+            await self._set_aside(poison, checkpoint, run_id)
+            allowance.use(len(poison), items)
         # An idle feed answers with the cursor that it was asked for: nothing to save then.
         if page.next_cursor != checkpoint.cursor:
             moved = replace(checkpoint, cursor=page.next_cursor)
             checkpoint = await self.checkpoints.save(moved, replacing=checkpoint)
         progress.pages += 1
-        progress.records_read += len(records) + len(poison)
+        progress.records_read += items
         progress.records_changed += changed
         progress.records_set_aside += len(poison)
+        progress.tombstones_set_aside += sum(item.is_tombstone for item in poison)
         return checkpoint
 
+    async def _set_aside(
+        self, poison: Sequence[PoisonRecord], checkpoint: Checkpoint, run_id: str
+    ) -> None:
+        now = format_rfc3339(self.clock.now())
+        origin = PoisonOrigin(run_id, now, checkpoint.generation, checkpoint.cursor, self.page_size)
+        await self.sink.set_aside(poison, origin=origin)
+        log_event(
+            _logger,
+            logging.WARNING,
+            "records_set_aside",
+            run_id=run_id,
+            count=len(poison),
+            reasons=sorted({item.reason for item in poison}),
+        )
+        if tombstones := sum(item.is_tombstone for item in poison):
+            log_event(
+                _logger, logging.ERROR, "tombstones_set_aside", run_id=run_id, count=tombstones
+            )
 
-def _sorted_out(page: ChangePage) -> tuple[list[Record], list[PoisonRecord]]:
-    records, poison = [], list(page.poison)
-    for record in page.records:
+
+def _sorted_out(page: ChangePage) -> tuple[list[int], list[PoisonRecord]]:
+    """Return the numbers of the records that every store can hold, and what is none."""
+    numbers, poison = [], list(page.poison)
+    for number, record in enumerate(page.records):
         if (reason := reason_unfit(record)) is None:
-            records.append(record)
+            numbers.append(number)
         else:
-            poison.append(PoisonRecord(record.id, reason, _raw(record)))
-    return records, [storable_poison(item) for item in poison]
+            poison.append(_unfit(page, number, reason))
+    return numbers, poison
 
 
-def _raw(record: Record) -> str:
-    try:
-        return encode_data(record)
-    except (ValueError, TypeError, RecursionError):
-        return ""
+def _unfit(page: ChangePage, number: int, reason: str) -> PoisonRecord:
+    record = page.records[number]
+    return PoisonRecord(record.id, reason, page.raw_of(number), is_tombstone=record.deleted)
 
 
 def _level_of(status: SyncStatus) -> int:

@@ -21,9 +21,7 @@ from hypothesis import strategies as st
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
-from azure_function_app.sync.record_sink import (
-    MAX_ID_LENGTH,
-)
+from azure_function_app.sync.poison_store import MAX_ID_LENGTH
 from azure_function_app.sync.records import Record
 from azure_function_app.sync.sync_job import SyncJob
 from emulator.airports import load_airports
@@ -33,7 +31,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.faulty_server import Behavior, answer, faulty_server
 from tests.support.keys import base64url
-from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
+from tests.support.sync_store_promises import Stored, SyncStorePromises
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -115,12 +113,8 @@ class TablePlace:
         """The records by ID."""
         return stored(self.azurite, self.prefix)
 
-    def set_aside(self) -> list[SetAside]:
-        """What was set aside."""
-        return [
-            SetAside(entity["record_id"], entity["reason"], entity["raw"], entity["run_id"])
-            for entity in entities(self.azurite, f"{self.prefix}setaside")
-        ]
+    def refuse_long_times(self) -> None:
+        """Table Storage does so by itself: a property holds 32,768 characters."""
 
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint."""

@@ -4,11 +4,13 @@ A test module makes it its own by a subclass, and gives it the fixture `place`.
 """
 
 import asyncio
+import json
+from dataclasses import asdict, replace
 from typing import NamedTuple, Protocol
 
 import pytest
 
-from azure_function_app.errors import CheckpointConflict
+from azure_function_app.errors import CheckpointConflict, ContentRefused
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     Checkpoint,
@@ -16,15 +18,21 @@ from azure_function_app.sync.checkpoint_store import (
     SyncReport,
     SyncStatus,
 )
+from azure_function_app.sync.poison_replay import (
+    ReplayOutcome,
+    all_poison,
+    drop_all_poison,
+    replay_poison,
+)
+from azure_function_app.sync.poison_store import PoisonEntry, PoisonOrigin
 from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
-    MAX_RAW_LENGTH,
     RecordSink,
     encode_data,
     reason_unfit,
-    storable_poison,
 )
 from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.unfit_records import write_fit
 from tests.support.fake_feed import record
 
 
@@ -41,15 +49,6 @@ class Stored(NamedTuple):
     data: str
 
 
-class SetAside(NamedTuple):
-    """An item that was set aside, as someone else finds it in the store."""
-
-    id: str
-    reason: str
-    raw: str
-    run_id: str
-
-
 class StorePlace(Protocol):
     """Where stores of one kind keep their things, empty at first."""
 
@@ -59,8 +58,8 @@ class StorePlace(Protocol):
     def records(self) -> dict[str, Stored]:
         """The records by ID, read past the store."""
 
-    def set_aside(self) -> list[SetAside]:
-        """What was set aside, read past the store."""
+    def refuse_long_times(self) -> None:
+        """Make the place refuse a record whose time has 40,000 characters, if it takes it."""
 
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint past the store, as a person would who wants all read again."""
@@ -69,6 +68,17 @@ class StorePlace(Protocol):
 def report(run_id: str, status: SyncStatus, error_code: str | None) -> SyncReport:
     """A run's report."""
     return SyncReport(run_id, status, 1, 2, 3, 4, "a", "b", error_code)
+
+
+def origin(run_id: str = "run", *, generation: int = 0) -> PoisonOrigin:
+    """Where an item was found."""
+    return PoisonOrigin(run_id, "2026-11-21T06:00:00.000Z", generation, "cursor", 500)
+
+
+def valid(record_id: str, version: int, *, deleted: bool = False) -> PoisonRecord:
+    """An item that was set aside by a rule of yesterday, and is a valid record today."""
+    item = asdict(record(record_id, version, deleted=deleted))
+    return PoisonRecord(record_id, "yesterday's rule", json.dumps(item).encode())
 
 
 class SyncStorePromises:
@@ -256,31 +266,228 @@ class SyncStorePromises:
     # --- what is set aside ------------------------------------------------------------------------
 
     async def test_when_poison_is_set_aside_twice_then_it_is_kept_once_with_its_first_run(
-        self, store: SyncStore, place: StorePlace
+        self, store: SyncStore
     ) -> None:
-        """What is set aside is found again by what it is."""
-        poison = PoisonRecord("p", "no version", '{"id":"p"}')
+        """What is set aside is found again by what it is, with where it came from."""
+        poison = PoisonRecord("p", "no version", b'{"id":"p"}', is_tombstone=True)
 
-        await store.set_aside([poison], run_id="first")
-        await store.set_aside([poison, PoisonRecord("q", "no version", "{}")], run_id="second")
-
-        assert [
-            SetAside("p", "no version", '{"id":"p"}', "first"),
-            SetAside("q", "no version", "{}", "second"),
-        ] == sorted(place.set_aside())
-
-    async def test_when_poison_is_as_bad_as_can_be_then_it_is_still_kept(
-        self, store: SyncStore, place: StorePlace
-    ) -> None:
-        """Longest, widest and not encodable: nothing that is set aside can block a run."""
-        poison = storable_poison(
-            PoisonRecord("\ud800\0" * 1_000, "bad", "😀" * MAX_RAW_LENGTH + "\udfff")
+        await store.set_aside([poison], origin=origin("first"))
+        await store.set_aside(
+            [poison, PoisonRecord("q", "none", b"\xff\0{}")], origin=origin("2nd")
         )
 
-        await store.set_aside([poison], run_id="run")
+        p, q = sorted([entry async for entry in all_poison(store)], key=lambda entry: entry.id)
+        assert ("p", "no version", True, 10, True, origin("first")) == (
+            p.id,
+            p.reason,
+            p.is_tombstone,
+            p.size,
+            p.is_whole,
+            p.origin,
+        )
+        assert ("q", "none", False, 4, True, origin("2nd")) == (
+            q.id,
+            q.reason,
+            q.is_tombstone,
+            q.size,
+            q.is_whole,
+            q.origin,
+        )
 
-        (kept,) = place.set_aside()
-        assert "😀" * MAX_RAW_LENGTH == kept.raw
+    @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 16_001, 500_000])
+    async def test_when_poison_is_set_aside_then_every_byte_of_it_is_kept(
+        self, store: SyncStore, size: int
+    ) -> None:
+        """Whatever the bytes are, also where one property does not hold them."""
+        raw = bytes(range(256)) * (size // 256 + 1)
+
+        await store.set_aside([PoisonRecord("p", "bad", raw[:size])], origin=origin())
+
+        (entry,) = await store.list_poison()
+        kept = await store.get_poison(entry.key)
+        assert kept is not None
+        assert raw[:size] == kept.raw
+
+    async def test_when_poison_is_larger_than_a_store_may_hold_then_it_can_be_fetched_again(
+        self, store: SyncStore
+    ) -> None:
+        """It is kept whole, or with what to fetch it by, and its own size."""
+        raw = b"x" * 5_000_000
+
+        await store.set_aside([PoisonRecord("p" * 9_999, "bad", raw)], origin=origin())
+
+        (entry,) = await store.list_poison()
+        kept = await store.get_poison(entry.key)
+        assert kept is not None
+        assert ("p" * 512, len(raw), "cursor") == (entry.id, entry.size, entry.origin.cursor)
+        assert entry.is_whole is (raw == kept.raw)
+        assert raw.startswith(kept.raw)
+        assert len(kept.raw) >= 900_000
+
+    async def test_when_an_id_is_as_bad_as_can_be_then_its_poison_is_still_kept(
+        self, store: SyncStore
+    ) -> None:
+        """Nothing that is set aside can block a run."""
+        poison = PoisonRecord("\ud800\0" * 1_000, "bad \udfff\0", b"{}")
+
+        await store.set_aside([poison], origin=origin())
+
+        (entry,) = await store.list_poison()
+        assert entry.id.startswith("\\ud800\\x00")
+
+    async def test_when_much_is_set_aside_then_it_is_listed_page_by_page(
+        self, store: SyncStore
+    ) -> None:
+        """Each item once, whatever the limit."""
+        poison = [PoisonRecord(f"p{number}", "bad", b"{}") for number in range(25)]
+        await store.set_aside(poison, origin=origin())
+
+        listed: list[PoisonEntry] = []
+        while page := await store.list_poison(after=listed[-1].key if listed else "", limit=10):
+            assert len(page) <= 10
+            listed += page
+
+        assert {item.id for item in poison} == {entry.id for entry in listed}
+        assert 25 == len(listed)
+
+    async def test_when_poison_is_dropped_then_it_is_gone(self, store: SyncStore) -> None:
+        """One by its key, some by their reason, or all; what is gone cannot be dropped again."""
+        poison = [PoisonRecord(f"p{number}", f"why {number % 2}", b"{}") for number in range(6)]
+        await store.set_aside(poison, origin=origin())
+        first, *_ = await store.list_poison()
+
+        assert await store.drop_poison(first.key)
+        assert not await store.drop_poison(first.key)
+        assert await store.get_poison(first.key) is None
+        other = "why 1" if first.reason == "why 0" else "why 0"
+        assert 3 == await drop_all_poison(store, reason=other)
+        assert 2 == await drop_all_poison(store)
+        assert 0 == await drop_all_poison(store)
+
+    # --- what the store refuses -------------------------------------------------------------------
+
+    async def test_when_the_store_refuses_one_record_then_all_others_are_written(
+        self, store: SyncStore, place: StorePlace
+    ) -> None:
+        """The one is found, with the store's reason; and the count is of what changed."""
+        await store.write([record("old")])
+        place.refuse_long_times()
+        bad = replace(record("bad"), updated_at="x" * 40_000)
+        batch = [record(f"r{number}") for number in range(60)]
+        batch.insert(17, bad)
+        refused: list[tuple[str, str]] = []
+
+        with pytest.raises(ContentRefused):
+            await store.write([bad])
+        changed = await write_fit(
+            store.write, batch, on_refused=lambda item, reason: refused.append((item.id, reason))
+        )
+
+        assert {f"r{number}" for number in range(60)} | {"old"} == place.records().keys()
+        assert 60 == changed
+        assert ["bad"] == [name for name, _ in refused]
+
+    # --- what is tried again ----------------------------------------------------------------------
+
+    async def test_when_poison_is_valid_by_now_then_it_is_stored_and_no_longer_kept(
+        self, store: SyncStore, place: StorePlace
+    ) -> None:
+        """Replaying after a mend empties what was set aside; a tombstone takes effect."""
+        await store.write([record("gone", 1)])
+        await store.set_aside([valid("new", 3), valid("gone", 2, deleted=True)], origin=origin())
+
+        report = await replay_poison(store, store)
+
+        assert {ReplayOutcome.STORED: 2} == report.outcomes
+        assert [] == await store.list_poison()
+        assert {"new": (3, False), "gone": (2, True)} == {
+            name: (found.version, found.deleted) for name, found in place.records().items()
+        }
+        assert {} == (await replay_poison(store, store)).outcomes
+
+    async def test_when_poison_is_still_unfit_then_it_stays(self, store: SyncStore) -> None:
+        """Tried any number of times, with today's reason."""
+        await store.set_aside([PoisonRecord("a", "old rule", b'{"id":"a"}')], origin=origin())
+
+        for _ in range(2):
+            report = await replay_poison(store, store)
+
+            assert {ReplayOutcome.UNFIT: 1} == report.outcomes
+            assert {"version is not a whole number from 1": 1} == report.reasons
+        assert 1 == len(await store.list_poison())
+
+    @pytest.mark.parametrize(
+        "poison",
+        [
+            PoisonRecord("a", "bad", b'{"id":"a","version":4}'),
+            PoisonRecord("a", "bad", b'{"id":"a","version":4,"data":NaN}'),
+        ],
+    )
+    async def test_when_poison_was_overtaken_then_it_is_no_longer_kept(
+        self, store: SyncStore, place: StorePlace, poison: PoisonRecord
+    ) -> None:
+        """An older version changes nothing, whether it can be read by now or not."""
+        await store.write([record("a", 5)])
+        await store.set_aside([poison, valid("a", 3)], origin=origin())
+
+        report = await replay_poison(store, store)
+
+        assert {ReplayOutcome.OVERTAKEN: 2} == report.outcomes
+        assert [] == await store.list_poison()
+        assert 5 == place.records()["a"].version
+
+    async def test_when_poison_is_newer_than_the_record_then_it_is_not_dropped_unread(
+        self, store: SyncStore
+    ) -> None:
+        """Only a later version makes an unreadable one needless."""
+        await store.write([record("a", 4)])
+        bad = [
+            PoisonRecord("a", "bad", b'{"id":"a","version":5}'),
+            PoisonRecord("a", "bad", b'{"id":"a","version":"x"}'),
+            PoisonRecord("a", "bad", b'{"id":"a","version":4}'),
+        ]
+        await store.set_aside(bad, origin=origin())
+
+        report = await replay_poison(store, store)
+
+        assert {ReplayOutcome.UNFIT: 3} == report.outcomes
+
+    async def test_when_the_feed_is_another_one_by_now_then_poison_of_the_old_one_is_dropped(
+        self, store: SyncStore, place: StorePlace
+    ) -> None:
+        """It must not come back as a ghost that the new feed knows nothing of."""
+        await store.set_aside([valid("ghost", 9)], origin=origin(generation=0))
+        await store.set_aside([valid("early", 9)], origin=origin(generation=2))
+        await store.save(Checkpoint("c", "", generation=1), replacing=BEGINNING)
+
+        report = await replay_poison(store, store)
+
+        assert {ReplayOutcome.OVERTAKEN: 1, ReplayOutcome.UNFIT: 1} == report.outcomes
+        assert {} == place.records()
+
+    async def test_when_the_checkpoint_is_gone_then_the_records_tell_the_generation(
+        self, store: SyncStore, place: StorePlace
+    ) -> None:
+        """What is replayed is of the feed that the records are of."""
+        await store.write([record("a", 1)], generation=1)
+        await store.set_aside([valid("old", 9)], origin=origin(generation=0))
+        await store.set_aside([valid("new", 1)], origin=origin(generation=1))
+
+        report = await replay_poison(store, store)
+
+        assert {ReplayOutcome.OVERTAKEN: 1, ReplayOutcome.STORED: 1} == report.outcomes
+        assert {"a", "new"} == place.records().keys()
+
+    async def test_when_orders_are_asked_for_then_those_that_are_there_are_told(
+        self, store: SyncStore
+    ) -> None:
+        """By ID, whatever it is."""
+        names = ["a", "b'/\\#?", 'c"', *(f"r{number}" for number in range(40))]
+        await store.write([record(name, 7) for name in names], generation=3)
+
+        orders = await store.stored_orders([*names, "missing"])
+
+        assert dict.fromkeys(names, (3, 7)) == orders
 
     # --- the checkpoint ---------------------------------------------------------------------------
 

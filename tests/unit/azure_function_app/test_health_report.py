@@ -52,6 +52,7 @@ async def test_when_a_run_has_ended_then_health_shows_its_report(tmp_path: Path)
             "started_at": "then",
             "finished_at": "now",
             "error_code": None,
+            "tombstones_set_aside": 0,
         },
         "last_sync_age_seconds": 0.0,
     } == json.loads(answer.body)

@@ -4,17 +4,18 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from azure_function_app.errors import StoreUnavailable
+from azure_function_app.errors import ContentRefused, StoreUnavailable
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING
+from azure_function_app.sync.records import PoisonRecord, Record
 from tests.support.fake_feed import record
-from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
+from tests.support.sync_store_promises import Stored, SyncStorePromises, origin
 
 
 @pytest.fixture
@@ -48,12 +49,13 @@ class SqlitePlace:
         rows = query(self.path, "SELECT id, version, updated_at, deleted, data FROM records")
         return {key: Stored(version, at, bool(gone), data) for key, version, at, gone, data in rows}
 
-    def set_aside(self) -> list[SetAside]:
-        """What was set aside."""
-        return [
-            SetAside(*row)
-            for row in query(self.path, "SELECT id, reason, raw, run_id FROM set_aside")
-        ]
+    def refuse_long_times(self) -> None:
+        """Refuse them as a schema of somebody's own might."""
+        query(
+            self.path,
+            "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN length(new.updated_at) > 30000"
+            " BEGIN SELECT RAISE(ABORT, 'too long'); END",
+        )
 
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint."""
@@ -158,7 +160,7 @@ async def test_when_one_write_fails_then_the_next_one_still_works(
         " BEGIN SELECT RAISE(ABORT, 'refused'); END",
     )
 
-    with pytest.raises(StoreUnavailable, match="refused"):
+    with pytest.raises(ContentRefused, match="refused"):
         await store.write([record("good"), record("bad")])
 
     assert 1 == await store.write([record("c")])
@@ -176,3 +178,57 @@ async def test_when_only_its_owner_may_read_the_records_then_the_folder_is_not_o
         os.umask(previous)
 
     assert 0 == path.parent.stat().st_mode & 0o077
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        record("a", 2**63),
+        replace(record("a"), id="a\ud800"),
+        replace(record("a"), updated_at="x" * 1_000),
+    ],
+)
+async def test_when_sqlite_cannot_hold_a_record_then_it_is_refused_for_good(
+    store: SqliteStore, refused: Record
+) -> None:
+    """Too large a number, text that UTF-8 cannot hold, too long a text: none is an outage."""
+    await store._run(lambda connection: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 500))
+
+    with pytest.raises(ContentRefused):
+        await store.write([refused])
+
+
+async def test_when_an_older_version_set_items_aside_then_they_are_kept_on(
+    store: SqliteStore, path: Path
+) -> None:
+    """Once, cut as they are; and the older version could go on with the file."""
+    await store.load()
+    for key, raw in (("k1", '{"id":"é"}'), ("k2", "x" * 16_000)):
+        query(path, f"INSERT INTO set_aside VALUES ('{key}', 'p', 'bad', '{raw}', 'run-1')")  # noqa: S608
+
+    first, second = await store.list_poison()
+    await store.set_aside([PoisonRecord("q", "bad", b"{}")], origin=origin())
+
+    assert ("k1", 11, True, "run-1") == (
+        first.key,
+        first.size,
+        first.is_whole,
+        first.origin.run_id,
+    )
+    assert ("k2", 16_000, False) == (second.key, second.size, second.is_whole)
+    assert [] == query(path, "SELECT * FROM set_aside")
+    assert 3 == len(await store.list_poison())
+
+
+async def test_when_a_writer_is_at_work_then_listing_poison_does_not_wait(
+    store: SqliteStore, path: Path
+) -> None:
+    """Looking is possible while the sync runs."""
+    await store.set_aside([PoisonRecord("q", "bad", b"{}")], origin=origin())
+    other = sqlite3.connect(path, autocommit=True)
+    other.execute("BEGIN IMMEDIATE")
+
+    listed = await asyncio.wait_for(store.list_poison(), 5)
+
+    other.close()
+    assert 1 == len(listed)

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendRejected,
     BackendUnavailable,
+    ContentRefused,
+    RecordsUnfit,
     StoreUnavailable,
 )
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from azure_function_app.sync.sync_job import ChangeSource, SyncJob
 from shared.log import JsonLines
@@ -73,7 +77,7 @@ def set_aside(tmp_path: Path) -> list[tuple[str, str, str]]:
     """What was set aside: ID, reason and run."""
     connection = sqlite3.connect(tmp_path / "records.sqlite3")
     try:
-        return connection.execute("SELECT id, reason, run_id FROM set_aside").fetchall()
+        return connection.execute("SELECT id, reason, run_id FROM poison").fetchall()
     finally:
         connection.close()
 
@@ -538,7 +542,7 @@ async def test_when_an_item_is_no_valid_record_then_it_is_set_aside_and_the_rest
     feed = FakeFeed(
         [
             record("a"),
-            PoisonRecord(id="p", reason="the version is no number", raw='{"id":"p"}'),
+            PoisonRecord(id="p", reason="the version is no number", raw=b'{"id":"p"}'),
             record("", 1),
             record("b"),
         ]
@@ -565,7 +569,7 @@ async def test_when_poison_comes_again_then_it_is_kept_once(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Setting aside is idempotent, like everything that a run may do twice."""
-    poison = PoisonRecord(id="p", reason="no version", raw='{"id":"p"}')
+    poison = PoisonRecord(id="p", reason="no version", raw=b'{"id":"p"}')
 
     await sync_job(FakeFeed([poison]), store, clock).run()
     await sync_job(FakeFeed([record("a"), poison]), store, clock).run()
@@ -580,6 +584,150 @@ async def test_when_a_record_has_data_that_no_store_holds_then_it_is_set_aside(
     await sync_job(FakeFeed([record("a", odd=float("nan"))]), store, clock).run()
 
     assert [("a", "the data has no JSON form", "run-1")] == set_aside(tmp_path)
+
+
+async def test_when_an_item_is_set_aside_then_where_it_came_from_is_kept(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """Page, generation, run and time, to fetch it again by."""
+    feed = FakeFeed([record("a"), record("b"), PoisonRecord("p", "bad", b"{}")])
+
+    await sync_job(feed, store, clock).run()
+
+    (entry,) = await store.list_poison()
+    assert PoisonOrigin("run-1", "2023-11-14T22:13:20.000Z", 0, "2", 2) == entry.origin
+
+
+async def test_when_a_tombstone_is_set_aside_then_it_counts_and_is_logged_apart(
+    store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sink goes on having what the source has deleted, which is worse than being late."""
+    changes: list[Record | PoisonRecord] = [
+        PoisonRecord("a", "bad", b"{}", is_tombstone=True),
+        record("", 2, deleted=True),
+        record(""),
+        PoisonRecord("c", "bad", b"{}"),
+    ]
+
+    with caplog.at_level(logging.ERROR):
+        report = await sync_job(FakeFeed(changes), store, clock).run()
+
+    assert (4, 2) == (report.records_set_aside, report.tombstones_set_aside)
+    assert report == await store.load_report()
+    assert ["tombstones_set_aside"] == [line.getMessage() for line in caplog.records]
+    assert {("a", True), ("c", False)} <= {
+        (entry.id, entry.is_tombstone) for entry in await store.list_poison()
+    }
+
+
+async def test_when_the_store_refuses_a_record_then_it_is_set_aside_whole_and_the_rest_goes_on(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """With the store's reason; the checkpoint passes the page."""
+    await store.load()
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN new.id LIKE 'bad%'"
+        " BEGIN SELECT RAISE(ABORT, 'not here'); END"
+    )
+    connection.close()
+    feed = FakeFeed([record(name) for name in ("a", "bad1", "b", "c", "bad2")])
+
+    report = await sync_job(feed, store, clock, page_size=5).run()
+
+    assert (SyncStatus.COMPLETE, 5, 3, 2) == (
+        report.status,
+        report.records_read,
+        report.records_changed,
+        report.records_set_aside,
+    )
+    assert {"a", "b", "c"} == stored(tmp_path).keys()
+    refused = "the SQLite file does not take it: not here"
+    assert {("bad1", refused, "run-1"), ("bad2", refused, "run-1")} == set(set_aside(tmp_path))
+    kept = [await store.get_poison(entry.key) for entry in await store.list_poison()]
+    assert {"bad1 v1", "bad2 v1"} == {json.loads(item.raw)["data"]["name"] for item in kept if item}
+    assert "5" == (await store.load()).cursor
+
+
+def poison_page(count_of: int) -> list[Record | PoisonRecord]:
+    """So many items that are no records, for the same reason but one."""
+    return [
+        PoisonRecord(f"p{number}", "odd" if number == 0 else "no version", b"{}")
+        for number in range(count_of)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "poison", "share", "is_too_much"),
+    [
+        (50, 50, 0.5, False),
+        (49, 51, 0.5, True),
+        (0, 20, 0.5, False),
+        (0, 21, 0.5, True),
+        (79, 21, 0.0, True),
+        (0, 100, 1.0, False),
+        (0, 1, 0.0, False),
+    ],
+)
+async def test_when_too_much_of_a_page_is_poison_then_the_run_fails_and_nothing_is_lost(
+    store: SqliteStore,
+    clock: FakeClock,
+    records: int,
+    poison: int,
+    share: float,
+    *,
+    is_too_much: bool,
+) -> None:
+    """Then it is the API that is wrong; but a page of few items may be all poison."""
+    feed = FakeFeed([*(record(f"r{number}") for number in range(records)), *poison_page(poison)])
+    job = replace(sync_job(feed, store, clock, page_size=100), most_poison_share=share)
+
+    if not is_too_much:
+        assert poison == (await job.run()).records_set_aside
+        return
+
+    with pytest.raises(RecordsUnfit, match="most because no version"):
+        await job.run()
+    report = await store.load_report()
+    assert report is not None
+    assert (SyncStatus.FAILED, "records_unfit") == (report.status, report.error_code)
+    assert BEGINNING == await store.load()
+    assert [] == await store.list_poison()
+
+
+async def test_when_pages_are_small_and_all_poison_then_the_run_still_fails(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """What a run excuses adds up, or a small page size would let everything pass."""
+    job = sync_job(FakeFeed(poison_page(200)), store, clock, page_size=8)
+
+    with pytest.raises(RecordsUnfit):
+        await job.run()
+
+    assert "16" == (await store.load()).cursor
+
+
+async def test_when_the_store_refuses_all_then_the_run_fails_before_it_has_tried_all(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A store that takes nothing is no reason to set everything aside, one by one."""
+    writes = 0
+
+    class TakesNothing(SqliteStore):
+        async def write(self, *_: object, **__: object) -> int:
+            nonlocal writes
+            writes += 1
+            raise ContentRefused("never")
+
+    refusing = TakesNothing(tmp_path / "records.sqlite3")
+    feed = FakeFeed([record(f"r{number}") for number in range(200)])
+
+    with pytest.raises(RecordsUnfit, match="never"):
+        await sync_job(feed, refusing, clock, page_size=200).run()
+    await refusing.aclose()
+
+    assert BEGINNING == await store.load()
+    assert writes < 250
 
 
 async def test_when_a_run_ends_then_its_report_is_one_line_of_the_log(
