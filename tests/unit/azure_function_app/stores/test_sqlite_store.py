@@ -13,8 +13,14 @@ import pytest
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING
+from azure_function_app.sync.sync_store import SyncStore
 from tests.support.fake_feed import record
-from tests.support.sync_store_promises import SetAside, Stored, SyncStorePromises
+from tests.support.sync_store_promises import (
+    SetAside,
+    Store,
+    Stored,
+    SyncStorePromises,
+)
 
 
 @pytest.fixture
@@ -43,6 +49,11 @@ class SqlitePlace:
         self.stores.append(SqliteStore(self.path))
         return self.stores[-1]
 
+    def as_sync_store(self, store: Store) -> SyncStore:
+        """The store itself: it takes in page and checkpoint at once."""
+        assert isinstance(store, SqliteStore)
+        return store
+
     def records(self) -> dict[str, Stored]:
         """The records by ID."""
         rows = query(self.path, "SELECT id, version, updated_at, deleted, data FROM records")
@@ -59,6 +70,10 @@ class SqlitePlace:
         """Delete the checkpoint."""
         query(self.path, "DELETE FROM state WHERE name = 'checkpoint'")
 
+    def put_checkpoint(self, text: str) -> None:
+        """Put another text there."""
+        query(self.path, "UPDATE state SET value = ? WHERE name = 'checkpoint'", text)
+
 
 class TestSqliteStore(SyncStorePromises):
     """The promises, in a file."""
@@ -72,11 +87,11 @@ class TestSqliteStore(SyncStorePromises):
             await store.aclose()
 
 
-def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+def query(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """What another connection sees."""
     connection = sqlite3.connect(path, autocommit=True)
     try:
-        return connection.execute(sql).fetchall()
+        return connection.execute(sql, values).fetchall()
     finally:
         connection.close()
 
