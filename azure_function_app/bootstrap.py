@@ -37,8 +37,9 @@ from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.change_feed import ChangeFeed
 from azure_function_app.sync.checkpoint_store import CheckpointStore
-from azure_function_app.sync.record_sink import RecordSink
+from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
+from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
 from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.entra import TokenVersion
@@ -115,18 +116,18 @@ class ServicesPerLoop:
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
     api = build_api_client(config, clock)
     closing.push_async_callback(api.aclose)
-    sink, checkpoints = _build_stores(config, closing)
+    store, checkpoints = _build_stores(config, closing)
     return Services(
         sync_job=SyncJob(
             source=ChangeFeed(api, clock),
-            sink=sink,
-            checkpoints=checkpoints,
+            store=store,
             clock=clock,
             new_run_id=lambda: str(uuid4()),
             page_size=config.sync.page_size,
             run_seconds=config.sync.run_seconds,
             page_seconds=config.calls.sync_call_seconds,
             most_poison_share=config.sync.most_poison_share,
+            deletion_limit=DeletionLimit(config.sync.most_deleted_share),
         ),
         proxy=Proxy(
             api=api,
@@ -232,16 +233,22 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
             assert_never(forwarded)
 
 
-def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[RecordSink, CheckpointStore]:
+def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[SyncStore, CheckpointStore]:
     new_credential = partial(build_credential, config.token_source, **_token_leg(config))
     checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
-    if config.record_sink == config.checkpoint_store:
-        # One store keeps both, over the same connections.
-        return checkpoints, checkpoints
-    sink = _build_store(config.record_sink, new_credential)
-    closing.push_async_callback(sink.aclose)
-    return sink, checkpoints
+    if config.record_sink != config.checkpoint_store:
+        sink = _build_store(config.record_sink, new_credential)
+        closing.push_async_callback(sink.aclose)
+        return StoresInOrder(sink, checkpoints), checkpoints
+    # One store keeps both, over the same connections.
+    match checkpoints:
+        case SqliteStore():
+            return checkpoints, checkpoints
+        case TableStore():
+            return StoresInOrder(checkpoints, checkpoints), checkpoints
+        case _:
+            assert_never(checkpoints)
 
 
 def _build_store(

@@ -194,6 +194,15 @@ SYNC_MOST_POISON_SHARE: Final = Setting(
     share,
     default="0.5",
 )
+SYNC_MOST_DELETED_SHARE: Final = Setting(
+    "SYNC_MOST_DELETED_SHARE",
+    "What share of the live records a feed that was made anew may mark as deleted by lacking them."
+    " Beyond it nothing is marked, and runs end as held, until `bridge sync --accept-deletions`."
+    " Ten may always be, but not all there are.",
+    "a number from 0 to 1; with 1 there is no limit",
+    share,
+    default="0.2",
+)
 RECORD_STORE: Final = Setting(
     "RECORD_STORE",
     "Where records and checkpoints are kept; in Azure, sqlite is refused.",
@@ -335,6 +344,7 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     SYNC_PAGE_SIZE,
     SYNC_RUN_SECONDS,
     SYNC_MOST_POISON_SHARE,
+    SYNC_MOST_DELETED_SHARE,
     RECORD_STORE,
     SQLITE_PATH,
     TABLE_ENDPOINT,

@@ -47,13 +47,17 @@ def seconds(at_least: float, at_most: float) -> Callable[[str], float]:
 
 
 def share(text: str) -> float:
-    """Return a share of a whole, from 0 to 1.
+    """Return the share of a whole that the text says, from 0 to 1.
 
     Raises:
-        ValueError: the text is anything else.
+        ValueError: it says none.
 
     """
-    return seconds(0, 1)(text)
+    _check_digits(text.replace(".", "", 1))
+    value = float(text)
+    if value > 1:
+        raise ValueError("out of range")
+    return value
 
 
 def switch(text: str) -> bool:

@@ -1,8 +1,4 @@
-"""The table of what is set aside, in the SQLite file. It holds any item whole.
-
-It is made at its first use, beside what a file of any age has, so an older version of the app goes
-on with the file.
-"""
+"""The table of what is set aside, in the SQLite file. It holds any item whole."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -18,22 +14,6 @@ from azure_function_app.sync.records import PoisonRecord
 
 _MOST_BYTES: Final = 500_000_000
 """Half of what SQLite holds in one row; no page comes near it."""
-_CREATE: Final = """
-CREATE TABLE IF NOT EXISTS poison (
-    key TEXT PRIMARY KEY,
-    id TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    is_tombstone INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    is_whole INTEGER NOT NULL,
-    run_id TEXT NOT NULL,
-    set_aside_at TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    cursor TEXT NOT NULL,
-    page_size INTEGER NOT NULL,
-    raw BLOB NOT NULL
-) STRICT
-"""
 # Items that an older version of the app kept: cut at so many characters, and without an origin.
 _ADOPT: Final = """
 INSERT OR IGNORE INTO poison
@@ -50,7 +30,7 @@ type _Row = tuple[str, str, str, int, int, int, str, str, int, str, int]
 
 
 def keep_poison(
-    connection: sqlite3.Connection, *, records: Sequence[PoisonRecord], origin: PoisonOrigin
+    connection: sqlite3.Connection, records: Sequence[PoisonRecord], origin: PoisonOrigin
 ) -> None:
     """Keep the items, each once."""
     _prepare(connection)
@@ -62,7 +42,7 @@ def keep_poison(
         )
 
 
-def list_poison(connection: sqlite3.Connection, *, after: str, limit: int) -> list[PoisonEntry]:
+def list_poison(connection: sqlite3.Connection, after: str, limit: int) -> list[PoisonEntry]:
     """Return the next entries in the order of their keys."""
     _prepare(connection)
     rows = connection.execute(
@@ -72,7 +52,7 @@ def list_poison(connection: sqlite3.Connection, *, after: str, limit: int) -> li
     return [_entry(row) for row in rows]
 
 
-def get_poison(connection: sqlite3.Connection, *, key: str) -> KeptPoison | None:
+def get_poison(connection: sqlite3.Connection, key: str) -> KeptPoison | None:
     """Return the item of that key, if there is one."""
     _prepare(connection)
     row = connection.execute(
@@ -82,7 +62,7 @@ def get_poison(connection: sqlite3.Connection, *, key: str) -> KeptPoison | None
     return None if row is None else KeptPoison(_entry(row[:-1]), row[-1])
 
 
-def drop_poison(connection: sqlite3.Connection, *, key: str) -> bool:
+def drop_poison(connection: sqlite3.Connection, key: str) -> bool:
     """Forget the item of that key, and return whether there was one."""
     _prepare(connection)
     return connection.execute("DELETE FROM poison WHERE key = ?", (key,)).rowcount > 0
@@ -90,8 +70,6 @@ def drop_poison(connection: sqlite3.Connection, *, key: str) -> bool:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     # Nothing is written where there is nothing to do, so reading waits for no writer.
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'poison'").fetchone() is None:
-        connection.execute(_CREATE)
     if connection.execute("SELECT 1 FROM set_aside LIMIT 1").fetchone():
         connection.execute(_ADOPT)
         connection.execute("DELETE FROM set_aside")

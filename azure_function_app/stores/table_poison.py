@@ -11,6 +11,7 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableClient
 
+from azure_function_app.stores.table_requests import TableRequests
 from azure_function_app.sync.poison_store import (
     KeptPoison,
     PoisonEntry,
@@ -38,7 +39,9 @@ _ENTRY: Final = (
 )
 
 
-def keep_poison(table: TableClient, record: PoisonRecord, origin: PoisonOrigin) -> None:
+def keep_poison(
+    requests: TableRequests, table: TableClient, record: PoisonRecord, origin: PoisonOrigin
+) -> None:
     """Keep the item, if it is not kept yet."""
     entry = poison_entry(record, origin, most_bytes=_MOST_BYTES)
     entity = {
@@ -57,40 +60,47 @@ def keep_poison(table: TableClient, record: PoisonRecord, origin: PoisonOrigin) 
         **dict(_chunks(record.raw[:_MOST_BYTES])),
     }
     try:
-        table.create_entity(entity)
+        requests.send(table.create_entity, entity)
     except ResourceExistsError:
         return
 
 
-def list_poison(table: TableClient, after: str, limit: int) -> list[PoisonEntry]:
+def list_poison(
+    requests: TableRequests, table: TableClient, after: str, limit: int
+) -> list[PoisonEntry]:
     """Return the next entries in the order of their keys."""
-    entities = table.query_entities(
-        "PartitionKey eq @partition and RowKey gt @after",
-        parameters={"partition": _PARTITION, "after": after},
-        # An older version of the app kept the beginning only, as `raw`, which tells its length.
-        select=[*_ENTRY, "raw"],
-        results_per_page=min(limit, 1_000),
-    )
-    return [_entry(entity) for entity in islice(entities, limit)]
+
+    def read(**options: Any) -> list[Any]:  # noqa: ANN401 - the SDK's options
+        entities = table.query_entities(
+            "PartitionKey eq @partition and RowKey gt @after",
+            parameters={"partition": _PARTITION, "after": after},
+            # An older version of the app kept a beginning of it, as `raw`, which tells its length.
+            select=[*_ENTRY, "raw"],
+            results_per_page=min(limit, 1_000),
+            **options,
+        )
+        return list(islice(entities, limit))
+
+    return [_entry(entity) for entity in requests.send(read)]
 
 
-def get_poison(table: TableClient, key: str) -> KeptPoison | None:
+def get_poison(requests: TableRequests, table: TableClient, key: str) -> KeptPoison | None:
     """Return the item of that key, if there is one."""
     try:
-        entity = table.get_entity(_PARTITION, key)
+        entity = requests.send(table.get_entity, _PARTITION, key)
     except ResourceNotFoundError:
         return None
     return KeptPoison(_entry(entity), _raw(entity))
 
 
-def drop_poison(table: TableClient, key: str) -> bool:
+def drop_poison(requests: TableRequests, table: TableClient, key: str) -> bool:
     """Forget the item of that key, and return whether there was one."""
     # The SDK's `delete_entity` does not say whether there was one.
     try:
-        table.get_entity(_PARTITION, key, select=["RowKey"])
+        requests.send(table.get_entity, _PARTITION, key, select=["RowKey"])
     except ResourceNotFoundError:
         return False
-    table.delete_entity(_PARTITION, key)
+    requests.send(table.delete_entity, _PARTITION, key)
     return True
 
 

@@ -62,6 +62,7 @@ async def replay_poison(sink: RecordSink, checkpoints: CheckpointStore) -> Repla
     An item leaves only after its record is in the sink, or where it could change nothing there.
 
     Raises:
+        CheckpointConflict: the feed has become another one meanwhile; try again.
         StoreUnavailable: some may have been tried; try again.
 
     """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from azure_function_app.deadline import Deadline
 from azure_function_app.sync.records import PoisonRecord
 
 MAX_ID_LENGTH: Final = 512
@@ -53,9 +54,15 @@ class KeptPoison:
 
 
 class PoisonStore(Protocol):
-    """Keeps what is no valid record until it is dropped."""
+    """Keeps what is no valid record until it is dropped. Every call is over by its deadline."""
 
-    async def set_aside(self, records: Sequence[PoisonRecord], *, origin: PoisonOrigin) -> None:
+    async def set_aside(
+        self,
+        records: Sequence[PoisonRecord],
+        *,
+        origin: PoisonOrigin,
+        deadline: Deadline | None = None,
+    ) -> None:
         """Keep items with the reason, each once, however often it is found.
 
         Found again, an item keeps its first run. Its ID and content may be anything.
@@ -65,19 +72,22 @@ class PoisonStore(Protocol):
 
         """
 
-    async def list_poison(self, *, after: str = "", limit: int = 100) -> Sequence[PoisonEntry]:
+    async def list_poison(
+        self, *, after: str = "", limit: int = 100, deadline: Deadline | None = None
+    ) -> Sequence[PoisonEntry]:
         """Return the next items in the order of their keys, none if there are no more.
 
         Args:
             after: the key of the last one that is known; empty to begin.
             limit: how many at most.
+            deadline: for the call.
 
         Raises:
             StoreUnavailable: they could not be read.
 
         """
 
-    async def get_poison(self, key: str) -> KeptPoison | None:
+    async def get_poison(self, key: str, *, deadline: Deadline | None = None) -> KeptPoison | None:
         """Return the item of that key with its content; None if there is none.
 
         Raises:
@@ -85,7 +95,7 @@ class PoisonStore(Protocol):
 
         """
 
-    async def drop_poison(self, key: str) -> bool:
+    async def drop_poison(self, key: str, *, deadline: Deadline | None = None) -> bool:
         """Forget the item of that key, and return whether there was one.
 
         Raises:

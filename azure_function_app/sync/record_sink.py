@@ -3,10 +3,13 @@
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from azure_function_app.sync.poison_store import MAX_ID_LENGTH, PoisonStore
-from azure_function_app.sync.records import Record
+from azure_function_app.deadline import Deadline
+from azure_function_app.sync.poison_store import MAX_ID_LENGTH, PoisonOrigin, PoisonStore
+from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.sweep import Stretch
 from shared.formats.rfc3339 import parse_rfc3339
 
 # DynamoDB holds no item over 400 KB, so nothing larger can come from there; as UTF-16 that many
@@ -16,13 +19,27 @@ MAX_VERSION: Final = 2**63 - 1
 MAX_TIMESTAMP_LENGTH: Final = 64
 
 
-class RecordSink(PoisonStore, Protocol):
-    """Keeps the newest version of every record, and what is set aside.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one page of the feed comes to, for a store to take in at once."""
 
-    Writing anything twice is the same as once.
+    records: Sequence[Record]
+    poison: Sequence[PoisonRecord]
+    origin: PoisonOrigin
+    """Of the poison."""
+
+
+class RecordSink(PoisonStore, Protocol):
+    """Keeps the newest version of every record, and what is set aside. Twice is the same as once.
+
+    Every call is over by its deadline; without one the store's own bound holds. What a generation
+    would write or mark after a later one has begun is refused, in the very transaction that would
+    have done it.
     """
 
-    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+    async def write(
+        self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
+    ) -> int:
         """Store a batch and say how many records that changed.
 
         A record replaces the stored one only if its generation is later, or its version greater in
@@ -31,31 +48,62 @@ class RecordSink(PoisonStore, Protocol):
         before all are: the caller checkpoints next.
 
         Raises:
+            CheckpointConflict: a later generation has begun.
             ContentRefused: the store will never take some record of the batch; others may be
                 written.
             StoreUnavailable: nothing may be assumed written; write the batch again.
 
         """
 
-    async def mark_missing(self, *, generation: int) -> int:
-        """Mark as deleted whatever no record of the generation replaced, and say how many that was.
-
-        Their data stays, because only silence says that they are gone.
+    async def begin_generation(self, generation: int, *, deadline: Deadline | None = None) -> None:
+        """Refuse every write of an earlier generation from now on. Twice is the same as once.
 
         Raises:
-            StoreUnavailable: not all may be marked; mark them again.
+            CheckpointConflict: a later generation has begun.
+            StoreUnavailable: it may not hold everywhere; begin it again.
 
         """
 
-    async def newest_generation(self) -> int:
-        """Return the latest generation that a record was written in; 0 if there is none.
+    async def count_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Count the live records of one stretch, and those that the generation has not replaced.
+
+        Args:
+            position: of the stretch before; empty for the first.
+            generation: the one that is looked for.
+            deadline: for the call; the stretch is shorter rather than late.
+
+        Raises:
+            StoreUnavailable: count the stretch again.
+
+        """
+
+    async def mark_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Mark as deleted what no record of the generation replaced in one stretch.
+
+        Their data stays, because only silence says that they are gone. `missing` is how many were
+        marked that had not been deleted before.
+
+        Raises:
+            CheckpointConflict: a later generation has begun.
+            StoreUnavailable: not all may be marked; mark the stretch again.
+
+        """
+
+    async def newest_generation(self, *, deadline: Deadline | None = None) -> int:
+        """Return the latest generation that has begun; 0 if there is none.
 
         Raises:
             StoreUnavailable: it could not be read.
 
         """
 
-    async def stored_orders(self, ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    async def stored_orders(
+        self, ids: Sequence[str], *, deadline: Deadline | None = None
+    ) -> Mapping[str, tuple[int, int]]:
         """Return by ID the generation and version of those records that are there.
 
         Raises:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from azure_function_app.deadline import Deadline
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.health_report import Health
 from azure_function_app.stores.sqlite_store import SqliteStore
@@ -53,7 +55,10 @@ async def test_when_a_run_has_ended_then_health_shows_its_report(tmp_path: Path)
             "finished_at": "now",
             "error_code": None,
             "tombstones_set_aside": 0,
+            "records_missing": 0,
         },
+        "last_success_at": "now",
+        "none_succeeded_since": None,
         "last_sync_age_seconds": 0.0,
     } == json.loads(answer.body)
 
@@ -113,13 +118,14 @@ class StubbornStore(SqliteStore):
         self.error: Exception | None = None
         self.reads = 0
 
-    async def load_report(self) -> SyncReport | None:
+    async def load_reports(self, *, deadline: Deadline | None = None) -> Sequence[SyncReport]:
         """The report, once the test says so."""
+        assert deadline is not None
         self.reads += 1
         await self.lets_go.wait()
         if self.error is not None:
             raise self.error
-        return REPORT
+        return [REPORT]
 
 
 async def test_when_the_store_never_answered_then_everyone_is_told_and_it_was_asked_once() -> None:

@@ -14,8 +14,15 @@ from azure_function_app.errors import ContentRefused, StoreUnavailable
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING
 from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.sync_store import SyncStore
 from tests.support.fake_feed import record
-from tests.support.sync_store_promises import Stored, SyncStorePromises, origin
+from tests.support.sync_store_promises import (
+    SetAside,
+    Store,
+    Stored,
+    SyncStorePromises,
+    origin,
+)
 
 
 @pytest.fixture
@@ -44,10 +51,21 @@ class SqlitePlace:
         self.stores.append(SqliteStore(self.path))
         return self.stores[-1]
 
+    def as_sync_store(self, store: Store) -> SyncStore:
+        """The store itself: it takes in page and checkpoint at once."""
+        assert isinstance(store, SqliteStore)
+        return store
+
     def records(self) -> dict[str, Stored]:
         """The records by ID."""
         rows = query(self.path, "SELECT id, version, updated_at, deleted, data FROM records")
         return {key: Stored(version, at, bool(gone), data) for key, version, at, gone, data in rows}
+
+    def set_aside(self) -> list[SetAside]:
+        """What was set aside."""
+        return [
+            SetAside(*row) for row in query(self.path, "SELECT id, reason, raw, run_id FROM poison")
+        ]
 
     def refuse_long_times(self) -> None:
         """Refuse them as a schema of somebody's own might."""
@@ -60,6 +78,10 @@ class SqlitePlace:
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint."""
         query(self.path, "DELETE FROM state WHERE name = 'checkpoint'")
+
+    def put_checkpoint(self, text: str) -> None:
+        """Put another text there."""
+        query(self.path, "UPDATE state SET value = ? WHERE name = 'checkpoint'", text)
 
 
 class TestSqliteStore(SyncStorePromises):
@@ -74,11 +96,11 @@ class TestSqliteStore(SyncStorePromises):
             await store.aclose()
 
 
-def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+def query(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """What another connection sees."""
     connection = sqlite3.connect(path, autocommit=True)
     try:
-        return connection.execute(sql).fetchall()
+        return connection.execute(sql, values).fetchall()
     finally:
         connection.close()
 
@@ -192,7 +214,7 @@ async def test_when_sqlite_cannot_hold_a_record_then_it_is_refused_for_good(
     store: SqliteStore, refused: Record
 ) -> None:
     """Too large a number, text that UTF-8 cannot hold, too long a text: none is an outage."""
-    await store._run(lambda connection: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 500))
+    await store._run(None, lambda connection: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 500))
 
     with pytest.raises(ContentRefused):
         await store.write([refused])

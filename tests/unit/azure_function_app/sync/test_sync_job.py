@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,15 +19,19 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendRejected,
     BackendUnavailable,
+    CheckpointConflict,
     ContentRefused,
     RecordsUnfit,
     StoreUnavailable,
 )
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from azure_function_app.sync.sync_store import Step, SyncStore
 from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
@@ -47,19 +52,25 @@ def clock() -> FakeClock:
 
 
 def sync_job(
-    source: ChangeSource, store: SqliteStore, clock: FakeClock, *, page_size: int = 2
+    source: ChangeSource,
+    store: SyncStore,
+    clock: FakeClock,
+    *,
+    page_size: int = 2,
+    run_seconds: float = 240.0,
+    share: float = 0.2,
 ) -> SyncJob:
     """A job that may run for 240 seconds and read a page for 30."""
     numbers = count(1)
     return SyncJob(
         source=source,
-        sink=store,
-        checkpoints=store,
+        store=store,
         clock=clock,
         new_run_id=lambda: f"run-{next(numbers)}",
         page_size=page_size,
-        run_seconds=240.0,
+        run_seconds=run_seconds,
         page_seconds=30.0,
+        deletion_limit=DeletionLimit(share),
     )
 
 
@@ -187,11 +198,11 @@ async def test_when_a_write_fails_then_the_checkpoint_stays_before_it(
     class FailsOnce(SqliteStore):
         fails = True
 
-        async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+        async def write_page(self, *args: Any, **kwargs: Any) -> Step:
             if self.fails and len(feed.calls) == 2:
                 self.fails = False
                 raise StoreUnavailable("The disk is full.")
-            return await super().write(records, generation=generation)
+            return await super().write_page(*args, **kwargs)
 
     failing = FailsOnce(tmp_path / "records.sqlite3")
     job = sync_job(feed, failing, clock)
@@ -389,6 +400,8 @@ async def test_when_a_missing_record_comes_back_then_its_first_version_counts(
     await job.run()
     feed.start_anew([])
     await job.run()
+    await accept_deletions(store)
+    await job.run()
     assert {(0, True)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
     feed.changes_so_far += [record("a"), record("b")]
 
@@ -483,9 +496,9 @@ async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts
     feed.start_anew([record("a", 1)])
     await job.run()
 
-    changed = await store.write([record("a", 9), record("b", 9)], generation=0)
+    with pytest.raises(CheckpointConflict):
+        await store.write([record("a", 9), record("b", 9)], generation=0)
 
-    assert 0 == changed
     assert {"a": (1, False), "b": (0, True)} == {
         name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
     }
@@ -717,6 +730,9 @@ async def test_when_the_store_refuses_all_then_the_run_fails_before_it_has_tried
         async def write(self, *_: object, **__: object) -> int:
             nonlocal writes
             writes += 1
+            raise ContentRefused("never")
+
+        async def write_page(self, *_: object, **__: object) -> Step:
             raise ContentRefused("never")
 
     refusing = TakesNothing(tmp_path / "records.sqlite3")
