@@ -160,6 +160,12 @@ class SqliteStore:
         """Return the latest generation that has begun; 0 if there is none."""
         return await self._run(deadline, _newest_generation)
 
+    async def retain(
+        self, ids: Sequence[str], *, generation: int, deadline: Deadline | None = None
+    ) -> None:
+        """Take records of earlier generations into this one, as they are, at version 0."""
+        await self._run(deadline, lambda connection: _retain(connection, ids, generation))
+
     async def stored_orders(
         self, ids: Sequence[str], *, deadline: Deadline | None = None
     ) -> Mapping[str, tuple[int, int]]:
@@ -324,6 +330,15 @@ def _count(
         _COUNT, (int(position or 0), generation, most)
     ).fetchone()
     return row
+
+
+def _retain(connection: sqlite3.Connection, ids: Sequence[str], generation: int) -> None:
+    _begin_generation(connection, generation)
+    connection.execute(
+        "UPDATE records SET generation = ?1, version = 0"
+        " WHERE generation < ?1 AND id IN (SELECT value FROM json_each(?2))",
+        (generation, json.dumps(ids)),
+    )
 
 
 def _orders(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:

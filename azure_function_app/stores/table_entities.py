@@ -115,6 +115,22 @@ def missing_operation(partition: str, entity: Any, generation: int) -> Operation
     return "update", marks, _if_unchanged(UpdateMode.MERGE, str(entity.metadata["etag"]))
 
 
+def retaining_operations(
+    partition: str, stored: Mapping[str, HeldRecord], generation: int
+) -> Iterator[Operation]:
+    """Yield what takes stored records of earlier generations into this one, as they are."""
+    for key, held in stored.items():
+        if held.order < (generation, 0):
+            marks = {
+                "PartitionKey": partition,
+                "RowKey": key,
+                "generation": generation,
+                # So that the record's first version in the new generation replaces it.
+                "version": EntityProperty(0, EdmType.INT64),
+            }
+            yield "update", marks, _if_unchanged(UpdateMode.MERGE, held.etag)
+
+
 def _if_unchanged(mode: UpdateMode, etag: str) -> Mapping[str, Any]:
     return {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
 

@@ -26,6 +26,7 @@ from azure_function_app.stores.table_entities import (
     guard_operation,
     missing_operation,
     partition_key,
+    retaining_operations,
     row_key,
     write_operations,
 )
@@ -85,6 +86,24 @@ class TableRecords:
             if self._submit(requests, partition, generation, operations):
                 return len(operations)
         raise _too_much_at_once()
+
+    def retain(
+        self, requests: TableRequests, partition: str, ids: Sequence[str], generation: int
+    ) -> None:
+        """Take the partition's records of those IDs into the generation, as they are.
+
+        Raises:
+            CheckpointConflict: a later generation has begun.
+
+        """
+        for some in itertools.batched(ids, BATCH_OPERATIONS, strict=False):
+            for _ in range(_ATTEMPTS):
+                stored = self.stored(requests, partition, some)
+                operations = list(retaining_operations(partition, stored, generation))
+                if self._submit(requests, partition, generation, operations):
+                    break
+            else:
+                raise _too_much_at_once()
 
     def begin_generation(self, requests: TableRequests, partition: str, generation: int) -> None:
         """Refuse every transaction of an earlier generation in the partition from now on.

@@ -162,18 +162,27 @@ class TableStore:
         # Tables from before there were guards.
         return await self._run(deadline, self._records.newest_generation_written)
 
+    async def retain(
+        self, ids: Sequence[str], *, generation: int, deadline: Deadline | None = None
+    ) -> None:
+        """Take records of earlier generations into this one, as they are, at version 0."""
+        await self._ensure_tables(deadline)
+        await asyncio.gather(
+            *(
+                self._run(deadline, self._records.retain, partition, members, generation)
+                for partition, members in _by_partition(ids).items()
+            )
+        )
+
     async def stored_orders(
         self, ids: Sequence[str], *, deadline: Deadline | None = None
     ) -> Mapping[str, tuple[int, int]]:
         """Return by ID the generation and version of those records that are there."""
         await self._ensure_tables(deadline)
-        partitions: dict[str, list[str]] = {}
-        for record_id in ids:
-            partitions.setdefault(partition_key(record_id), []).append(record_id)
         found = await asyncio.gather(
             *(
                 self._run(deadline, self._records.stored, partition, members)
-                for partition, members in partitions.items()
+                for partition, members in _by_partition(ids).items()
             )
         )
         held = {key: record for rows in found for key, record in rows.items()}
@@ -376,6 +385,13 @@ class TableStore:
                 raise unavailable(error) from error
 
         return await self._threads.run(deadline, within)
+
+
+def _by_partition(ids: Sequence[str]) -> dict[str, list[str]]:
+    partitions: dict[str, list[str]] = {}
+    for record_id in ids:
+        partitions.setdefault(partition_key(record_id), []).append(record_id)
+    return partitions
 
 
 def _decode_position(position: str) -> Mapping[str, Token]:

@@ -101,6 +101,21 @@ class RecordSink(PoisonStore, Protocol):
 
         """
 
+    async def retain(
+        self, ids: Sequence[str], *, generation: int, deadline: Deadline | None = None
+    ) -> None:
+        """Take records of earlier generations into this one, as they are, at version 0.
+
+        So they are not missing from it, and its first version of each replaces them. IDs of which
+        there is no record play no part.
+
+        Raises:
+            CheckpointConflict: a later generation has begun. Where there is nothing to do, it may
+                not be raised.
+            StoreUnavailable: retain them again.
+
+        """
+
     async def stored_orders(
         self, ids: Sequence[str], *, deadline: Deadline | None = None
     ) -> Mapping[str, tuple[int, int]]:

@@ -27,7 +27,7 @@ from azure_function_app.sync.checkpoint_store import (
     SyncStatus,
 )
 from azure_function_app.sync.poison_store import PoisonOrigin
-from azure_function_app.sync.record_sink import Batch, reason_unfit
+from azure_function_app.sync.record_sink import Batch, reason_unfit, reason_unfit_id
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from azure_function_app.sync.sweep import DeletionLimit, Sweep, SweepPhase
 from azure_function_app.sync.sync_store import SyncStore
@@ -292,6 +292,7 @@ class SyncJob:
                 self.page_size,
             )
             records = [page.records[number] for number in numbers]
+            await self._retain(poison, checkpoint, run)
             try:
                 checkpoint, changed = await self.store.write_page(
                     Batch(records, poison, origin),
@@ -301,6 +302,7 @@ class SyncJob:
                 )
             except ContentRefused as refused:
                 written = await self._write_fit(page, numbers, poison, checkpoint.generation, run)
+                await self._retain(poison, checkpoint, run)
                 checkpoint, _ = await self.store.write_page(
                     Batch((), poison, origin),
                     moved,
@@ -319,6 +321,22 @@ class SyncJob:
         progress.records_set_aside += len(poison)
         progress.tombstones_set_aside += sum(item.is_tombstone for item in poison)
         return checkpoint
+
+    async def _retain(
+        self, poison: Sequence[PoisonRecord], checkpoint: Checkpoint, run: _Run
+    ) -> None:
+        """Keep the sweep from taking records for missing that are there, but unfit."""
+        ids = sorted(
+            {
+                item.id
+                for item in poison
+                if not item.is_tombstone and reason_unfit_id(item.id) is None
+            }
+        )
+        if ids and checkpoint.is_rereading:
+            await self.store.retain(
+                ids, generation=checkpoint.generation, deadline=run.store_deadline
+            )
 
     async def _write_fit(
         self,

@@ -45,6 +45,9 @@ class SyncStore(Protocol):
     async def write(self, records: Sequence[Record], *, generation: int, deadline: Deadline) -> int:
         """Store records, with no move of the checkpoint; errors as `RecordSink.write`."""
 
+    async def retain(self, ids: Sequence[str], *, generation: int, deadline: Deadline) -> None:
+        """Take records into a generation as they are; errors as `RecordSink.retain`."""
+
     async def write_page(
         self, page: Batch, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline
     ) -> Step:
@@ -124,6 +127,10 @@ class StoresInOrder:
     async def write(self, records: Sequence[Record], *, generation: int, deadline: Deadline) -> int:
         """Write the records."""
         return await self.sink.write(records, generation=generation, deadline=deadline)
+
+    async def retain(self, ids: Sequence[str], *, generation: int, deadline: Deadline) -> None:
+        """Take records into a generation as they are."""
+        await self.sink.retain(ids, generation=generation, deadline=deadline)
 
     async def write_page(
         self, page: Batch, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline

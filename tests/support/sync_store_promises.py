@@ -775,6 +775,29 @@ class SyncStorePromises:
         assert {ReplayOutcome.OVERTAKEN: 1, ReplayOutcome.STORED: 1} == report.outcomes
         assert {"a", "new"} == place.records().keys()
 
+    async def test_when_records_are_retained_then_a_sweep_leaves_them_and_a_version_replaces_them(
+        self, store: Store, place: StorePlace
+    ) -> None:
+        """Their data stays; what is of the generation already, or not there, plays no part."""
+        names = [f"r{number}" for number in range(120)]
+        await store.write([record(name, 7) for name in [*names, "other"]])
+        await store.write([record("new", 3)], generation=1)
+
+        for _ in range(2):
+            await store.retain([*names, "new", "nowhere"], generation=1)
+
+        stretch = await store.mark_missing("", generation=1)
+        assert 1 == stretch.missing
+        kept = place.records()
+        assert {"other"} == {name for name, found in kept.items() if found.deleted}
+        assert (0, '{"name":"r1 v7"}') == (kept["r1"].version, kept["r1"].data)
+        assert (3, 122) == (kept["new"].version, len(kept))
+        assert 1 == await store.write([record("r1", 1)], generation=1)
+        before = place.records()
+        with contextlib.suppress(CheckpointConflict):
+            await store.retain(["r2", "other"], generation=0)
+        assert before == place.records()
+
     async def test_when_orders_are_asked_for_then_those_that_are_there_are_told(
         self, store: Store
     ) -> None:
@@ -929,6 +952,7 @@ class SyncStorePromises:
             store.newest_generation(deadline=over),
             store.set_aside([PoisonRecord("p", "bad", b"{}")], origin=origin("r"), deadline=over),
             store.stored_orders(["a"], deadline=over),
+            store.retain(["a"], generation=1, deadline=over),
             store.list_poison(deadline=over),
             store.get_poison("key", deadline=over),
             store.drop_poison("key", deadline=over),
@@ -967,7 +991,7 @@ class SyncStorePromises:
         feed = FakeFeed([record(f"r{n}") for n in range(30)])
         job = sync_job(feed, cast("SyncStore", Watched()))
         await job.run()
-        feed.start_anew([])
+        feed.start_anew([PoisonRecord("r0", "bad", b"{}")])
         await job.run()
         await accept_deletions(store)
         await job.run()

@@ -746,6 +746,31 @@ async def test_when_the_store_refuses_all_then_the_run_fails_before_it_has_tried
     assert writes < 250
 
 
+async def test_when_a_new_feed_has_a_record_as_poison_only_then_it_is_not_marked_as_deleted(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """It is there, if unfit; a tombstone that is unfit says itself that it is not."""
+    feed = FakeFeed([record(name, 7) for name in "abcd"])
+    job = sync_job(feed, store, clock, share=1.0)
+    await job.run()
+    feed.start_anew(
+        [
+            PoisonRecord("a", "bad", b"{}"),
+            replace(record("b"), updated_at="never"),
+            PoisonRecord("c", "bad", b"{}", is_tombstone=True),
+            record("d"),
+        ]
+    )
+
+    await job.run()
+
+    assert {"a": False, "b": False, "c": True, "d": False} == {
+        name: gone for name, (_, gone, _) in stored(tmp_path).items()
+    }
+    feed.changes_so_far.append(record("a", 2))
+    assert 1 == (await job.run()).records_changed
+
+
 async def test_when_a_run_ends_then_its_report_is_one_line_of_the_log(
     store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
