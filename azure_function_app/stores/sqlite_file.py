@@ -95,6 +95,9 @@ class SqliteFile:
 
         """
         busy = self._busy_seconds if seconds is None else min(seconds, self._busy_seconds)
+        if self._only_reads and self._identity != _identity_of(self._path):
+            # Nothing is lost by reading what is there now.
+            self.close()
         try:
             if self._connection is None:
                 self._connection = _connect(self._path, busy, only_reads=self._only_reads)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableClient
 
-from azure_function_app.stores.table_requests import TableRequests
+from azure_function_app.stores.table_requests import TableRequests, is_table_missing
 from azure_function_app.sync.poison_store import (
     KeptPoison,
     PoisonEntry,
@@ -88,7 +88,9 @@ def get_poison(requests: TableRequests, table: TableClient, key: str) -> KeptPoi
     """Return the item of that key, if there is one."""
     try:
         entity = requests.send(table.get_entity, _PARTITION, key)
-    except ResourceNotFoundError:
+    except ResourceNotFoundError as error:
+        if is_table_missing(error):
+            raise
         return None
     return KeptPoison(_entry(entity), _raw(entity))
 
@@ -98,7 +100,9 @@ def drop_poison(requests: TableRequests, table: TableClient, key: str) -> bool:
     # The SDK's `delete_entity` does not say whether there was one.
     try:
         requests.send(table.get_entity, _PARTITION, key, select=["RowKey"])
-    except ResourceNotFoundError:
+    except ResourceNotFoundError as error:
+        if is_table_missing(error):
+            raise
         return False
     requests.send(table.delete_entity, _PARTITION, key)
     return True

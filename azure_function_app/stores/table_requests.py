@@ -30,6 +30,10 @@ _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
 """How long an attempt waits for a sign of life."""
 _FIRST_PAUSE_SECONDS: Final = 0.1
+# An answer that ends in the middle of a transaction's parts comes as the HTTP library's own error,
+# an OSError; and one that ends in the middle of anything else the SDK trips over: it looks for the
+# status of an answer that it has not got.
+_SLIPS: Final = (OSError, AttributeError)
 # https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
 _BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -48,7 +52,7 @@ class TableRequests:
 
         Raises:
             StoreTimedOut: the deadline has passed.
-            AzureError: as the SDK raised it at the last attempt.
+            AzureError: as the SDK raised it at the last attempt, or would have.
 
         """
         pause_seconds = _FIRST_PAUSE_SECONDS
@@ -66,9 +70,14 @@ class TableRequests:
             except AzureError as error:
                 if attempt == _ATTEMPTS or not _may_fare_better(error):
                     raise
-                pause = pause_seconds * (0.5 + self.random())
-                if self.deadline is not None and pause >= self.deadline.remaining_seconds():
-                    raise timed_out() from error
+                failure: Exception = error
+            except _SLIPS as error:
+                if attempt == _ATTEMPTS:
+                    raise ServiceResponseError(error) from error
+                failure = error
+            pause = pause_seconds * (0.5 + self.random())
+            if self.deadline is not None and pause >= self.deadline.remaining_seconds():
+                raise timed_out() from failure
             self.sleep(pause)
             pause_seconds *= 2
         raise AssertionError("the last attempt either returns or raises")

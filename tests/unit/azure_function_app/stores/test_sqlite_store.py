@@ -10,18 +10,30 @@ from typing import Any
 
 import pytest
 
-from azure_function_app.errors import ContentRefused, StoreUnavailable
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import (
+    CheckpointConflict,
+    ContentRefused,
+    StoreReplaced,
+    StoreTimedOut,
+    StoreUnavailable,
+)
 from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.sync.checkpoint_store import BEGINNING
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncStatus
+from azure_function_app.sync.record_sink import Batch
 from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.stored_text import encode_report
 from azure_function_app.sync.sync_store import SyncStore
-from tests.support.fake_feed import record
+from shared.clock import SystemClock
+from tests.support.fake_feed import FakeFeed, record
 from tests.support.sync_store_promises import (
     SetAside,
     Store,
     Stored,
     SyncStorePromises,
     origin,
+    report,
+    sync_job,
 )
 
 
@@ -254,3 +266,167 @@ async def test_when_a_writer_is_at_work_then_listing_poison_does_not_wait(
 
     other.close()
     assert 1 == len(listed)
+
+
+async def test_when_another_process_keeps_the_file_then_a_call_is_over_at_its_deadline(
+    store: SqliteStore, path: Path
+) -> None:
+    """And how the last run ended is told at once, whatever the writer waits for."""
+    await store.save_report(report("r", SyncStatus.COMPLETE, None))
+    clock = SystemClock()
+    other = sqlite3.connect(path, autocommit=True)
+    other.execute("BEGIN IMMEDIATE")
+    began_at = clock.monotonic()
+
+    writing = asyncio.create_task(store.write([record("b")], deadline=Deadline.after(0.6, clock)))
+    await asyncio.sleep(0)
+    told = await store.load_report()
+    told_after = clock.monotonic() - began_at
+    with pytest.raises(StoreTimedOut):
+        await writing
+    over_after = clock.monotonic() - began_at
+    other.execute("COMMIT")
+    other.close()
+
+    assert told is not None
+    assert told_after < 0.3
+    assert 0.5 <= over_after < 0.9
+    assert [] == query(path, "SELECT id FROM records")
+
+
+async def test_when_nobody_may_even_read_the_file_then_health_is_told_so_in_a_moment(
+    store: SqliteStore, path: Path
+) -> None:
+    """A process that keeps the file for itself is not waited for."""
+    await store.save_report(report("r", SyncStatus.COMPLETE, None))
+    await store.aclose()
+    clock = SystemClock()
+    other = sqlite3.connect(path, autocommit=True)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    began_at = clock.monotonic()
+    asking = SqliteStore(path)
+
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await asking.load_reports()
+    took_seconds = clock.monotonic() - began_at
+    await asking.aclose()
+    other.close()
+
+    assert took_seconds < 0.6
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_when_the_file_is_taken_away_then_the_run_says_so_and_the_next_begins_again(
+    store: SqliteStore, path: Path, *, is_replaced: bool
+) -> None:
+    """What is written to a deleted file is gone: that is a failure with a code of its own."""
+    feed = FakeFeed([record(f"r{n}") for n in range(30)])
+    job = sync_job(feed, store)
+    await job.run()
+    assert await store.load_report() is not None
+    for file in path.parent.iterdir():
+        file.unlink()
+    if is_replaced:
+        query(path, "CREATE TABLE other (x)")
+    feed.changes_so_far.append(record("new"))
+
+    with pytest.raises(StoreReplaced, match="SQLITE_PATH"):
+        await job.run()
+    report_of_failure = await store.load_report()
+    again = await job.run()
+
+    assert report_of_failure is not None
+    assert (SyncStatus.FAILED, "store_replaced") == (
+        report_of_failure.status,
+        report_of_failure.error_code,
+    )
+    assert (SyncStatus.COMPLETE, 31) == (again.status, again.records_changed)
+    assert [(31,)] == query(path, "SELECT count(*) FROM records")
+
+
+async def test_when_the_file_is_taken_away_in_mid_run_then_no_page_counts_as_written(
+    store: SqliteStore, path: Path
+) -> None:
+    """Not even one whose transaction was committed."""
+    feed = FakeFeed([record(f"r{n}") for n in range(30)])
+
+    def take_away(cursor: str) -> None:
+        if cursor:
+            path.unlink(missing_ok=True)
+
+    feed.before_answer = take_away
+
+    with pytest.raises(StoreReplaced):
+        await sync_job(feed, store).run()
+
+    feed.before_answer = lambda _cursor: None
+    assert 30 == (await sync_job(feed, store).run()).records_changed
+    assert [(30,)] == query(path, "SELECT count(*) FROM records")
+
+
+async def test_when_the_file_is_from_an_earlier_version_then_all_in_it_counts(
+    store: SqliteStore, path: Path
+) -> None:
+    """Its generation is that of its records, and the one report that it has is the last run's."""
+    await store.write([record("a", 2)], generation=3)
+    text = encode_report(report("old", SyncStatus.COMPLETE, None))
+    await store.aclose()
+    query(path, "DROP TABLE runs")
+    query(path, "DELETE FROM state")
+    query(path, "INSERT INTO state VALUES ('last_run', ?, '')", text)
+    later = SqliteStore(path)
+
+    kept_before = await later.load_report()
+    newest = await later.newest_generation()
+    kept_after = await later.load_report()
+    await later.aclose()
+
+    assert kept_before == kept_after == report("old", SyncStatus.COMPLETE, None)
+    assert 3 == newest
+
+
+async def test_when_what_began_last_is_damaged_then_the_records_say_it(
+    store: SqliteStore, path: Path
+) -> None:
+    """One row that nobody can read stops nothing."""
+    await store.write([record("a")], generation=2)
+    query(path, "UPDATE state SET value = 'x' WHERE name = 'generation'")
+
+    assert 2 == await store.newest_generation()
+
+
+async def test_when_a_transaction_fails_at_any_point_then_neither_page_nor_checkpoint_is_there(
+    store: SqliteStore, path: Path
+) -> None:
+    """Records, what is set aside and the checkpoint stand or fall together."""
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    query(
+        path,
+        "CREATE TRIGGER no BEFORE INSERT ON records WHEN new.id = 'bad'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    )
+
+    with pytest.raises(ContentRefused, match="refused"):
+        await store.write_page(
+            Batch([record("good"), record("bad")], [PoisonRecord("p", "bad", b"{}")], origin()),
+            Checkpoint("two", ""),
+            replacing=first,
+        )
+
+    assert first == await store.load()
+    assert [] == query(path, "SELECT id FROM records UNION SELECT id FROM poison")
+
+
+async def test_when_a_page_is_overtaken_in_its_own_generation_then_nothing_of_it_is_written(
+    store: SqliteStore, path: Path
+) -> None:
+    """In one file the checkpoint guards every page, whatever its generation."""
+    await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+
+    with pytest.raises(CheckpointConflict):
+        await store.write_page(
+            Batch([record("a")], [], origin("late")), Checkpoint("stale", ""), replacing=BEGINNING
+        )
+
+    assert [] == query(path, "SELECT id FROM records")

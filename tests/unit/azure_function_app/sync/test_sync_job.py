@@ -22,10 +22,11 @@ from azure_function_app.errors import (
     CheckpointConflict,
     ContentRefused,
     RecordsUnfit,
+    StoreTimedOut,
     StoreUnavailable,
 )
 from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
@@ -853,3 +854,105 @@ async def test_when_nothing_was_ever_saved_then_the_checkpoint_is_the_beginning(
     """A new store loads the beginning and no report."""
     assert BEGINNING == await store.load()
     assert await store.load_report() is None
+
+
+class StallingStore(SqliteStore):
+    """Once stalled, answers nothing until the time that it was given is over."""
+
+    def __init__(self, path: Path, clock: FakeClock) -> None:
+        """Take the clock that it holds up."""
+        super().__init__(path)
+        self.clock = clock
+        self.is_stalled = False
+        self.report_seconds: list[float] = []
+
+    def _stall(self, deadline: Deadline | None) -> None:
+        assert deadline is not None
+        if self.is_stalled:
+            self.clock.advance(deadline.remaining_seconds())
+            raise StoreTimedOut("stalled")
+
+    async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
+        """What the store has, or nothing in time."""
+        self._stall(deadline)
+        return await super().load(deadline=deadline)
+
+    async def write_page(self, *args: Any, deadline: Deadline | None = None, **kwargs: Any) -> Step:
+        """Take the page, or do nothing in time."""
+        self._stall(deadline)
+        return await super().write_page(*args, deadline=deadline, **kwargs)
+
+    async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
+        """Note what time there was for it."""
+        assert deadline is not None
+        self.report_seconds.append(deadline.remaining_seconds())
+        await super().save_report(report, deadline=deadline)
+
+
+async def test_when_the_store_stalls_in_mid_run_then_the_next_run_goes_on(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """What was checkpointed stays done, so it is a pause; without any progress it is a failure."""
+    store = StallingStore(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record(name) for name in "abcd"])
+    began_at = clock.monotonic()
+
+    def stall(cursor: str) -> None:
+        store.is_stalled = bool(cursor)
+
+    feed.before_answer = stall
+    job = sync_job(feed, store, clock, run_seconds=100.0)
+    report = await job.run()
+    over_at = clock.monotonic()
+    with pytest.raises(StoreTimedOut):
+        await job.run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 1) == (report.status, report.pages)
+    assert 105.0 == pytest.approx(over_at - began_at)
+    # A store that has just failed is not waited for.
+    assert [1.0, 1.0] == store.report_seconds
+
+
+async def test_when_a_page_was_read_late_then_the_store_still_gets_a_little_time(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """A page that is there is not thrown away because reading it took the rest of the run."""
+    store = StallingStore(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record(name) for name in "abcd"])
+    feed.before_answer = lambda _cursor: clock.advance(130.0)
+
+    report = await sync_job(feed, store, clock, run_seconds=100.0).run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 1) == (report.status, report.pages)
+    assert [5.0] == store.report_seconds
+
+
+async def test_when_a_run_is_held_then_one_line_of_the_log_can_be_an_alert(
+    store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that says how many there are, how many would go, and what to do."""
+    feed = FakeFeed([record(f"r{n}") for n in range(40)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("r0")])
+    caplog.clear()
+
+    with caplog.at_level(logging.ERROR):
+        await job.run()
+
+    held, finished = (json.loads(JsonLines().format(line)) for line in caplog.records)
+    assert ("deletions_held", 40, 39, 0.2, 1) == (
+        held["event"],
+        held["live"],
+        held["missing"],
+        held["most_deleted_share"],
+        held["generation"],
+    )
+    assert "bridge sync --accept-deletions" in held["what_to_change"]
+    assert ("sync_finished", "held", 39) == (
+        finished["event"],
+        finished["status"],
+        finished["records_missing"],
+    )
