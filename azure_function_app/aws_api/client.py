@@ -231,9 +231,15 @@ class ApiClient:
         if response.status_code == UNAUTHORIZED:
             # Else it would hold its place for as long as a token takes, and for ever if the caller
             # leaves meanwhile.
-            response.stream = httpx.ByteStream(await _content(response, ()))
+            failure = None
+            try:
+                response.stream = httpx.ByteStream(await _content(response, ()))
+            except httpx.TransportError as error:
+                failure = error
             if await self._auth.authorize_anew(request, token):
                 response = await self._client.send(request, stream=True)
+            elif failure is not None:
+                raise failure
         return response
 
 

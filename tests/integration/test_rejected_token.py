@@ -10,9 +10,10 @@ import pytest
 from azure_function_app.aws_api.client import ApiClient, ApiRequest, ApiResponse
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.deadline import Deadline
+from azure_function_app.errors import BackendUnavailable
 from azure_function_app.identity.access_token import AccessToken
 from shared.clock import SystemClock
-from tests.support.calling import TOKEN, build_api, build_token_provider
+from tests.support.calling import TOKEN, build_api, build_token_provider, token_source
 from tests.support.faulty_server import Behavior, Exchange, FaultyServer, answer, faulty_server
 from tests.support.transport_calls import until
 
@@ -104,3 +105,40 @@ async def test_when_none_comes_then_what_the_api_takes_is_not_what_the_token_tak
         others = await asyncio.gather(*(call(api, "/other", WAIT_SECONDS / 2) for _ in range(5)))
 
     assert [200] * 5 == [other.status_code for other in others]
+
+
+async def break_off(exchange: Exchange) -> None:
+    """Answer 401, and end the connection within its body."""
+    await exchange.send(b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nwhy")
+    exchange.close()
+
+
+@pytest.mark.parametrize("rejecting", [answer(401, b"why"), break_off])
+async def test_when_a_newer_token_comes_then_the_call_is_made_once_more(
+    rejecting: Behavior,
+) -> None:
+    """A POST, too: what was rejected was not carried out, however its answer ended."""
+    async with faulty_server(rejecting, answer(201)) as server:
+        api = build_api(
+            f"http://127.0.0.1:{server.port}",
+            build_client(connections=1, waiting=10, connect_seconds=5.0),
+            tokens=build_token_provider(token_source(CLOCK, "old.a.b", "new.a.b"), CLOCK),
+        )
+        response = await api.fetch(
+            ApiRequest("POST", "/v1/records", content=b"{}"), deadline=Deadline.after(5.0, CLOCK)
+        )
+        await api.aclose()
+
+    assert 201 == response.status_code
+    assert ["Bearer old.a.b", "Bearer new.a.b"] == [
+        value for request in server.requests for value in request.values("authorization")
+    ]
+
+
+async def test_when_no_newer_token_comes_then_a_broken_answer_is_an_error() -> None:
+    """Half of a rejection is no answer."""
+    async with api_without_new_tokens(break_off) as (api, _):
+        with pytest.raises(BackendUnavailable) as caught:
+            await call(api, "/rejected", 5.0)
+
+    assert "backend_protocol" == caught.value.code
