@@ -4,6 +4,7 @@ A point-in-time restore copies items, the feed's ID among them, to a table with 
 transaction may be in the copy by half. The restores here are copies by hand with those halves.
 """
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -35,6 +36,7 @@ from aws_backend.table_layout import (
     counter_to_item,
 )
 from azure_function_app.deadline import Deadline
+from azure_function_app.errors import BackendUnavailable
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.change_feed import error_for_status, parse_change_page
 from azure_function_app.sync.checkpoint_store import SyncStatus
@@ -197,6 +199,35 @@ async def test_when_a_table_is_restored_to_another_then_the_sink_heals_by_itself
     assert SyncStatus.COMPLETE == await sink.sync(source)
     assert live(source.store) == sink.records()
     assert "lost" not in sink.records()
+
+
+async def test_when_the_job_runs_while_a_table_is_filled_then_the_sink_keeps_its_records(
+    client: "DynamoDBClient", store: DynamoDbRecordStore, sink: Sink
+) -> None:
+    """From its claim to its end, and after it failed; then the new feed takes over."""
+    fill(store)
+    source = Source(store)
+    await sink.sync(source)
+    before = sink.records()
+    source.store = open_store(client, create_table(client))
+    busy = ThreadPoolExecutor(1)
+
+    def tick(_count: int) -> None:
+        # The import calls from within a running loop, which cannot wait for another coroutine.
+        with pytest.raises(BackendUnavailable, match="503"):
+            busy.submit(asyncio.run, sink.sync(source)).result()
+        assert before == sink.records()
+
+    records: list[tuple[str, dict[str, object]]] = [(f"n{n:03}", {}) for n in range(200)]
+    with busy, pytest.raises(ValueError, match="came twice"):
+        import_records(client, source.store.table, [*records, ("n000", {})], progress=tick)
+    with pytest.raises(BackendUnavailable):
+        await sink.sync(source)
+    assert before == sink.records()
+
+    import_records(client, source.store.table, records)
+    await sink.sync(source)
+    assert {name for name, _ in records} == set(sink.records())
 
 
 type Halves = Callable[[DynamoDbRecordStore], None]
