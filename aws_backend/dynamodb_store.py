@@ -255,46 +255,6 @@ def read_counter(client: "DynamoDBClient", table: str) -> Counter | None:
     return item_to_counter(response["Item"]) if "Item" in response else None
 
 
-def replace_counter(
-    client: "DynamoDBClient", table: str, seen: Counter | None, new: Counter
-) -> bool:
-    """Put the new counter in the place of the one seen; return False if it says something else.
-
-    A transaction that is being applied to it counts as that too.
-    """
-    try:
-        if seen is None:
-            client.put_item(
-                TableName=table,
-                Item=counter_to_item(new),
-                ConditionExpression="attribute_not_exists(id)",
-            )
-        else:
-            client.put_item(
-                TableName=table,
-                Item=counter_to_item(new),
-                ConditionExpression=(
-                    "feed_id = :feed_id AND #sequence = :sequence AND last_id = :last_id"
-                    " AND is_importing = :is_importing"
-                    " AND (#state = :state OR attribute_not_exists(#state))"
-                ),
-                ExpressionAttributeNames={"#sequence": "sequence", "#state": "state"},
-                ExpressionAttributeValues={
-                    ":feed_id": {"B": seen.feed_id},
-                    ":sequence": {"N": str(seen.sequence)},
-                    ":last_id": {"S": seen.last_id},
-                    ":is_importing": {"BOOL": seen.state is not FeedState.OPEN},
-                    ":state": {"S": seen.state},
-                },
-            )
-    except client.exceptions.ConditionalCheckFailedException:
-        # A put whose answer was lost is repeated by botocore, and finds itself.
-        return read_counter(client, table) == new
-    except client.exceptions.TransactionConflictException:
-        return False
-    return True
-
-
 def _check_open(counter: Counter) -> None:
     """Raise the error that says why the feed is closed, if it is."""
     match counter.state:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aws_backend.cursor import FEED_ID_BYTES
-from aws_backend.dynamodb_store import read_counter, replace_counter
-from aws_backend.record_import import ImportUnfinishedError
+from aws_backend.dynamodb_store import read_counter
+from aws_backend.record_import import ImportUnfinishedError, replace_counter
 from aws_backend.table_layout import (
     COUNTER_KEY,
     FEED_INDEX,

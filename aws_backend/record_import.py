@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 import botocore.exceptions
 
 from aws_backend.cursor import FEED_ID_BYTES
-from aws_backend.dynamodb_store import read_counter, replace_counter
+from aws_backend.dynamodb_store import read_counter
 from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
 from aws_backend.table_layout import (
     RECORDS,
     Counter,
     FeedState,
+    counter_to_item,
     record_key,
     record_to_item,
 )
@@ -124,6 +125,46 @@ def stop_import(client: "DynamoDBClient", table: str) -> None:
         raise NoImportRunningError(f"No import into {table} is running")
     if not replace_counter(client, table, counter, failed):
         raise NoImportRunningError(f"The import into {table} has just ended")
+
+
+def replace_counter(
+    client: "DynamoDBClient", table: str, seen: Counter | None, new: Counter
+) -> bool:
+    """Put the new counter in the place of the one seen; return False if it says something else.
+
+    A transaction that is being applied to it counts as that too.
+    """
+    try:
+        if seen is None:
+            client.put_item(
+                TableName=table,
+                Item=counter_to_item(new),
+                ConditionExpression="attribute_not_exists(id)",
+            )
+        else:
+            client.put_item(
+                TableName=table,
+                Item=counter_to_item(new),
+                ConditionExpression=(
+                    "feed_id = :feed_id AND #sequence = :sequence AND last_id = :last_id"
+                    " AND is_importing = :is_importing"
+                    " AND (#state = :state OR attribute_not_exists(#state))"
+                ),
+                ExpressionAttributeNames={"#sequence": "sequence", "#state": "state"},
+                ExpressionAttributeValues={
+                    ":feed_id": {"B": seen.feed_id},
+                    ":sequence": {"N": str(seen.sequence)},
+                    ":last_id": {"S": seen.last_id},
+                    ":is_importing": {"BOOL": seen.state is not FeedState.OPEN},
+                    ":state": {"S": seen.state},
+                },
+            )
+    except client.exceptions.ConditionalCheckFailedException:
+        # A put whose answer was lost is repeated by botocore, and finds itself.
+        return read_counter(client, table) == new
+    except client.exceptions.TransactionConflictException:
+        return False
+    return True
 
 
 def _start(client: "DynamoDBClient", table: str, claim: Counter) -> bool:
