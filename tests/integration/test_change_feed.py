@@ -3,10 +3,13 @@
 import itertools
 import json
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +49,19 @@ from tests.support.record_store_promises import START, RecordStorePromises, foll
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+CHECKOUT = Path(__file__).parents[2]
+IMPORT_FOR_EVER = """
+import itertools, sys
+from aws_backend.record_import import import_records
+from tests.support.dynamodb import build_client
+
+records = ((f"r{number}", {}) for number in itertools.count())
+import_records(
+    build_client(sys.argv[1]), sys.argv[2], records, progress=lambda count: print(count, flush=True)
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -443,6 +459,46 @@ def test_when_an_import_has_failed_then_the_feed_says_so(
         put(store, "c")
     assert ("feed_import_failed", 503) == (caught.value.code, caught.value.status)
     assert store.get_record("r150") is not None
+
+
+def test_when_an_import_is_interrupted_then_the_feed_says_so(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Ctrl-C is a failure like any other."""
+
+    def interrupt(_count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_records(client, store.table, numbered(300), progress=interrupt)
+
+    with pytest.raises(FeedImportFailed):
+        store.read_changes(START, 10)
+    assert 300 == import_records(client, store.table, numbered(300))
+
+
+def test_when_the_importing_process_is_killed_then_the_feed_stays_closed_until_it_is_mended(
+    ministack: Ministack, client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """A real process, killed with records half in; nothing of it shows up later."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORT_FOR_EVER, ministack.endpoint_url, store.table],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.kill()
+    with pytest.raises(FeedImporting):
+        store.read_changes(START, 10)
+
+    stop_import(client, store.table)
+    import_records(client, store.table, [("a", {}), ("b", {})])
+    for _ in range(3):
+        put(store, "a")
+
+    assert [("b", 2), ("a", 5)] == [(record.id, record.sequence) for record in follow(store)]
 
 
 def test_when_an_import_has_failed_then_the_next_one_heals_the_table(
