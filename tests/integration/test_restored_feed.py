@@ -508,6 +508,29 @@ def test_when_another_renewal_takes_over_then_the_first_one_changes_nothing_more
     assert after == [{record.id: record for record in follow(store)}]
 
 
+def test_when_another_renewal_is_at_work_then_the_first_one_moves_no_record(
+    client: "DynamoDBClient", ministack: Ministack, store: DynamoDbRecordStore
+) -> None:
+    """The other has not come to that record yet, which still is where the first one saw it."""
+    fill(store)
+    counter_behind_and_served(store)
+    frozen = build_client(ministack.endpoint_url)
+    after: list[Backup] = []
+
+    def take_over(**_given: object) -> None:
+        if not after:
+            put_item(store, counter_to_item(replace(counter_of(store), feed_id=b"o" * 16)))
+            after.append(back_up(store))
+
+    frozen.meta.events.register("before-call.dynamodb.TransactWriteItems", take_over)
+    with closing(frozen), pytest.raises(FeedRenewalError, match="taken over"):
+        renew_feed(frozen, store.table)
+
+    assert FeedState.RENEWING is counter_of(store).state
+    assert after == [back_up(store)]
+    assert 3 == renew_feed(client, store.table).records_moved
+
+
 @pytest.mark.parametrize("state", [FeedState.IMPORTING, FeedState.IMPORT_FAILED])
 def test_when_the_table_holds_part_of_an_import_then_it_is_not_renewed(
     client: "DynamoDBClient", store: DynamoDbRecordStore, state: FeedState
