@@ -354,14 +354,7 @@ class Connection(asyncio.Protocol):
 
         It is not where we closed it ourselves, or where TLS was cut off.
         """
-        return (
-            self._has_ended
-            and self._has_head
-            and not any(
-                name.lower() in {b"content-length", b"transfer-encoding"}
-                for name, _ in self._fields
-            )
-        )
+        return self._has_ended and self._has_head and not _announces_body(self._fields)
 
     # --- what the parser finds ------------------------------------------------------------------
 
@@ -403,9 +396,7 @@ class Connection(asyncio.Protocol):
             self.is_complete, self._is_clean = True, False
         elif not self._is_sent or status == _REQUEST_TIMEOUT:
             self._is_clean = False
-        elif status in _BODYLESS and any(
-            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._fields
-        ):
+        elif status in _BODYLESS and _announces_body(self._fields):
             # Some servers send the body that they announce.
             self._is_clean = False
 
@@ -438,6 +429,10 @@ def _is_closed_by_peer(tls: ssl.SSLObject | None) -> bool:
         return True
     except ssl.SSLError:  # it waits for more: the end of the connection was not the server's word
         return False
+
+
+def _announces_body(fields: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in {b"content-length", _TRANSFER_ENCODING} for name, _ in fields)
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:
