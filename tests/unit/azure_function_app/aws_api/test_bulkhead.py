@@ -267,6 +267,24 @@ def test_when_a_waiting_caller_is_cancelled_then_no_place_is_lost(*, leaves_firs
     virtually(main)
 
 
+def test_when_a_waiting_caller_is_cancelled_then_another_may_wait_in_its_stead() -> None:
+    """Whoever is gone counts no more, also while no call ends."""
+
+    async def main(loop: VirtualLoop) -> None:
+        api = Api(loop, limit=1, waiting=1)
+        assert api.bulkhead.enter_at_once()
+        for _ in range(3):
+            waiting = asyncio.create_task(api.call(always(1.0), 9.0))
+            await soon(waiting)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        assert not api.outcomes
+        api.bulkhead.leave()
+        assert await api.is_free()
+
+    virtually(main)
+
+
 def test_when_a_refused_caller_is_cancelled_at_the_same_moment_then_no_place_is_lost() -> None:
     """It has none to give back."""
 
