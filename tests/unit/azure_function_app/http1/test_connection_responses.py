@@ -85,28 +85,95 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
+OF_TWO = (b"Content-Length", b"2")
+IN_CHUNKS = (b"Transfer-Encoding", b"chunked")
+
+
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (RESPONSES[0], Outcome(200, ((b"Content-Length", b"2"),), b"hi", None, KEPT)),
-        (RESPONSES[4], Outcome(200, (), b"until the end", None, CLOSED)),
-        (RESPONSES[6], Outcome(200, ((b"Transfer-Encoding", b"chunked"),), b"hiall", None, KEPT)),
-        (RESPONSES[10], Outcome(200, ((b"Content-Length", b"2"),), b"hi", None, KEPT)),
-        (RESPONSES[11], Outcome(None, (), b"", "RemoteProtocolError", CLOSED)),
+        (RESPONSES[0], Outcome(200, (OF_TWO,), b"hi", None, KEPT)),
+        (
+            RESPONSES[2],
+            Outcome(
+                200, ((b"X-A", b"b"), (b"x-a", b"c"), (b"X-Empty", b""), OF_TWO), b"hi", None, KEPT
+            ),
+        ),
+        (RESPONSES[3], Outcome(200, ((b"Connection", b"close"), OF_TWO), b"hi", None, CLOSED)),
+        (RESPONSES[6], Outcome(200, (IN_CHUNKS,), b"hiall", None, KEPT)),
+        (RESPONSES[7], Outcome(200, (IN_CHUNKS,), b"", None, KEPT)),
+        (RESPONSES[9], Outcome(200, (IN_CHUNKS,), b"", "RemoteProtocolError", CLOSED)),
+        (RESPONSES[10], Outcome(200, (OF_TWO,), b"hi", None, KEPT)),
         (RESPONSES[12], Outcome(204, (), b"", None, KEPT)),
-        (RESPONSES[13], Outcome(204, ((b"Content-Length", b"2"),), b"", None, CLOSED)),
+        (RESPONSES[13], Outcome(204, (OF_TWO,), b"", None, CLOSED)),
+        (RESPONSES[14], Outcome(304, ((b"ETag", b"x"),), b"", None, KEPT)),
         (RESPONSES[15], Outcome(408, ((b"Content-Length", b"0"),), b"", None, CLOSED)),
-        (RESPONSES[18], Outcome(None, (), b"", "RemoteProtocolError", CLOSED)),
-        (RESPONSES[24], Outcome(200, ((b"Content-Length", b"2"),), b"hi", None, CLOSED)),
+        (RESPONSES[16], Outcome(200, (OF_TWO,), b"hi", None, CLOSED)),
+        (RESPONSES[17], Outcome(200, ((b"Connection", b"keep-alive"), OF_TWO), b"hi", None, KEPT)),
+        (RESPONSES[24], Outcome(200, (OF_TWO,), b"hi", None, CLOSED)),
+        (RESPONSES[25], Outcome(200, (OF_TWO,), b"hi", None, CLOSED)),
+        (RESPONSES[26], Outcome(200, (OF_TWO,), b"hi", None, CLOSED)),
+        (RESPONSES[27], Outcome(200, (OF_TWO,), b"hi", None, KEPT)),
     ],
 )
 async def test_when_a_response_comes_then_this_is_what_is_handed_on(
     response: bytes, expected: Outcome
 ) -> None:
     """Status, fields, body, and whether another request may follow."""
-    ends = expected == Outcome(200, (), b"until the end", None, CLOSED)
+    assert expected == await exchange([response], ends=False)
 
-    assert expected == await exchange([response], ends=ends)
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (RESPONSES[4], Outcome(200, (), b"until the end", None, CLOSED)),
+        (RESPONSES[5], Outcome(200, (), b"", None, CLOSED)),
+        (RESPONSES[8], Outcome(200, (IN_CHUNKS,), b"hi", "RemoteProtocolError", CLOSED)),
+        (
+            RESPONSES[20],
+            Outcome(200, ((b"Content-Length", b"9"),), b"hi", "RemoteProtocolError", CLOSED),
+        ),
+        (RESPONSES[23], Outcome(None, (), b"", "RemoteProtocolError", CLOSED)),
+    ],
+)
+async def test_when_the_connection_ends_then_the_body_is_whole_only_where_nothing_else_says_so(
+    response: bytes, expected: Outcome
+) -> None:
+    """A body that was announced is not cut short unseen."""
+    assert expected == await exchange([response], ends=True)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *(RESPONSES[number] for number in (11, 18, 19, 21, 22, 28)),
+        OK + b"Transfer-Encoding: gzip\r\n\r\nhi",
+        OK + b"Transfer-Encoding: identity\r\n\r\nhi",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunkedx\r\n\r\n0\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+    ],
+)
+@pytest.mark.parametrize("is_head", [False, True])
+async def test_when_a_response_may_not_be_handed_on_then_nothing_of_it_is(
+    response: bytes, *, is_head: bool
+) -> None:
+    """Another transfer coding, another version, or a status that ends no exchange."""
+    expected = Outcome(None, (), b"", "RemoteProtocolError", CLOSED)
+
+    assert expected == await exchange([response], ends=False, is_head=is_head)
+
+
+async def test_when_the_answer_is_to_head_then_it_ends_with_its_head() -> None:
+    """Whatever length it tells; what comes next could not be told from a body."""
+    for response in (RESPONSES[0], RESPONSES[6], RESPONSES[20]):
+        outcome = await exchange([response], ends=False, is_head=True)
+
+        assert (200, b"", None, CLOSED) == (
+            outcome.status,
+            outcome.body,
+            outcome.failure,
+            outcome.afterwards,
+        )
 
 
 @given(
