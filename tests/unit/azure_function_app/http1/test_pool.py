@@ -170,6 +170,20 @@ async def test_when_a_kept_one_is_dead_then_the_next_one_is_taken(
     assert connections.is_closed(dead)
 
 
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_when_a_connection_has_ended_then_nothing_of_it_is_held(
+    connections: Connections, *, is_used: bool
+) -> None:
+    """A process that runs for weeks opens many, and most are ended by the server."""
+    ended = connections.used() if is_used else connections.idle()
+    other = connections.idle()
+    connections.transports[ended].lose()
+    connections.pool.give_back(HERE, ended)
+
+    assert {other} == connections.pool._all
+    assert [other] == list(connections.pool._idle[HERE])
+
+
 async def test_when_one_cannot_be_used_again_then_it_is_not_kept(
     connections: Connections,
 ) -> None:
@@ -202,6 +216,7 @@ async def test_when_the_pool_is_closed_then_all_are_and_none_is_kept_or_added(
     closing = asyncio.create_task(connections.pool.aclose())
     await asyncio.sleep(0)
     assert not closing.done()
+    assert all(connections.is_closed(connection) for connection in old)
     for connection in old:
         connections.transports[connection].lose(has_ended=False)
     await closing
@@ -210,5 +225,4 @@ async def test_when_the_pool_is_closed_then_all_are_and_none_is_kept_or_added(
         connections.pool.add(HERE, late)
 
         assert transport.is_aborted
-    assert all(connections.is_closed(connection) for connection in old)
     assert [] == connections.timers.due
