@@ -105,7 +105,7 @@ async def test_when_one_is_kept_for_another_server_then_it_is_not_taken(
     assert connections.pool.take(THERE._replace(scheme="http")) is None
 
 
-@pytest.mark.parametrize(("seconds", "is_taken"), [(-0.001, True), (0.0, False)])
+@pytest.mark.parametrize(("seconds", "is_taken"), [(-0.001, True), (0.0, False), (1.0, False)])
 async def test_when_one_was_kept_for_long_then_it_is_not_taken(
     connections: Connections, seconds: float, *, is_taken: bool
 ) -> None:
@@ -122,16 +122,19 @@ async def test_when_time_passes_then_the_old_ones_are_swept_and_the_young_ones_s
 ) -> None:
     """The sweep comes back until nothing is kept, and again when something is."""
     old, other = connections.idle(), connections.idle(THERE)
+    assert [KEEP_ALIVE_SECONDS] == [when for when, _ in connections.timers.due]
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
     young = connections.idle()
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
 
     assert [True, True, False] == [connections.is_closed(one) for one in (old, other, young)]
+    assert [KEEP_ALIVE_SECONDS * 1.5] == [when for when, _ in connections.timers.due]
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
     assert connections.is_closed(young)
     assert [] == connections.timers.due
     late = connections.idle()
-    connections.timers.advance(KEEP_ALIVE_SECONDS)
+    # A loop calls a timer a moment after its time.
+    connections.timers.advance(KEEP_ALIVE_SECONDS + 0.001)
     assert connections.is_closed(late)
 
 
