@@ -93,6 +93,31 @@ async def test_when_the_connection_is_lost_then_the_error_says_what_was_known(
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [(None, "ConnectionClosed"), (ConnectionResetError(), "ConnectionResetError")],
+)
+async def test_when_the_connection_is_lost_while_somebody_waits_then_the_wait_ends(
+    error: Exception | None, name: str
+) -> None:
+    """At once, and not when its time is up; the error names what happened."""
+    for start in (b"", OK + b"Content-Length: 2\r\n\r\n"):
+        connection, transport = connection_of()
+        with transport:
+            send(connection)
+            connection.data_received(start)
+            waiting = asyncio.create_task(
+                connection.more(NEVER) if start else connection.head(NEVER)
+            )
+            await asyncio.sleep(0)
+            transport.lose(error)
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+            assert waiting.done()
+            assert name == str(waiting.exception())
+
+
 async def test_when_we_close_it_ourselves_then_a_body_without_length_is_not_whole() -> None:
     """The end of the connection was not the server's word."""
     connection, transport = connection_of()

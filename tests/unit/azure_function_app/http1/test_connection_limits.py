@@ -39,6 +39,7 @@ async def test_when_the_socket_is_full_then_drain_waits_until_it_is_not() -> Non
     connection, transport = connection_of()
     with transport:
         connection.begin(is_head=False)
+        assert await connection.drain(asyncio.get_running_loop().time())
         connection.pause_writing()
         draining = asyncio.create_task(connection.drain(NEVER))
         await asyncio.sleep(0)
@@ -63,6 +64,18 @@ async def test_when_the_connection_is_lost_while_draining_then_drain_fails() -> 
         transport.lose()
         with pytest.raises(httpx.RemoteProtocolError):
             await connection.drain(NEVER)
+
+
+async def test_when_some_of_the_body_is_there_then_nobody_waits_for_the_rest() -> None:
+    """A caller can hand on each piece as it comes."""
+    connection, transport = connection_of()
+    with transport:
+        send(connection)
+        connection.data_received(OK + b"Content-Length: 4\r\n\r\nhi")
+        await connection.more(asyncio.get_running_loop().time())
+
+        assert b"hi" == connection.take()
+        assert not connection.is_complete
 
 
 async def test_when_much_is_unread_then_no_more_is_taken_until_some_is_read() -> None:
@@ -91,6 +104,20 @@ async def test_when_a_paused_connection_is_kept_then_it_reads_again_and_holds_no
         assert connection.end()
         assert transport.is_reading()
         assert b"" == connection.take()
+
+
+async def test_when_trailers_are_long_but_end_then_the_body_is_whole() -> None:
+    """Some sum things up there; they are dropped, and are no reason to drop the body."""
+    connection, transport = connection_of()
+    with transport:
+        send(connection)
+        connection.data_received(CHUNKED + b"2\r\nhi\r\n0\r\n")
+        for _ in range(60):
+            connection.data_received(b"X-A: " + b"x" * 993 + b"\r\n")
+        connection.data_received(b"\r\n")
+
+        assert b"hi" == await read_all(connection)
+        assert connection.end()
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 64, 1_000, 1_000_000])
