@@ -369,14 +369,7 @@ class Connection(asyncio.Protocol):
 
         It is not where we closed it ourselves, or where TLS was cut off.
         """
-        return (
-            self._has_ended
-            and self._has_head
-            and not any(
-                name.lower() in {b"content-length", b"transfer-encoding"}
-                for name, _ in self._fields
-            )
-        )
+        return self._has_ended and self._has_head and not _announces_body(self._fields)
 
     # --- what the parser finds ------------------------------------------------------------------
 
@@ -418,9 +411,7 @@ class Connection(asyncio.Protocol):
             self.is_complete, self._is_clean = True, False
         elif not self._is_sent or status == _REQUEST_TIMEOUT:
             self._is_clean = False
-        elif status in _BODYLESS and any(
-            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._fields
-        ):
+        elif status in _BODYLESS and _announces_body(self._fields):
             # Some servers send the body that they announce.
             self._is_clean = False
 
@@ -441,6 +432,10 @@ class Connection(asyncio.Protocol):
 
 class _Refused(Exception):
     """A response that is well-formed, and none that may be handed on."""
+
+
+def _announces_body(fields: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in {b"content-length", _TRANSFER_ENCODING} for name, _ in fields)
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

@@ -144,7 +144,7 @@ async def _exchange(
         connection.write(head.content + content)
         connection.end_request()
     else:
-        async with asyncio.timeout(_finite(limits.remaining_seconds())):
+        async with asyncio.timeout(limits.remaining_seconds()):
             await _send_pieces(connection, request, head, limits)
     return await connection.head(limits.until())
 
@@ -285,7 +285,3 @@ class _ResponseBody(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == _FOREVER else seconds
