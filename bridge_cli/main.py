@@ -15,6 +15,7 @@ from rich.markup import escape
 from bridge_cli import settings_table
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.feed_command import feed_app
 from bridge_cli.local_client import LocalCallError
 from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
@@ -50,13 +51,14 @@ _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
     help="Code in Azure calls an API in AWS, on your laptop: nothing leaves the loopback address,"
-    " except what `preflight` asks AWS.",
+    " except what `preflight` asks AWS and `feed` changes there.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(feed_app, name="feed")
 
 
 def _read_schedule(expression: str) -> str:

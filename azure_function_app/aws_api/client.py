@@ -228,9 +228,18 @@ class ApiClient:
         # As httpx does with `auth`, whose generator would cost a tenth of a call.
         token = await self._auth.authorize(request)
         response = await self._client.send(request, stream=True)
-        if response.status_code == UNAUTHORIZED and await self._auth.authorize_anew(request, token):
-            await response.aclose()
-            response = await self._client.send(request, stream=True)
+        if response.status_code == UNAUTHORIZED:
+            # Else it would hold its place for as long as a token takes, and for ever if the caller
+            # leaves meanwhile.
+            failure = None
+            try:
+                response.stream = httpx.ByteStream(await _content(response, ()))
+            except httpx.TransportError as error:
+                failure = error
+            if await self._auth.authorize_anew(request, token):
+                response = await self._client.send(request, stream=True)
+            elif failure is not None:
+                raise failure
         return response
 
 
@@ -286,6 +295,11 @@ async def _read_decoded(response: httpx.Response) -> ApiResponse:
 
 
 async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> ApiResponse:
+    content = await _content(response, content_encoding)
+    return ApiResponse(response.status_code, response.headers, content, _refused_roles(response))
+
+
+async def _content(response: httpx.Response, content_encoding: Sequence[str]) -> bytes:
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
         raise TypeError("the transport answers with async streams")
@@ -293,7 +307,7 @@ async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> Ap
         reader = BodyReader(content_encoding, MAX_BODY)
         async for piece in stream:
             reader.feed(piece)
-        content = reader.finish()
+        return reader.finish()
     except BodyTooLargeError as error:
         raise BackendContractError(
             "The API's answer is larger than API Gateway lets through.", code="backend_too_large"
@@ -303,7 +317,6 @@ async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> Ap
     finally:
         # What `response.aclose` does beside it is for those who look at the response afterwards.
         await stream.aclose()
-    return ApiResponse(response.status_code, response.headers, content, _refused_roles(response))
 
 
 def _refused_roles(response: httpx.Response) -> frozenset[str] | None:

@@ -29,7 +29,6 @@ _PIECE_BYTES: Final = 65_536
 """A body in memory is sent in pieces of this size, so that it is not copied as a whole."""
 _TIMER_SECONDS: Final = 0.002
 _FOREVER: Final = float("inf")
-_EXTENSIONS: Final = {"http_version": b"HTTP/1.1"}
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
@@ -96,7 +95,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
             status,
             headers=fields,
             stream=_ResponseBody(connection, pool, origin, limits),
-            extensions=_EXTENSIONS,
+            extensions={"http_version": b"HTTP/1.1"},
         )
 
     async def aclose(self) -> None:

@@ -354,17 +354,31 @@ async def test_when_much_is_unread_then_no_more_is_taken_until_some_is_read() ->
         assert b"" == connection.take()
 
 
-async def test_when_a_paused_connection_is_kept_then_it_reads_again_and_holds_nothing() -> None:
-    """The whole response had come, unread."""
+async def test_when_a_whole_response_is_unread_then_reading_goes_on() -> None:
+    """So that what nobody asked for is seen before the connection is kept, and not held back."""
     connection, transport = connection_of()
     with transport:
         send(connection)
         connection.data_received(OK + b"Content-Length: 300000\r\n\r\n" + b"x" * 300_000)
-        assert not transport.is_reading()
+        assert transport.is_reading()
 
         assert connection.end()
-        assert transport.is_reading()
         assert b"" == connection.take()
+
+
+@pytest.mark.parametrize("unasked", [GOOD, b"\r\n", b"\x00"])
+async def test_when_more_comes_before_a_response_is_read_then_the_connection_is_not_kept(
+    unasked: bytes,
+) -> None:
+    """And the response itself is whole."""
+    connection, transport = connection_of()
+    with transport:
+        send(connection)
+        connection.data_received(GOOD)
+        connection.data_received(unasked)
+
+        assert b"hi" == connection.take()
+        assert not connection.end()
 
 
 async def test_when_some_of_the_request_is_unsent_then_the_connection_is_not_kept() -> None:
