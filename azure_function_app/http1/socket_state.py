@@ -22,7 +22,5 @@ def is_closed_by_peer(tls: ssl.SSLObject | None) -> bool:
         return True
     try:
         return tls.read(1) == b""
-    except ssl.SSLZeroReturnError:
-        return True
     except ssl.SSLError:  # it waits for more: the end of the connection was not the server's word
         return False

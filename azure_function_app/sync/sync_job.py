@@ -6,6 +6,7 @@ so, and what it does not promise, is in docs/adr/0004.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -143,7 +144,15 @@ class SyncJob:
                 error_code=error_code,
             )
             log_event(_logger, _level_of(status), "sync_finished", **asdict(report))
-            await self.store.save_report(report, deadline=run.report_deadline)
+            try:
+                await self.store.save_report(report, deadline=run.report_deadline)
+            except BridgeError as unsaved:
+                log_event(
+                    _logger, logging.ERROR, "sync_report_lost", run_id=run.id, code=unsaved.code
+                )
+                # It is known already that the store fails, and what came of that.
+                if not run.has_store_failed:
+                    raise
             return report
 
         log_event(_logger, logging.INFO, "sync_started", run_id=run.id)
@@ -154,13 +163,9 @@ class SyncJob:
             return await end(SyncStatus.SUPERSEDED)
         except (Exception, asyncio.CancelledError) as error:
             run.has_store_failed = isinstance(error, StoreUnavailable)
-            try:
+            # What ended the run matters more than that its report could not be saved.
+            with contextlib.suppress(BridgeError):
                 await end(SyncStatus.FAILED, _code_of(error))
-            except BridgeError as unsaved:
-                # What ended the run matters more than that its report could not be saved.
-                log_event(
-                    _logger, logging.ERROR, "sync_report_lost", run_id=run.id, code=unsaved.code
-                )
             raise
         return await end(status, _DELETIONS_HELD if status is SyncStatus.HELD else None)
 

@@ -95,6 +95,12 @@ def swept(checkpoint: Checkpoint, sweep: Sweep, stretch: Stretch) -> Checkpoint:
     return replace(checkpoint, sweep=sweep.after(stretch))
 
 
+def _before(deadline: Deadline) -> Deadline:
+    """Return a moment that leaves some time to say how far a stretch has come."""
+    reserve_seconds = min(2.0, deadline.remaining_seconds() / 4)
+    return Deadline(deadline.clock, deadline.at - reserve_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class StoresInOrder:
     """A sink and a checkpoint store, each on its own: first the records, then the checkpoint.
@@ -153,7 +159,7 @@ class StoresInOrder:
         sweep, position = sweep_of(checkpoint)
         is_marking = sweep.phase is SweepPhase.MARKING
         take = self.sink.mark_missing if is_marking else self.sink.count_missing
-        stretch = await take(position, generation=checkpoint.generation, deadline=deadline)
+        stretch = await take(position, generation=checkpoint.generation, deadline=_before(deadline))
         moved = swept(checkpoint, sweep, stretch)
         saved = await self.checkpoints.save(moved, replacing=checkpoint, deadline=deadline)
         return Step(saved, stretch.missing if is_marking else 0)
