@@ -172,7 +172,7 @@ bench-memory: $(VENV)/.installed .tools/function-app/.installed ## measure what 
 	$(call environment,.tools/mutation,requirements/mutation.txt)
 
 .PHONY: mutation
-mutation: .tools/mutation/.installed ## break the core at every place and see that a test fails; MODULES="token" for some
+mutation: .tools/mutation/.installed ## break the core at every place and see that a test fails; MODULES="token" for some, SAMPLE=100 for fewer
 	@scripts/mutation .tools/mutation/bin $(MODULES)
 
 .PHONY: clean

@@ -5,15 +5,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import botocore.exceptions
 
-from aws_backend.cursor import FEED_ID_BYTES, Cursor
+from aws_backend.cursor import FEED_ID_BYTES, Cursor, identify_feed
 from aws_backend.errors import (
     CursorExpired,
     FeedContended,
+    FeedImportFailed,
     FeedImporting,
+    FeedRenewing,
     InternalError,
     StorageUnavailable,
 )
@@ -24,6 +26,7 @@ from aws_backend.table_layout import (
     FEED_INDEX,
     RECORDS,
     Counter,
+    FeedState,
     counter_to_item,
     item_to_counter,
     item_to_record,
@@ -89,12 +92,14 @@ class DynamoDbRecordStore:
                 if after.sequence > 0:
                     raise _expired()
                 return FeedPage((), Cursor.at_start(), has_more=False)
-            if after.sequence > 0 and (
-                after.feed_id != counter.feed_id or after.sequence > counter.sequence
-            ):
+            # Before the cursor is judged: a reader that is sent back to the start of half a feed
+            # would take what is not there yet for deleted.
+            _check_open(counter)
+            feed = identify_feed(counter.feed_id, self.table)
+            if after.sequence > 0 and (after.feed != feed or after.sequence > counter.sequence):
                 raise _expired()
             if after.sequence == counter.sequence:
-                return FeedPage((), Cursor(counter.feed_id, after.sequence), has_more=False)
+                return FeedPage((), Cursor(feed, after.sequence), has_more=False)
             response = self.client.query(
                 TableName=self.table,
                 IndexName=FEED_INDEX,
@@ -122,11 +127,11 @@ class DynamoDbRecordStore:
         if not records:
             # DynamoDB may stop at an item that it does not show yet; asking again at once for the
             # same page would go round in circles.
-            return FeedPage((), Cursor(counter.feed_id, after.sequence), has_more=False)
+            return FeedPage((), Cursor(feed, after.sequence), has_more=False)
         reached = records[-1].sequence
         return FeedPage(
             records,
-            Cursor(counter.feed_id, reached),
+            Cursor(feed, reached),
             has_more="LastEvaluatedKey" in response and reached < counter.sequence,
         )
 
@@ -144,9 +149,13 @@ class DynamoDbRecordStore:
             with _storage_errors():
                 counter = self._get_counter()
                 current = self._get_record(record_id)
-            if counter is not None and counter.is_importing:
-                raise FeedImporting("The records are being imported; try again when that is over.")
+            if counter is not None:
+                _check_open(counter)
             data = decide(current)
+            if current is not None and data is not None and _says_already(current, data):
+                if counter is None or _shows_last_change(counter, current):
+                    return current
+                continue
             written = StoredRecord(
                 id=record_id,
                 version=current.version + 1 if current else 1,
@@ -160,8 +169,7 @@ class DynamoDbRecordStore:
         raise FeedContended("Other writers were quicker; try again.")
 
     def _get_counter(self) -> Counter | None:
-        response = self.client.get_item(TableName=self.table, Key=COUNTER_KEY, ConsistentRead=True)
-        return item_to_counter(response["Item"]) if "Item" in response else None
+        return read_counter(self.client, self.table)
 
     def _get_record(self, record_id: str) -> StoredRecord | None:
         response = self.client.get_item(
@@ -239,6 +247,49 @@ class DynamoDbRecordStore:
             "ExpressionAttributeNames": {"#sequence": "sequence"},
             "ExpressionAttributeValues": {":sequence": {"N": str(counter.sequence)}},
         }
+
+
+def read_counter(client: "DynamoDBClient", table: str) -> Counter | None:
+    """Return the table's counter as last committed, or None if it has no feed yet."""
+    response = client.get_item(TableName=table, Key=COUNTER_KEY, ConsistentRead=True)
+    return item_to_counter(response["Item"]) if "Item" in response else None
+
+
+def _check_open(counter: Counter) -> None:
+    """Raise the error that says why the feed is closed, if it is."""
+    match counter.state:
+        case FeedState.OPEN:
+            return
+        case FeedState.IMPORTING:
+            raise FeedImporting(
+                f"The records are being imported{_since(counter)}; try again when that is over. If"
+                " no import runs any more, stop it with bridge feed stop-import."
+            )
+        case FeedState.IMPORT_FAILED:
+            raise FeedImportFailed(
+                "An import of the records has failed; import them into this table once more."
+            )
+        case FeedState.RENEWING:
+            raise FeedRenewing(
+                f"The feed is being renewed{_since(counter)}; try again when that is over. If"
+                " nobody renews it any more, run bridge feed renew."
+            )
+        case _:
+            assert_never(counter.state)
+
+
+def _since(counter: Counter) -> str:
+    return f" since {counter.since}" if counter.since else ""
+
+
+def _says_already(current: StoredRecord, data: str) -> bool:
+    """Return whether the record lives and has exactly this data, so that no write is needed."""
+    return not current.deleted and current.data == data
+
+
+def _shows_last_change(counter: Counter, current: StoredRecord) -> bool:
+    """Return False if the last change was of this record and replaces what `current` shows."""
+    return counter.last_id != current.id or current.sequence >= counter.sequence
 
 
 def _is_whole(counter: Counter, current: StoredRecord | None, written: StoredRecord) -> bool:

@@ -15,6 +15,8 @@
     `-- ServiceUnavailable              503
         |-- FeedContended               503     feed_contended
         |-- FeedImporting               503     feed_importing
+        |-- FeedImportFailed            503     feed_import_failed
+        |-- FeedRenewing                503     feed_renewing
         `-- StorageUnavailable          503     storage_unavailable
 
 The message goes to the caller as the problem's `detail`, so it holds nothing private. `code` is
@@ -127,9 +129,23 @@ class FeedContended(ServiceUnavailable):
 
 
 class FeedImporting(ServiceUnavailable):
-    """The table is being filled; nothing can be written until that is over."""
+    """The table is being filled; the feed is neither read nor written until that is over."""
 
     code = "feed_importing"
+    retry_after_seconds = 10
+
+
+class FeedImportFailed(ServiceUnavailable):
+    """The table holds part of an import that has failed; importing once more heals it."""
+
+    code = "feed_import_failed"
+    retry_after_seconds = 60
+
+
+class FeedRenewing(ServiceUnavailable):
+    """The feed is getting a new ID; it is neither read nor written until that is over."""
+
+    code = "feed_renewing"
     retry_after_seconds = 10
 
 

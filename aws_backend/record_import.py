@@ -1,5 +1,6 @@
 """Fills an empty feed with many records at once, many times faster than one by one."""
 
+import contextlib
 import json
 import secrets
 import time
@@ -9,9 +10,19 @@ from dataclasses import replace
 from itertools import batched
 from typing import TYPE_CHECKING, Final
 
+import botocore.exceptions
+
 from aws_backend.cursor import FEED_ID_BYTES
+from aws_backend.dynamodb_store import read_counter
 from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
-from aws_backend.table_layout import Counter, counter_to_item, record_to_item
+from aws_backend.table_layout import (
+    RECORDS,
+    Counter,
+    FeedState,
+    counter_to_item,
+    record_key,
+    record_to_item,
+)
 from shared.clock import Clock, SystemClock
 from shared.formats.rfc3339 import format_rfc3339
 
@@ -29,9 +40,27 @@ type ImportedRecord = tuple[str, Mapping[str, object]]
 
 
 class FeedNotEmptyError(Exception):
-    """The table has seen changes already, or an import that did not end; use a new table."""
+    """The table has a feed already; use a new table."""
 
     code = "feed_not_empty"
+
+
+class ImportUnfinishedError(FeedNotEmptyError):
+    """An import into the table has not ended; if it was killed, it must be stopped first."""
+
+    code = "import_unfinished"
+
+
+class ImportStoppedError(Exception):
+    """Somebody has stopped this import; the table waits for another one."""
+
+    code = "import_stopped"
+
+
+class NoImportRunningError(Exception):
+    """There is no import to stop; nothing was changed."""
+
+    code = "no_import_running"
 
 
 def import_records(
@@ -45,35 +74,167 @@ def import_records(
 ) -> int:
     """Import records as the first changes of a new feed, in their order, and return how many.
 
-    Readers of the feed see none of them until all are there, and writers are refused meanwhile.
-    `progress` is called now and then, in this thread, with the number of records written so far.
-    It can be done once: an import that fails leaves a table that takes neither another import nor
-    a write. An ID may occur once; that is checked as the records come.
+    Until all are there, readers of the feed and writers are refused. `progress` is called now and
+    then, in this thread, with the number of records written so far. An ID may occur once; that is
+    checked as the records come.
+
+    An import that fails leaves a feed that says so, until another import has succeeded: that one
+    removes what there is and begins anew. One that was killed leaves a feed that says that it is
+    being imported; `stop_import` makes that a failed one.
 
     Raises:
         FeedNotEmptyError: the feed exists already; nothing was written.
+        ImportUnfinishedError: another import has not ended; nothing was written.
+        ImportStoppedError: somebody has stopped this import.
         InvalidRequest, BodyTooLarge: a record's ID or data is not what the API would take.
         ValueError: an ID came twice.
 
     """
-    clock = clock or SystemClock()
-    counter = Counter(secrets.token_bytes(FEED_ID_BYTES), 0, "", is_importing=True)
-    _start(client, table, counter)
-    last = None
+    now = format_rfc3339((clock or SystemClock()).now())
+    claim = Counter(secrets.token_bytes(FEED_ID_BYTES), 0, "", FeedState.IMPORTING, now)
+    is_second_try = _start(client, table, claim)
+    try:
+        if is_second_try:
+            _remove_records(client, table, sleep)
+        count, last_id = _write_all(client, table, claim, _batches(records, now), progress, sleep)
+        finished = replace(claim, sequence=count, last_id=last_id, state=FeedState.OPEN, since="")
+        _finish(client, table, claim, finished)
+    except BaseException:
+        # What ended the import matters more than that the table could not be told.
+        with contextlib.suppress(
+            botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError
+        ):
+            replace_counter(client, table, claim, replace(claim, state=FeedState.IMPORT_FAILED))
+        raise
+    return count
+
+
+def stop_import(client: "DynamoDBClient", table: str) -> None:
+    """Make an import that was killed a failed one, so that the table takes another.
+
+    One that is running after all ends at its next step, and may still write the records that it
+    has in hand: end its process first.
+
+    Raises:
+        NoImportRunningError: the feed does not say that it is being imported.
+
+    """
+    counter = read_counter(client, table)
+    failed = counter and replace(counter, state=FeedState.IMPORT_FAILED)
+    if counter is None or failed is None or counter.state is not FeedState.IMPORTING:
+        raise NoImportRunningError(f"No import into {table} is running")
+    if not replace_counter(client, table, counter, failed):
+        raise NoImportRunningError(f"The import into {table} has just ended")
+
+
+def replace_counter(
+    client: "DynamoDBClient", table: str, seen: Counter | None, new: Counter
+) -> bool:
+    """Put the new counter in the place of the one seen; return False if it says something else.
+
+    A transaction that is being applied to it counts as that too.
+    """
+    try:
+        if seen is None:
+            client.put_item(
+                TableName=table,
+                Item=counter_to_item(new),
+                ConditionExpression="attribute_not_exists(id)",
+            )
+        else:
+            client.put_item(
+                TableName=table,
+                Item=counter_to_item(new),
+                ConditionExpression=(
+                    "feed_id = :feed_id AND #sequence = :sequence AND last_id = :last_id"
+                    " AND is_importing = :is_importing"
+                    " AND (#state = :state OR attribute_not_exists(#state))"
+                ),
+                ExpressionAttributeNames={"#sequence": "sequence", "#state": "state"},
+                ExpressionAttributeValues={
+                    ":feed_id": {"B": seen.feed_id},
+                    ":sequence": {"N": str(seen.sequence)},
+                    ":last_id": {"S": seen.last_id},
+                    ":is_importing": {"BOOL": seen.state is not FeedState.OPEN},
+                    ":state": {"S": seen.state},
+                },
+            )
+    except client.exceptions.ConditionalCheckFailedException:
+        # A put whose answer was lost is repeated by botocore, and finds itself.
+        return read_counter(client, table) == new
+    except client.exceptions.TransactionConflictException:
+        return False
+    return True
+
+
+def _start(client: "DynamoDBClient", table: str, claim: Counter) -> bool:
+    """Claim the table, and return whether it holds what a failed import has left."""
+    if replace_counter(client, table, None, claim):
+        return False
+    present = read_counter(client, table)
+    match present and present.state:
+        case FeedState.IMPORT_FAILED if replace_counter(client, table, present, claim):
+            return True
+        case FeedState.OPEN | FeedState.RENEWING:
+            raise FeedNotEmptyError(f"{table} has a feed already; import into a new table")
+        case _:
+            raise ImportUnfinishedError(
+                f"An import into {table} has not ended; if it was killed, run"
+                f" bridge feed stop-import --table {table} and import again"
+            )
+
+
+def _write_all(
+    client: "DynamoDBClient",
+    table: str,
+    claim: Counter,
+    batches: Iterator[tuple[StoredRecord, ...]],
+    progress: Callable[[int], None],
+    sleep: Callable[[float], None],
+) -> tuple[int, str]:
+    """Write the batches; return how many records they had, and the last one's ID."""
+    last_id = ""
     count = 0
-    batches = _batches(records, format_rfc3339(clock.now()))
+
+    def write(batch: tuple[StoredRecord, ...]) -> None:
+        requests: list[WriteRequest] = [{"PutRequest": {"Item": record_to_item(r)}} for r in batch]
+        _write_batch(client, table, requests, sleep)
+
     with ThreadPoolExecutor(_THREADS) as pool:
         # A bounded number of batches is in hand, so that a long source is not held in memory.
         for group in batched(batches, _THREADS, strict=False):
-            for _ in pool.map(lambda batch: _write_batch(client, table, batch, sleep), group):
+            # A batch has no conditions: one that was stopped must see that for itself.
+            if read_counter(client, table) != claim:
+                raise _stopped(table)
+            for _ in pool.map(write, group):
                 pass
             count += sum(map(len, group))
-            last = group[-1][-1]
+            last_id = group[-1][-1].id
             progress(count)
-    # While it says that an import runs, no other writer touches the counter: it needs no condition.
-    finished = replace(counter, sequence=count, last_id=last.id if last else "", is_importing=False)
-    client.put_item(TableName=table, Item=counter_to_item(finished))
-    return count
+    return count, last_id
+
+
+def _finish(client: "DynamoDBClient", table: str, claim: Counter, finished: Counter) -> None:
+    if not replace_counter(client, table, claim, finished):
+        raise _stopped(table)
+
+
+def _remove_records(client: "DynamoDBClient", table: str, sleep: Callable[[float], None]) -> None:
+    # What stays would come up as changes once the feed has reached its sequences.
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        ConsistentRead=True,
+        ProjectionExpression="id",
+        KeyConditionExpression="#collection = :records",
+        ExpressionAttributeNames={"#collection": "collection"},
+        ExpressionAttributeValues={":records": {"S": RECORDS}},
+    )
+    for page in pages:
+        for items in batched(page["Items"], _BATCH, strict=False):
+            requests: list[WriteRequest] = [
+                {"DeleteRequest": {"Key": record_key(item["id"]["S"])}} for item in items
+            ]
+            _write_batch(client, table, requests, sleep)
 
 
 def _batches(
@@ -106,10 +267,9 @@ def _build_record(
 def _write_batch(
     client: "DynamoDBClient",
     table: str,
-    batch: tuple[StoredRecord, ...],
+    requests: "list[WriteRequest]",
     sleep: Callable[[float], None],
 ) -> None:
-    requests: list[WriteRequest] = [{"PutRequest": {"Item": record_to_item(r)}} for r in batch]
     pause = _FIRST_PAUSE_SECONDS
     while requests:
         response = client.batch_write_item(RequestItems={table: requests})
@@ -120,12 +280,5 @@ def _write_batch(
             pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
 
 
-def _start(client: "DynamoDBClient", table: str, counter: Counter) -> None:
-    try:
-        client.put_item(
-            TableName=table,
-            Item=counter_to_item(counter),
-            ConditionExpression="attribute_not_exists(id)",
-        )
-    except client.exceptions.ConditionalCheckFailedException as error:
-        raise FeedNotEmptyError(f"{table} has a feed already; import into a new table") from error
+def _stopped(table: str) -> ImportStoppedError:
+    return ImportStoppedError(f"The import into {table} was stopped by somebody else")

@@ -32,6 +32,8 @@ class RecordStore(Protocol):
 
         Raises:
             CursorExpired: the cursor belongs to another feed.
+            FeedImporting, FeedImportFailed, FeedRenewing: the feed is closed; nobody reads half
+                of it.
             StorageUnavailable: the storage did not answer.
 
         """
@@ -42,9 +44,12 @@ class RecordStore(Protocol):
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """Write what `decide` returns, on exactly the state that it was given; return the record.
 
+        A record that lives and has exactly this data, as text, is returned as it is: no version,
+        no change in the feed.
+
         Raises:
             FeedContended: other writers were quicker in every attempt; nothing was written.
-            FeedImporting: the feed is being filled; nothing was written.
+            FeedImporting, FeedImportFailed, FeedRenewing: the feed is closed; nothing was written.
             StorageUnavailable: the storage did not answer; whether it wrote is not known.
 
         """

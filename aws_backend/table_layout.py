@@ -2,13 +2,14 @@
 
     collection  id         sequence   attributes
     records     <record>   <n>        version, updated_at, deleted, data
-    counter     counter    <last n>   feed_id, last_id, is_importing
+    counter     counter    <last n>   feed_id, last_id, state, since, is_importing
 
 The local index `feed` orders a collection by `sequence`; infra/aws/template.yaml makes both, and a
 test compares. The reasons: docs/adr/0002-change-feed.md.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from aws_backend.record import StoredRecord
@@ -31,17 +32,31 @@ COUNTER_KEY: Final["NewItem"] = {"collection": {"S": "counter"}, "id": {"S": "co
 """Where the counter lies: apart from the records, so that the feed does not show it."""
 
 
+class FeedState(StrEnum):
+    """Whether the feed may be read and written, and if not, why."""
+
+    OPEN = "open"
+    IMPORTING = "importing"
+    """It is being filled: its sequence stays 0 until all is there."""
+    IMPORT_FAILED = "import_failed"
+    """It holds part of an import that has ended."""
+    RENEWING = "renewing"
+    """It is getting a new ID."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """The state of the feed: how far it has been committed."""
 
     feed_id: bytes
+    """Random; what else makes a feed that feed is its table's name."""
     sequence: int
     """The last committed one; 0 in a feed without changes."""
     last_id: str
-    """The record that the last committed change was of; empty in a feed without changes."""
-    is_importing: bool = False
-    """Whether the feed is being filled: its sequence stays 0 until all is there."""
+    """The record that the last committed change was of; empty where no writer waits for it."""
+    state: FeedState = FeedState.OPEN
+    since: str = ""
+    """When it was closed, by the clock of who closed it; empty while it is open."""
 
 
 def record_key(record_id: str) -> "NewItem":
@@ -81,7 +96,10 @@ def counter_to_item(counter: Counter) -> "NewItem":
         "sequence": {"N": str(counter.sequence)},
         "feed_id": {"B": counter.feed_id},
         "last_id": {"S": counter.last_id},
-        "is_importing": {"BOOL": counter.is_importing},
+        "state": {"S": counter.state},
+        "since": {"S": counter.since},
+        # What a writer's transaction asks for, also in deployments that know no other states.
+        "is_importing": {"BOOL": counter.state is not FeedState.OPEN},
     }
 
 
@@ -91,5 +109,14 @@ def item_to_counter(item: "StoredItem") -> Counter:
         feed_id=item["feed_id"]["B"],
         sequence=int(item["sequence"]["N"]),
         last_id=item["last_id"]["S"],
-        is_importing=item["is_importing"]["BOOL"],
+        state=_parse_state(item),
+        since=item["since"]["S"] if "since" in item else "",
     )
+
+
+def _parse_state(item: "StoredItem") -> FeedState:
+    if not item["is_importing"]["BOOL"]:
+        return FeedState.OPEN
+    text = item["state"]["S"] if "state" in item else ""
+    # Closed by another release for a reason that this one does not know: closed all the same.
+    return FeedState(text) if text in FeedState else FeedState.IMPORTING

@@ -10,7 +10,7 @@ from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypedDict, assert_never
+from typing import Final, NamedTuple, TypedDict, assert_never
 from uuid import uuid4
 
 from azure_function_app import __version__
@@ -36,8 +36,12 @@ from azure_function_app.settings import (
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.change_feed import ChangeFeed
+from azure_function_app.sync.checkpoint_store import CheckpointStore
+from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.record_view import RecordView
+from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
+from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
 from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.entra import TokenVersion
@@ -59,7 +63,9 @@ class Services:
     """What the entries call. Belongs to one event loop."""
 
     sync_job: SyncJob
+    record_sink: RecordSink
     record_view: RecordView
+    checkpoints: CheckpointStore
     proxy: Proxy
     health: Health
 
@@ -121,19 +127,22 @@ class ServicesPerLoop:
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
     apis = build_api_clients(config, clock)
     closing.push_async_callback(apis.aclose)
-    sink, checkpoints = _build_stores(config, closing)
+    stores = _build_stores(config, closing)
     return Services(
         sync_job=SyncJob(
             source=ChangeFeed(apis.sync, clock),
-            sink=sink,
-            checkpoints=checkpoints,
+            store=stores.sync,
             clock=clock,
             new_run_id=lambda: str(uuid4()),
             page_size=config.sync.page_size,
             run_seconds=config.sync.run_seconds,
             page_seconds=config.calls.sync_call_seconds,
+            most_poison_share=config.sync.most_poison_share,
+            deletion_limit=DeletionLimit(config.sync.most_deleted_share),
         ),
-        record_view=sink,
+        record_sink=stores.sink,
+        record_view=stores.sink.view,
+        checkpoints=stores.checkpoints,
         proxy=Proxy(
             api=apis.proxy,
             routes=ROUTES,
@@ -147,7 +156,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             version=__version__,
             credential=config.token_source.credential.kind,
             record_store=config.record_sink.kind,
-            checkpoints=checkpoints,
+            checkpoints=stores.checkpoints,
             clock=clock,
         ),
     )
@@ -264,16 +273,28 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
             assert_never(forwarded)
 
 
-def _build_stores(config: Settings, closing: AsyncExitStack) -> tuple[_Store, _Store]:
+class _Stores(NamedTuple):
+    sync: SyncStore
+    sink: _Store
+    checkpoints: CheckpointStore
+
+
+def _build_stores(config: Settings, closing: AsyncExitStack) -> _Stores:
     new_credential = partial(build_credential, config.token_source, **_token_leg(config))
     checkpoints = _build_store(config.checkpoint_store, new_credential)
     closing.push_async_callback(checkpoints.aclose)
-    if config.record_sink == config.checkpoint_store:
-        # One store keeps both, over the same connections.
-        return checkpoints, checkpoints
-    sink = _build_store(config.record_sink, new_credential)
-    closing.push_async_callback(sink.aclose)
-    return sink, checkpoints
+    if config.record_sink != config.checkpoint_store:
+        sink = _build_store(config.record_sink, new_credential)
+        closing.push_async_callback(sink.aclose)
+        return _Stores(StoresInOrder(sink, checkpoints), sink, checkpoints)
+    # One store keeps both, over the same connections.
+    match checkpoints:
+        case SqliteStore():
+            return _Stores(checkpoints, checkpoints, checkpoints)
+        case TableStore():
+            return _Stores(StoresInOrder(checkpoints, checkpoints), checkpoints, checkpoints)
+        case _:
+            assert_never(checkpoints)
 
 
 def _build_store(

@@ -15,7 +15,7 @@ from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
 from shared.loopback import is_loopback_address
 from shared.routes import Role
-from shared.setting_parsers import lent_roles, seconds, switch, whole_number
+from shared.setting_parsers import lent_roles, seconds, share, switch, whole_number
 from shared.settings_reader import Setting
 
 _API_ROLES: Final = frozenset(role.value for role in Role)
@@ -186,6 +186,23 @@ SYNC_RUN_SECONDS: Final = Setting(
     seconds(1, 1440),
     default="240",
 )
+SYNC_MOST_POISON_SHARE: Final = Setting(
+    "SYNC_MOST_POISON_SHARE",
+    "How much of a page may be no usable records before the sync job fails instead of setting them"
+    " aside; 1 sets any aside.",
+    "a number from 0 to 1",
+    share,
+    default="0.5",
+)
+SYNC_MOST_DELETED_SHARE: Final = Setting(
+    "SYNC_MOST_DELETED_SHARE",
+    "What share of the live records a feed that was made anew may mark as deleted by lacking them."
+    " Beyond it nothing is marked, and runs end as held, until `bridge sync --accept-deletions`."
+    " Ten may always be, but not all there are.",
+    "a number from 0 to 1; with 1 there is no limit",
+    share,
+    default="0.2",
+)
 RECORD_STORE: Final = Setting(
     "RECORD_STORE",
     "Where records and checkpoints are kept; in Azure, sqlite is refused.",
@@ -327,6 +344,8 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     SYNC_SCHEDULE,
     SYNC_PAGE_SIZE,
     SYNC_RUN_SECONDS,
+    SYNC_MOST_POISON_SHARE,
+    SYNC_MOST_DELETED_SHARE,
     RECORD_STORE,
     SQLITE_PATH,
     TABLE_ENDPOINT,

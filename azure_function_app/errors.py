@@ -12,7 +12,12 @@
     |-- DeadlineExceeded            deadline_exceeded
     |-- RequestRefused              request_*
     |-- CheckpointConflict          checkpoint_conflict
+    |-- ContentRefused              content_refused
+    |-- RecordsUnfit                records_unfit
     `-- StoreUnavailable            store_unavailable
+        |-- StoreTimedOut           store_timed_out
+        |-- StoreReplaced           store_replaced
+        `-- CheckpointUnreadable    checkpoint_damaged, checkpoint_foreign, checkpoint_newer
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
 a caller; what only our log may hold travels in the fields and in `__cause__`. Which attempts are
@@ -124,7 +129,45 @@ class CheckpointConflict(BridgeError):
     code = "checkpoint_conflict"
 
 
+class ContentRefused(BridgeError):
+    """The store will never take what it was given, however often it is asked.
+
+    The message is the reason, the same for the same kind of refusal; it quotes none of the content.
+    """
+
+    code = "content_refused"
+
+    def __init__(self, message: str, *, changed: int = 0) -> None:
+        """Take how many records of the batch were changed all the same."""
+        super().__init__(message)
+        self.changed = changed
+
+
+class RecordsUnfit(BridgeError):
+    """So much of a page cannot be stored that it is not single records that are wrong."""
+
+    code = "records_unfit"
+
+
 class StoreUnavailable(BridgeError):
     """The store of records and checkpoints could not be read or written."""
 
     code = "store_unavailable"
+
+
+class StoreTimedOut(StoreUnavailable):
+    """The store had not answered when the time for it was up; unknown what it did."""
+
+    code = "store_timed_out"
+
+
+class StoreReplaced(StoreUnavailable):
+    """The file that was open is no longer the one at its path; nothing of this counts as stored."""
+
+    code = "store_replaced"
+
+
+class CheckpointUnreadable(StoreUnavailable):
+    """What is stored as the checkpoint is none that this version of the app can go on from."""
+
+    code = "checkpoint_damaged"

@@ -7,19 +7,23 @@ for the store only for a moment, and never twice at once: who asks is a probe th
 import asyncio
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Final, assert_never
 
+from azure_function_app.deadline import Deadline
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.http_response import HttpResponse
-from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport
+from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport, SyncStatus
 from shared.clock import Clock
 
 _FRESH_SECONDS: Final = 1.0
 """How long what the store said is served again, so that a flood does not reach the store."""
 _STALE_SECONDS: Final = 10.0
 """How old the report may get while the store is slow, before that counts as not answering."""
+_READ_SECONDS: Final = 10.0
+"""How long one read of the store may go on, whoever still waits for it."""
 _NOT_ANSWERING: Final = "store_not_answering"
 
 
@@ -36,11 +40,12 @@ class Health:
     clock: Clock
     wait_seconds: float = 0.5
     """How long a request waits for the store: half of the second within which health answers."""
-    _last_sync: SyncReport | None = field(default=None, init=False)
+    _reports: Sequence[SyncReport] = field(default=(), init=False)
+    """Of the newest runs, the last one first."""
     _read_at: float = field(default=-math.inf, init=False)
-    """When the store last gave the report, or said that there is none."""
+    """When the store last gave the reports, or said that there is none."""
     _error_code: str | None = field(default=None, init=False)
-    """Why the store did not give it when it was last asked."""
+    """Why the store did not give them when it was last asked."""
     _asked_at: float = field(default=-math.inf, init=False)
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -52,13 +57,16 @@ class Health:
         """
         error_code = await self._error_of_store()
         is_well = error_code is None
+        success = next(filter(_succeeded, self._reports), None)
         document = {
             "status": "ok" if is_well else "degraded",
             "error_code": error_code,
             "version": self.version,
             "credential": self.credential,
             "record_store": self.record_store,
-            "last_sync": asdict(self._last_sync) if self._last_sync else None,
+            "last_sync": asdict(self._reports[0]) if self._reports else None,
+            "last_success_at": success.finished_at if success else None,
+            "none_succeeded_since": _failing_since(self._reports),
             "last_sync_age_seconds": (
                 round(self._age_seconds, 1) if math.isfinite(self._age_seconds) else None
             ),
@@ -95,7 +103,8 @@ class Health:
 
     async def _read(self) -> None:
         try:
-            self._last_sync = await self.checkpoints.load_report()
+            deadline = Deadline.after(_READ_SECONDS, self.clock)
+            self._reports = await self.checkpoints.load_reports(deadline=deadline)
         except StoreUnavailable as error:
             self._error_code = error.code
         except BaseException:
@@ -107,3 +116,28 @@ class Health:
             self._read_at = self.clock.monotonic()
         finally:
             self._reading = None
+
+
+def _succeeded(report: SyncReport) -> bool:
+    match report.status:
+        case SyncStatus.COMPLETE | SyncStatus.PAUSED:
+            return True
+        case SyncStatus.SUPERSEDED | SyncStatus.HELD | SyncStatus.FAILED:
+            return False
+        case _:
+            assert_never(report.status)
+
+
+def _failing_since(reports: Sequence[SyncReport]) -> str | None:
+    """Return since when no run has succeeded; None if the last one did, or none has failed.
+
+    Without a success among the reports it is since the first of them at least. A run that another
+    one has superseded says nothing either way.
+    """
+    failing_since = None
+    for report in reports:
+        if _succeeded(report):
+            return failing_since and report.finished_at
+        if report.status is not SyncStatus.SUPERSEDED:
+            failing_since = report.started_at
+    return failing_since

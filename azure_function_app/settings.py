@@ -36,6 +36,8 @@ from azure_function_app.declared_settings import (
     SETTINGS,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
+    SYNC_MOST_DELETED_SHARE,
+    SYNC_MOST_POISON_SHARE,
     SYNC_PAGE_SIZE,
     SYNC_READ_SECONDS,
     SYNC_RUN_SECONDS,
@@ -108,6 +110,10 @@ class SyncLimits:
     page_size: int
     run_seconds: float
     """Seconds after which a run stops at the next page and leaves the rest to the next tick."""
+    most_poison_share: float
+    """Of a page, from 0 to 1, that a run sets aside rather than to fail."""
+    most_deleted_share: float
+    """Of the live records, what a new generation may mark as deleted without being told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +366,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
                 schedule=reader.read(SYNC_SCHEDULE),
                 page_size=reader.read(SYNC_PAGE_SIZE),
                 run_seconds=reader.read(SYNC_RUN_SECONDS),
+                most_poison_share=reader.read(SYNC_MOST_POISON_SHARE),
+                most_deleted_share=reader.read(SYNC_MOST_DELETED_SHARE),
             ),
             proxy_authentication=proxy_authentication,
             proxy_forwards=reader.read(PROXY_FORWARDS),

@@ -49,6 +49,11 @@ async def sync_to_end(
                 return report
             case SyncStatus.FAILED:
                 raise SyncFailedError(f"the sync job failed: {report.error_code}")
+            case SyncStatus.HELD:
+                raise SyncFailedError(
+                    f"the sync job is held: {report.records_missing} records would be marked as"
+                    " deleted; `bridge sync --accept-deletions` lets it"
+                )
             case SyncStatus.PAUSED | SyncStatus.SUPERSEDED:
                 known = report
                 await client.start_sync()

@@ -46,6 +46,20 @@ def seconds(at_least: float, at_most: float) -> Callable[[str], float]:
     return parse
 
 
+def share(text: str) -> float:
+    """Return the share of a whole that the text says, from 0 to 1.
+
+    Raises:
+        ValueError: it says none.
+
+    """
+    _check_digits(text.replace(".", "", 1))
+    value = float(text)
+    if value > 1:
+        raise ValueError("out of range")
+    return value
+
+
 def switch(text: str) -> bool:
     """Return whether the switch is on.
 

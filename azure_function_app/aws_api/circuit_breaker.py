@@ -19,8 +19,8 @@ class CircuitBreaker:
 
     In a row, not as a share: one upstream behind one gateway either works or does not, and what
     fails now and then is the retry budget's to bound. What became of a call counts only in the
-    epoch in which it was sent. Each opening and closing begins a new one, so that calls which were
-    under way before neither prolong the pause nor end it.
+    epoch in which it was sent. Each opening begins a new one, so that calls which were under way
+    before neither prolong the pause nor end it, nor count again once the circuit has closed.
     """
 
     def __init__(self, *, clock: Clock, random: Callable[[], float]) -> None:
@@ -61,9 +61,7 @@ class CircuitBreaker:
         if permit.epoch != self._epoch:
             return
         self._failures = 0
-        if self._open_until is not None:
-            self._open_until = None
-            self._begin_epoch()
+        self._open_until = None
 
     def note_failure(self, permit: "Permit") -> None:
         """Do what `Permit.failed` says."""
@@ -72,7 +70,8 @@ class CircuitBreaker:
         self._failures += 1
         if self._open_until is not None or self._failures >= FAILURES_IN_A_ROW:
             self._open_until = self._clock.monotonic() + OPEN_SECONDS * (0.5 + self._random())
-            self._begin_epoch()
+            self._epoch += 1
+            self._probe = None
 
     def note_silence(self, permit: "Permit") -> None:
         """Do what `Permit.unanswered` says."""
@@ -103,10 +102,6 @@ class CircuitBreaker:
                 retry_after_seconds=max(pause, 1.0),
             )
         self._probe = ref(permit)
-
-    def _begin_epoch(self) -> None:
-        self._epoch += 1
-        self._probe = None
 
 
 class Permit:

@@ -46,7 +46,15 @@ MAX_BODY: Final = 10 * 1024 * 1024
 _USER_AGENT: Final = "azure-aws-bridge"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _BROKEN: Final = frozenset({502, 503, 504})
-BUSY_CODES: Final = frozenset({"feed_contended", "feed_importing", "storage_unavailable"})
+BUSY_CODES: Final = frozenset(
+    {
+        "feed_contended",
+        "feed_import_failed",
+        "feed_importing",
+        "feed_renewing",
+        "storage_unavailable",
+    }
+)
 """With these our own backend answers 503 while it works. `tests/contract/test_busy_codes.py`
 compares them with the backend's."""
 _LONGEST_PROBLEM: Final = 8_192
@@ -233,9 +241,18 @@ class ApiClient:
         # As httpx does with `auth`, whose generator would cost a tenth of a call.
         token = await self._auth.authorize(request)
         response = await self._client.send(request, stream=True)
-        if response.status_code == UNAUTHORIZED and await self._auth.authorize_anew(request, token):
-            await response.aclose()
-            response = await self._client.send(request, stream=True)
+        if response.status_code == UNAUTHORIZED:
+            # Else it would hold its place for as long as a token takes, and for ever if the caller
+            # leaves meanwhile.
+            failure = None
+            try:
+                response.stream = httpx.ByteStream(await _content(response, ()))
+            except httpx.TransportError as error:
+                failure = error
+            if await self._auth.authorize_anew(request, token):
+                response = await self._client.send(request, stream=True)
+            elif failure is not None:
+                raise failure
         return response
 
 
@@ -301,6 +318,11 @@ async def _read_decoded(response: httpx.Response) -> ApiResponse:
 
 
 async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> ApiResponse:
+    content = await _content(response, content_encoding)
+    return ApiResponse(response.status_code, response.headers, content, _refused_roles(response))
+
+
+async def _content(response: httpx.Response, content_encoding: Sequence[str]) -> bytes:
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
         raise TypeError("the transport answers with async streams")
@@ -308,7 +330,7 @@ async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> Ap
         reader = BodyReader(content_encoding, MAX_BODY)
         async for piece in stream:
             reader.feed(piece)
-        content = reader.finish()
+        return reader.finish()
     except BodyTooLargeError as error:
         raise BackendContractError(
             "The API's answer is larger than API Gateway lets through.", code="backend_too_large"
@@ -318,7 +340,6 @@ async def _read(response: httpx.Response, content_encoding: Sequence[str]) -> Ap
     finally:
         # What `response.aclose` does beside it is for those who look at the response afterwards.
         await stream.aclose()
-    return ApiResponse(response.status_code, response.headers, content, _refused_roles(response))
 
 
 def _refused_roles(response: httpx.Response) -> frozenset[str] | None:

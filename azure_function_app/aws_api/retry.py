@@ -18,7 +18,7 @@ import tenacity
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
-from azure_function_app.http1.errors import CertificateError
+from azure_function_app.http1.errors import CertificateError, TunnelForbidden
 from shared.clock import Clock
 from shared.log import log_event
 
@@ -138,7 +138,7 @@ def rules_for(request: httpx.Request) -> Mapping[Failure, Rule]:
 def failure_of(outcome: ResponseHead | BaseException) -> Failure | None:
     """Return the kind of failure; None where it is none, or none that the tables know."""
     match outcome:
-        case CertificateError():
+        case CertificateError() | TunnelForbidden():
             return None
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return Failure.CONNECT

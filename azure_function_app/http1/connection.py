@@ -5,8 +5,6 @@ the response to a later request (RFC 9112 section 9.2 leaves that open; other cl
 """
 
 import asyncio
-import select
-import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
@@ -14,6 +12,7 @@ import httptools
 import httpx
 
 from azure_function_app.http1.errors import KeptConnectionLost
+from azure_function_app.http1.socket_state import Readiness, is_closed_by_peer, readiness
 
 HEAD_BYTES_LIMIT: Final = 32_768
 """Bytes of a response's head, interim responses included; API Gateway sends 10,240 at most."""
@@ -29,6 +28,9 @@ _TRANSFER_ENCODING: Final = b"transfer-encoding"
 _NEVER: Final = float("inf")
 _BODYLESS: Final = frozenset({204, 304})
 _REQUEST_TIMEOUT: Final = 408
+
+
+type OnLost = Callable[[Connection], None]
 
 
 class ResponseHead(NamedTuple):
@@ -81,9 +83,9 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self._is_readable: Callable[[], bool] = bool
+        self._is_readable: Readiness = bool
         self._lost: asyncio.Future[None] = loop.create_future()
-        self.on_lost: Callable[[Connection], None] | None = None
+        self.on_lost: OnLost | None = None
         """Called when the connection has ended."""
         self.exchanges = 0
         """How many requests it has been used for."""
@@ -268,13 +270,17 @@ class Connection(asyncio.Protocol):
         """Take the socket over."""
         self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpResponseParser(self)
-        self._is_readable = _readiness(transport.get_extra_info("socket").fileno())
+        self._is_readable = readiness(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         """Read on in the response; end the connection where none is due."""
         parser = self._parser
         if self._is_idle or parser is None:
             self.abort()
+            return
+        if self.is_complete:
+            # Nobody asked for it, so the connection ends with the exchange.
+            self._is_clean = False
             return
         self._has_received = True
         unread_bytes = self._unread_bytes
@@ -296,12 +302,21 @@ class Connection(asyncio.Protocol):
                 return
         if len(self._body) > _PIECES_LIMIT:
             self._body = [b"".join(self._body)]
+        if not self.is_complete:
+            self._pause_if_much_is_unread()
+        if self._has_head:
+            self._wake()
+
+    def _pause_if_much_is_unread(self) -> None:
+        """Take no more from the socket. Never where the response is complete.
+
+        Then nothing more is due, and TLS would hold back what nobody asked for until the connection
+        carries the next request.
+        """
         if self._unread_bytes > _UNREAD_BYTES_LIMIT and not self._is_reading_paused:
             self._is_reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
-        if self._has_head:
-            self._wake()
 
     def eof_received(self) -> None:
         """Note whether the server said so itself, as only its closure alert does with TLS.
@@ -309,7 +324,7 @@ class Connection(asyncio.Protocol):
         The loop closes the connection; `connection_lost` says what that means.
         """
         if self._transport is not None:
-            self._has_ended = _is_closed_by_peer(self._transport.get_extra_info("ssl_object"))
+            self._has_ended = is_closed_by_peer(self._transport.get_extra_info("ssl_object"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits, and the pool."""
@@ -354,14 +369,7 @@ class Connection(asyncio.Protocol):
 
         It is not where we closed it ourselves, or where TLS was cut off.
         """
-        return (
-            self._has_ended
-            and self._has_head
-            and not any(
-                name.lower() in {b"content-length", b"transfer-encoding"}
-                for name, _ in self._fields
-            )
-        )
+        return self._has_ended and self._has_head and not _announces_body(self._fields)
 
     # --- what the parser finds ------------------------------------------------------------------
 
@@ -403,9 +411,7 @@ class Connection(asyncio.Protocol):
             self.is_complete, self._is_clean = True, False
         elif not self._is_sent or status == _REQUEST_TIMEOUT:
             self._is_clean = False
-        elif status in _BODYLESS and any(
-            name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._fields
-        ):
+        elif status in _BODYLESS and _announces_body(self._fields):
             # Some servers send the body that they announce.
             self._is_clean = False
 
@@ -428,26 +434,9 @@ class _Refused(Exception):
     """A response that is well-formed, and none that may be handed on."""
 
 
-def _is_closed_by_peer(tls: ssl.SSLObject | None) -> bool:
-    """Return whether everything that the server sent has come, and not only what got through."""
-    if tls is None:
-        return True
-    try:
-        return tls.read(1) == b""
-    except ssl.SSLZeroReturnError:
-        return True
-    except ssl.SSLError:  # it waits for more: the end of the connection was not the server's word
-        return False
+def _announces_body(fields: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in {b"content-length", _TRANSFER_ENCODING} for name, _ in fields)
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in fields)
-
-
-def _readiness(descriptor: int) -> Callable[[], bool]:
-    """Return what tells whether the socket has something to read, its end included."""
-    if not hasattr(select, "poll"):  # Windows
-        return lambda: bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return lambda: bool(poll.poll(0))

@@ -15,6 +15,10 @@ class TunnelRefused(httpx.ConnectError):
     """The HTTPS proxy opened no tunnel to the server."""
 
 
+class TunnelForbidden(TunnelRefused):
+    """The proxy does not let us through, or does not know us. Trying again would not change it."""
+
+
 class KeptConnectionLost(httpx.ReadError):
     """A connection kept from an earlier request ended before any byte of the response.
 

@@ -69,7 +69,6 @@ class ConnectionPool:
         self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-            self._sweeping = None
         connections = list(self._all)
         for connection in connections:
             connection.abort()

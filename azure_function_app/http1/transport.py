@@ -29,7 +29,6 @@ _PIECE_BYTES: Final = 65_536
 """A body in memory is sent in pieces of this size, so that it is not copied as a whole."""
 _TIMER_SECONDS: Final = 0.002
 _FOREVER: Final = float("inf")
-_EXTENSIONS: Final = {"http_version": b"HTTP/1.1"}
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
@@ -96,7 +95,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
             status,
             headers=fields,
             stream=_ResponseBody(connection, pool, origin, limits),
-            extensions=_EXTENSIONS,
+            extensions={"http_version": b"HTTP/1.1"},
         )
 
     async def aclose(self) -> None:
@@ -145,7 +144,7 @@ async def _exchange(
         connection.write(head.content + content)
         connection.end_request()
     else:
-        async with asyncio.timeout(_finite(limits.remaining_seconds())):
+        async with asyncio.timeout(limits.remaining_seconds()):
             await _send_pieces(connection, request, head, limits)
     return await connection.head(limits.until())
 
@@ -286,7 +285,3 @@ class _ResponseBody(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == _FOREVER else seconds

@@ -5,7 +5,7 @@ import re
 import socket
 from typing import Final
 
-from azure_function_app.http1.errors import TunnelRefused
+from azure_function_app.http1.errors import TunnelForbidden, TunnelRefused
 from azure_function_app.http1.origin import Origin
 from azure_function_app.proxy_address import ProxyAddress
 
@@ -21,7 +21,8 @@ async def open_tunnel(
     """Return once what is sent on the socket reaches the server.
 
     Raises:
-        TunnelRefused: the proxy answered something else than 2xx.
+        TunnelForbidden: the proxy answered 4xx.
+        TunnelRefused: it answered something else than 2xx.
         OSError: the connection to the proxy broke.
 
     """
@@ -43,6 +44,8 @@ async def open_tunnel(
         raise TunnelRefused("The proxy answered something else than HTTP.")
     status = int(status_line[1])
     if not 200 <= status <= 299:  # noqa: PLR2004 - the class of success
-        raise TunnelRefused(f"The proxy answered {status}{_ADVICE.get(status, '')}.")
+        # A wrong password that is tried again and again can lock an account.
+        kind = TunnelForbidden if 400 <= status <= 499 else TunnelRefused  # noqa: PLR2004 - the class of the caller's errors
+        raise kind(f"The proxy answered {status}{_ADVICE.get(status, '')}.")
     if not reply.endswith(_END_OF_HEAD):
         raise TunnelRefused("The proxy sent more than its answer.")

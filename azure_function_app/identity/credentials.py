@@ -50,6 +50,8 @@ _EXCHANGE_SCOPES: Final = {
 }
 """What a managed identity's token must be for, to be good as an assertion, in each cloud."""
 
+_MISREADINGS: Final = (AttributeError, TypeError, OverflowError, RecursionError)
+"""What the libraries raise where an endpoint answers with JSON that is none of its answers."""
 _CLI_SECONDS: Final = 10
 _CLOCK: Final = SystemClock()
 
@@ -169,7 +171,9 @@ def request_token(
         )
         with credential:
             token = credential.get_token(source.api.scope)
-    except (AzureError, ValueError, OSError) as error:
+            if not isinstance(token.token, str):
+                raise TypeError("the token is no string")
+    except (AzureError, ValueError, OSError, *_MISREADINGS) as error:
         # ValueError and OSError: the certificate or token file is not there or not readable.
         code, message = explain_token_failure(str(error), source)
         raise TokenAcquisitionError(message, code=code) from error

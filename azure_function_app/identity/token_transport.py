@@ -42,6 +42,7 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 """Seconds that an endpoint's Retry-After is waited for at most; a longer one ends the attempts."""
 _LARGEST_BODY: Final = 1 << 20
 _LARGEST_TUNNEL_HEAD: Final = 16_384
+_UNUSED_PORT: Final = 80
 
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
@@ -323,7 +324,8 @@ class _OpenConnection(HTTPConnection):
     """http.client's side of an exchange, on a connection that is open already."""
 
     def __init__(self, host: str, sock: _BoundedSocket) -> None:
-        super().__init__(host)
+        # Without a port it would take the end of an IPv6 address for one.
+        super().__init__(host, _UNUSED_PORT)
         self._opened = sock
 
     def connect(self) -> None:

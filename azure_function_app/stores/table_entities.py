@@ -14,18 +14,28 @@ from typing import Any, Final
 from azure.core import MatchConditions
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
+from azure_function_app.sync.checkpoint_store import SyncReport
 from azure_function_app.sync.record_sink import encode_data
 from azure_function_app.sync.records import Record
+from azure_function_app.sync.stored_text import encode_report
 
 PARTITION_KEYS: Final = tuple(f"{number:x}" for number in range(16))
 # https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
-BATCH_OPERATIONS: Final = 100
+BATCH_OPERATIONS: Final = 99
+"""Of a hundred that are allowed; one is the guard's."""
 _BATCH_BYTES: Final = 3 * 1024 * 1024
 """Below the limit of 4 MiB by what the envelope of a hundred operations can take."""
 # A string property holds 64 KiB of UTF-16, so 32,768 units; a character is at most two.
 _CHUNK_LENGTH: Final = 16_000
 _ROW_KEY_LENGTH: Final = 200
 """Of 512 that are allowed; short, because a filter with fourteen of them must fit into a URL."""
+STATE_PARTITION: Final = "state"
+CHECKPOINT_KEY: Final = "checkpoint"
+RUNS_PARTITION: Final = "run"
+# Table Storage sorts by key, upwards only.
+_DIGITS_REVERSED: Final = str.maketrans(digits, digits[::-1])
+GUARD_KEY: Final = "=guard"
+"""The row key of a partition's guard; no record's can be like it, see `row_key`."""
 _KEY_BYTES: Final = frozenset(f"{ascii_letters}{digits}-._~".encode())
 
 type _Entity = Mapping[str, Any]
@@ -38,6 +48,17 @@ class HeldRecord:
     order: tuple[int, int]
     """Generation and version, by which a later one is told."""
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A partition's guard, as it was last seen."""
+
+    generation: int
+    """The newest one that has begun."""
+    etag: str
+    transaction_id: str
+    """Names the transaction that changed it last."""
 
 
 type Operation = tuple[str, _Entity] | tuple[str, _Entity, Mapping[str, Any]]
@@ -63,6 +84,24 @@ def write_operations(
             yield "update", entity, _if_unchanged(UpdateMode.REPLACE, known.etag)
 
 
+def guard_operation(
+    partition: str, generation: int, transaction_id: str, guard: Guard | None
+) -> Operation:
+    """Return what makes a transaction fail if the guard is no longer as it was seen.
+
+    The guard has none of a record's properties but its keys, so no query for records finds it.
+    """
+    entity = {
+        "PartitionKey": partition,
+        "RowKey": GUARD_KEY,
+        "newest_generation": generation,
+        "transaction_id": transaction_id,
+    }
+    if guard is None:
+        return "create", entity
+    return "update", entity, _if_unchanged(UpdateMode.REPLACE, guard.etag)
+
+
 def missing_operation(partition: str, entity: Any, generation: int) -> Operation:  # noqa: ANN401 - the SDK's entity
     """Return what marks a stored record as deleted: the generation has none of its ID."""
     marks = {
@@ -74,6 +113,22 @@ def missing_operation(partition: str, entity: Any, generation: int) -> Operation
         "version": EntityProperty(0, EdmType.INT64),
     }
     return "update", marks, _if_unchanged(UpdateMode.MERGE, str(entity.metadata["etag"]))
+
+
+def retaining_operations(
+    partition: str, stored: Mapping[str, HeldRecord], generation: int
+) -> Iterator[Operation]:
+    """Yield what takes stored records of earlier generations into this one, as they are."""
+    for key, held in stored.items():
+        if held.order < (generation, 0):
+            marks = {
+                "PartitionKey": partition,
+                "RowKey": key,
+                "generation": generation,
+                # So that the record's first version in the new generation replaces it.
+                "version": EntityProperty(0, EdmType.INT64),
+            }
+            yield "update", marks, _if_unchanged(UpdateMode.MERGE, held.etag)
 
 
 def _if_unchanged(mode: UpdateMode, etag: str) -> Mapping[str, Any]:
@@ -115,9 +170,24 @@ def record_entity(record: Record) -> dict[str, Any]:
     }
 
 
-def state_entity(name: str, value: str) -> dict[str, Any]:
-    """Return an entity of the table of states: the checkpoint, or the last run's report."""
-    return {"PartitionKey": "state", "RowKey": name, "value": value}
+def checkpoint_entity(text: str, saved_by: str) -> dict[str, Any]:
+    """Return the checkpoint's entity in the table of states; `saved_by` names this very save."""
+    return {
+        "PartitionKey": STATE_PARTITION,
+        "RowKey": CHECKPOINT_KEY,
+        "value": text,
+        "saved_by": saved_by,
+    }
+
+
+def report_entity(report: SyncReport) -> dict[str, Any]:
+    """Return the report's entity in the table of states; the newest has the least row key."""
+    newest_first = report.finished_at.translate(_DIGITS_REVERSED)
+    return {
+        "PartitionKey": RUNS_PARTITION,
+        "RowKey": f"{newest_first}-{row_key(report.run_id)}",
+        "value": encode_report(report),
+    }
 
 
 def partition_key(record_id: str) -> str:

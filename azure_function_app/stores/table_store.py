@@ -1,16 +1,15 @@
 """Records and checkpoint in Azure Table Storage: the account that the Function App has anyway.
 
-Table Storage knows no "write if newer", but it knows "write if unchanged" (ETag): so a record's
-version is read, compared, and the write made conditional on what was read.
+The SDK's sync client serves, in threads, because the credential is sync (design decision 8).
 """
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Concatenate, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -18,56 +17,61 @@ from azure.core import MatchConditions
 from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
 from azure.core.exceptions import (
     AzureError,
-    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import (
-    TableClient,
-    TableErrorCode,
-    TableServiceClient,
-    TableTransactionError,
-    UpdateMode,
-)
+from azure.data.tables import TableServiceClient, TableTransactionError, UpdateMode
 
-from azure_function_app.errors import CheckpointConflict, StoreUnavailable
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import CheckpointConflict, ContentRefused, StoreTimedOut
+from azure_function_app.stores.store_threads import StoreThreads
 from azure_function_app.stores.table_entities import (
-    BATCH_OPERATIONS,
+    CHECKPOINT_KEY,
     PARTITION_KEYS,
-    HeldRecord,
-    Operation,
-    missing_operation,
+    RUNS_PARTITION,
+    STATE_PARTITION,
+    checkpoint_entity,
     partition_key,
+    report_entity,
     row_key,
     split_into_transactions,
-    state_entity,
-    write_operations,
 )
+from azure_function_app.stores.table_poison import (
+    drop_poison,
+    get_poison,
+    keep_poison,
+    list_poison,
+)
+from azure_function_app.stores.table_records import (
+    PartitionStretch,
+    TableRecords,
+    Token,
+    every_partition,
+)
+from azure_function_app.stores.table_refusals import count_changed
+from azure_function_app.stores.table_requests import TableRequests, is_table_missing, unavailable
+from azure_function_app.stores.table_view import TableView
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
+    RUNS_KEPT,
     Checkpoint,
     SyncReport,
+)
+from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
+from azure_function_app.sync.record_sink import newest_by_id
+from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.stored_text import (
     decode_checkpoint,
     decode_report,
     encode_checkpoint,
-    encode_report,
 )
-from azure_function_app.sync.record_sink import newest_by_id, poison_key
-from azure_function_app.sync.record_view import HeldVersion
-from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.sweep import Stretch
 from shared.loopback import is_loopback_address
 
 _THREADS: Final = 8
-# https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities
-_COMPARISONS: Final = 15
-_CONFLICTS: Final = frozenset({404, 409, 412})
-_ATTEMPTS: Final = 5
-
-# The SDK's defaults wait five minutes for a read.
-_CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 20
-_RETRIES: Final = 3
+_DELETIONS: Final = 100
+"""Operations that one transaction may have."""
 
 # Azurite's account: the same on every machine, published in its README, good for nothing else.
 _AZURITE_ACCOUNT: Final = "devstoreaccount1"
@@ -75,12 +79,11 @@ _AZURITE_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
+type _TakePage = Callable[[TableRequests, str, Token, int], PartitionStretch]
+
 
 class TableStore:
-    """A record sink and a checkpoint store in three tables, shared safely with other instances.
-
-    The SDK's sync client serves, in threads, because the credential is sync (design decision 8).
-    """
+    """A record sink and a checkpoint store in three tables, shared safely with other instances."""
 
     def __init__(self, service: TableServiceClient, *, prefix: str, resources: ExitStack) -> None:
         """Use the tables whose names begin with the prefix; they are made on first use.
@@ -90,241 +93,314 @@ class TableStore:
         self._service = service
         self._resources = resources
         self._tables = [prefix + name for name in ("records", "setaside", "state")]
-        self._records, self._set_aside, self._state = map(service.get_table_client, self._tables)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="table-store")
+        records, self._poison, self._state = map(service.get_table_client, self._tables)
+        self._records = TableRecords(records)
+        self._threads = StoreThreads(_THREADS, name="table-store")
+        self.view = TableView(records, self._threads)
         self._has_tables = False
-        self._is_closed = False
 
-    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+    async def write(
+        self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
+    ) -> int:
         """Store a batch and say how many records that changed.
 
         It takes several transactions. If one fails, others may have been made: the next run writes
         them all again, which changes nothing where they were.
         """
-        await self._ensure_tables()
-        counts = await asyncio.gather(
-            *(
-                self._run(self._write_transaction, transaction, generation)
-                for transaction in split_into_transactions(newest_by_id(records))
-            )
-        )
-        return sum(counts)
+        await self._ensure_tables(deadline)
+        # One at a time in each partition, because each changes the partition's guard.
+        by_partition: dict[str, list[list[Record]]] = {}
+        for transaction in split_into_transactions(newest_by_id(records)):
+            by_partition.setdefault(partition_key(transaction[0].id), []).append(transaction)
 
-    async def mark_missing(self, *, generation: int) -> int:
-        """Mark as deleted whatever no record of the generation replaced; say how many that was."""
-        await self._ensure_tables()
-        counts = await asyncio.gather(
-            *(self._run(self._mark_partition, key, generation) for key in PARTITION_KEYS)
-        )
-        return sum(counts)
-
-    async def newest_generation(self) -> int:
-        """Return the latest generation that a record was written in; 0 if there is none."""
-
-        def scan() -> int:
-            later = self._records.query_entities("generation gt 0", select=["generation"])
-            return _or_nothing_made(
-                lambda: max((int(entity["generation"]) for entity in later), default=0), 0
-            )
-
-        return await self._run(scan)
-
-    async def held_versions(self, record_ids: Sequence[str]) -> Mapping[str, HeldVersion]:
-        """Return by ID which version is held of those of the records that are held."""
-        partitions: dict[str, list[str]] = {}
-        for record_id in record_ids:
-            partitions.setdefault(partition_key(record_id), []).append(record_id)
-        groups = [
-            (partition, group)
-            for partition, members in partitions.items()
-            for group in itertools.batched(members, _COMPARISONS - 1, strict=False)
-        ]
-        found = await asyncio.gather(
-            *(self._run(self._look_up, partition, group) for partition, group in groups)
-        )
-        return {record_id: held for part in found for record_id, held in part.items()}
-
-    async def count_live(self, *, before: int) -> int:
-        """Return how many records are held, and not deleted, in generations before that one."""
-        earlier = f"generation lt {before} and deleted eq false"
-
-        def count() -> int:
-            live = self._records.query_entities(earlier, select=["RowKey"])
-            return _or_nothing_made(lambda: sum(1 for _ in live), 0)
-
-        return await self._run(count)
-
-    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
-        """Keep what is no valid record, each item once."""
-
-        def keep(record: PoisonRecord) -> None:
-            entity = {
-                "PartitionKey": "set_aside",
-                "RowKey": poison_key(record),
-                "record_id": record.id,
-                "reason": record.reason,
-                "raw": record.raw,
-                "run_id": run_id,
-            }
+        def write_one(requests: TableRequests, transaction: list[Record]) -> int | ContentRefused:
             try:
-                self._set_aside.create_entity(entity)
-            except ResourceExistsError:
-                return
+                return self._records.write(requests, transaction, generation)
+            except ContentRefused as refused:
+                # The batch's other transactions go on, and count.
+                return refused
 
-        await self._ensure_tables()
-        await asyncio.gather(*(self._run(keep, record) for record in records))
+        def write_all(
+            requests: TableRequests, transactions: list[list[Record]]
+        ) -> list[int | ContentRefused]:
+            return [write_one(requests, transaction) for transaction in transactions]
 
-    async def load(self) -> Checkpoint:
+        outcomes = await asyncio.gather(
+            *(self._run(deadline, write_all, group) for group in by_partition.values())
+        )
+        return count_changed([outcome for group in outcomes for outcome in group])
+
+    async def begin_generation(self, generation: int, *, deadline: Deadline | None = None) -> None:
+        """Refuse every write of an earlier generation from now on."""
+        await self._ensure_tables(deadline)
+        await asyncio.gather(
+            *(
+                self._run(deadline, self._records.begin_generation, partition, generation)
+                for partition in PARTITION_KEYS
+            )
+        )
+
+    async def count_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Count a page of each partition: its live records, and those that the generation lacks."""
+        return await self._walk(self._records.count_missing, position, generation, deadline)
+
+    async def mark_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Mark as deleted what the generation lacks in a page of each partition."""
+        return await self._walk(self._records.mark_missing, position, generation, deadline)
+
+    async def newest_generation(self, *, deadline: Deadline | None = None) -> int:
+        """Return the latest generation that has begun; 0 if there is none."""
+        await self._ensure_tables(deadline)
+        guarded = await asyncio.gather(
+            *(self._run(deadline, self._records.newest_generation, key) for key in PARTITION_KEYS)
+        )
+        begun = [generation for generation in guarded if generation is not None]
+        if begun:
+            return max(begun)
+        # Tables from before there were guards.
+        return await self._run(deadline, self._records.newest_generation_written)
+
+    async def retain(
+        self, ids: Sequence[str], *, generation: int, deadline: Deadline | None = None
+    ) -> None:
+        """Take records of earlier generations into this one, as they are, at version 0."""
+        await self._ensure_tables(deadline)
+        await asyncio.gather(
+            *(
+                self._run(deadline, self._records.retain, partition, members, generation)
+                for partition, members in _by_partition(ids).items()
+            )
+        )
+
+    async def stored_orders(
+        self, ids: Sequence[str], *, deadline: Deadline | None = None
+    ) -> Mapping[str, tuple[int, int]]:
+        """Return by ID the generation and version of those records that are there."""
+        await self._ensure_tables(deadline)
+        found = await asyncio.gather(
+            *(
+                self._run(deadline, self._records.stored, partition, members)
+                for partition, members in _by_partition(ids).items()
+            )
+        )
+        held = {key: record for rows in found for key, record in rows.items()}
+        return {
+            record_id: held[key].order for record_id in ids if (key := row_key(record_id)) in held
+        }
+
+    async def set_aside(
+        self,
+        records: Sequence[PoisonRecord],
+        *,
+        origin: PoisonOrigin,
+        deadline: Deadline | None = None,
+    ) -> None:
+        """Keep what is no valid record, each item once, whole if it fits into one entity."""
+        await self._ensure_tables(deadline)
+        await asyncio.gather(
+            *(self._run(deadline, keep_poison, self._poison, record, origin) for record in records)
+        )
+
+    async def list_poison(
+        self, *, after: str = "", limit: int = 100, deadline: Deadline | None = None
+    ) -> Sequence[PoisonEntry]:
+        """Return the next items that are kept, in the order of their keys."""
+        await self._ensure_tables(deadline)
+        return await self._run(deadline, list_poison, self._poison, after, limit)
+
+    async def get_poison(self, key: str, *, deadline: Deadline | None = None) -> KeptPoison | None:
+        """Return the item of that key with its content; None if there is none."""
+        await self._ensure_tables(deadline)
+        return await self._run(deadline, get_poison, self._poison, key)
+
+    async def drop_poison(self, key: str, *, deadline: Deadline | None = None) -> bool:
+        """Forget the item of that key, and return whether there was one."""
+        await self._ensure_tables(deadline)
+        return await self._run(deadline, drop_poison, self._poison, key)
+
+    async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
         """Return the checkpoint as last saved, or `BEGINNING`."""
-        entity = await self._load_state("checkpoint")
+        entity = await self._run(deadline, self._state_or_none, CHECKPOINT_KEY)
         if entity is None:
             return BEGINNING
-        return decode_checkpoint(entity["value"], entity.metadata["etag"])
+        return decode_checkpoint(entity.get("value"), entity.metadata["etag"])
 
-    async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
+    async def save(
+        self, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline | None = None
+    ) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
-        value = encode_checkpoint(moved)
-        entity = state_entity("checkpoint", value) | {"saved_by": uuid4().hex}
+        entity = checkpoint_entity(encode_checkpoint(moved), uuid4().hex)
 
-        def compare_and_swap() -> str:
+        def compare_and_swap(requests: TableRequests) -> str:
             try:
                 if replacing.fence:
-                    saved = self._state.update_entity(
+                    saved = requests.send(
+                        self._state.update_entity,
                         entity,
                         mode=UpdateMode.REPLACE,
                         etag=replacing.fence,
                         match_condition=MatchConditions.IfNotModified,
                     )
                 else:
-                    saved = self._state.create_entity(entity)
+                    saved = requests.send(self._state.create_entity, entity)
             except (ResourceModifiedError, ResourceNotFoundError, ResourceExistsError) as error:
-                if _is_table_missing(error):
+                if is_table_missing(error):
                     raise
-                # The SDK repeats a request whose answer was lost: then it is ours that is there.
-                stored = _entity_or_none(self._state, "checkpoint")
+                # Ours, if only the answer to an earlier attempt was lost.
+                stored = self._state_or_none(requests, CHECKPOINT_KEY)
                 if stored is None or stored.get("saved_by") != entity["saved_by"]:
                     raise CheckpointConflict("Another run has moved the checkpoint.") from None
                 return str(stored.metadata["etag"])
             return str(saved["etag"])
 
-        await self._ensure_tables()
-        return replace(moved, fence=await self._run(compare_and_swap))
+        await self._ensure_tables(deadline)
+        return replace(moved, fence=await self._run(deadline, compare_and_swap))
 
-    async def save_report(self, report: SyncReport) -> None:
-        """Keep the report in place of the previous one."""
-        await self._ensure_tables()
-        await self._run(self._state.upsert_entity, state_entity("last_run", encode_report(report)))
+    async def reset(self, *, deadline: Deadline | None = None) -> None:
+        """Delete the checkpoint, whatever it holds."""
 
-    async def load_report(self) -> SyncReport | None:
+        def delete(requests: TableRequests) -> None:
+            requests.send(self._state.delete_entity, STATE_PARTITION, CHECKPOINT_KEY)
+
+        await self._run(deadline, delete)
+
+    async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
+        """Keep the report beside those of other runs, the newest of them."""
+
+        def append(requests: TableRequests) -> None:
+            try:
+                requests.send(self._state.create_entity, report_entity(report))
+            except ResourceExistsError:
+                return
+            self._prune(requests)
+
+        await self._ensure_tables(deadline)
+        await self._run(deadline, append)
+
+    async def load_reports(self, *, deadline: Deadline | None = None) -> Sequence[SyncReport]:
+        """Return the reports that are kept, that of the run that ended last first."""
+
+        def read(requests: TableRequests) -> list[Any]:
+            entities = self._runs(requests, "value")
+            if not entities:
+                # What a version of the app that kept one report only has left.
+                entities = [self._state_or_none(requests, "last_run") or {}]
+            return [entity.get("value") for entity in entities[:RUNS_KEPT]]
+
+        reports = map(decode_report, await self._run(deadline, read))
+        return [report for report in reports if report is not None]
+
+    async def load_report(self, *, deadline: Deadline | None = None) -> SyncReport | None:
         """Return the report of the run that ended last, if any has."""
-        entity = await self._load_state("last_run")
-        return decode_report(entity["value"]) if entity else None
+        return next(iter(await self.load_reports(deadline=deadline)), None)
 
     async def aclose(self) -> None:
         """Close the connections; the store is not usable afterwards. Twice is harmless."""
-        if not self._is_closed:
-            self._is_closed = True
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._resources.close)
-            self._threads.shutdown()
+        await self._threads.aclose(self._resources.close)
 
-    async def _load_state(self, name: str) -> Any:  # noqa: ANN401 - the SDK's entity, an untyped mapping
-        return await self._run(_entity_or_none, self._state, name)
+    async def _walk(
+        self, take: _TakePage, position: str, generation: int, deadline: Deadline | None
+    ) -> Stretch:
+        """Take a page of each partition that is not at its end, as far as the time reaches."""
+        await self._ensure_tables(deadline)
+        tokens = _decode_position(position) if position else every_partition()
+        outcomes = await asyncio.gather(
+            *(self._run(deadline, take, key, token, generation) for key, token in tokens.items()),
+            return_exceptions=True,
+        )
+        following, live, missing, late = dict(tokens), 0, 0, None
+        for partition, outcome in zip(tokens, outcomes, strict=True):
+            if isinstance(outcome, StoreTimedOut):
+                late = outcome
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            live += outcome.live
+            missing += outcome.missing
+            following[partition] = outcome.next
+            if outcome.is_end:
+                del following[partition]
+        if late is not None and following == tokens:
+            raise late
+        return Stretch(json.dumps(following) if following else None, live, missing)
 
-    async def _ensure_tables(self) -> None:
+    def _runs(self, requests: TableRequests, member: str) -> list[Any]:
+        def read(**options: Any) -> list[Any]:  # noqa: ANN401 - the SDK's options
+            pages: Any = self._state.query_entities(
+                f"PartitionKey eq '{RUNS_PARTITION}'", select=["RowKey", member], **options
+            ).by_page()
+            return list(next(pages, ()))
+
+        return requests.send(read)
+
+    def _prune(self, requests: TableRequests) -> None:
+        old = self._runs(requests, "RowKey")[RUNS_KEPT:]
+        for entities in itertools.batched(old, _DELETIONS, strict=False):
+            try:
+                requests.send(
+                    self._state.submit_transaction,
+                    [
+                        (
+                            "delete",
+                            {"PartitionKey": RUNS_PARTITION, "RowKey": entity["RowKey"]},
+                        )
+                        for entity in entities
+                    ],
+                )
+            except TableTransactionError:
+                # Another run was quicker; the next one prunes what is left.
+                return
+
+    def _state_or_none(self, requests: TableRequests, name: str) -> Any:  # noqa: ANN401 - the SDK's entity
+        try:
+            return requests.send(self._state.get_entity, STATE_PARTITION, name)
+        except ResourceNotFoundError:
+            return None
+
+    async def _ensure_tables(self, deadline: Deadline | None) -> None:
+        def create(requests: TableRequests, table: str) -> None:
+            requests.send(self._service.create_table_if_not_exists, table)
+
         if not self._has_tables:
             for table in self._tables:
-                await self._run(self._service.create_table_if_not_exists, table)
+                await self._run(deadline, create, table)
             self._has_tables = True
 
-    async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run[**P, T](
+        self,
+        deadline: Deadline | None,
+        work: Callable[Concatenate[TableRequests, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         def within() -> T:
             try:
-                return work(*args, **kwargs)
+                return work(TableRequests(deadline), *args, **kwargs)
             except AzureError as error:
-                if _is_table_missing(error):
+                if is_table_missing(error):
                     # Somebody deleted it; the next run makes it again.
                     self._has_tables = False
-                raise _unavailable(error) from error
+                raise unavailable(error) from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, within)
-
-    def _look_up(self, partition: str, record_ids: Sequence[str]) -> dict[str, HeldVersion]:
-        ids = {row_key(record_id): record_id for record_id in record_ids}
-        # Neither key can hold a quote, so neither can leave its place in the filter.
-        names = " or ".join(f"RowKey eq '{key}'" for key in ids)
-        entities = self._records.query_entities(
-            f"PartitionKey eq '{partition}' and ({names})",
-            select=["RowKey", "generation", "version", "deleted"],
-        )
-        return _or_nothing_made(
-            lambda: {
-                ids[entity["RowKey"]]: HeldVersion(
-                    int(entity["generation"]), int(entity["version"].value), entity["deleted"]
-                )
-                for entity in entities
-            },
-            {},
-        )
-
-    def _write_transaction(self, records: Sequence[Record], generation: int) -> int:
-        # First versions are mostly new, so the first attempt at those does without reading.
-        is_new = all(record.version == 1 for record in records)
-        for _ in range(_ATTEMPTS):
-            stored = {} if is_new else self._stored(records)
-            is_new = False
-            operations = list(write_operations(records, generation, stored))
-            if self._submit(operations):
-                return len(operations)
-        raise _too_much_at_once()
-
-    def _mark_partition(self, partition: str, generation: int) -> int:
-        count = 0
-        missing = f"PartitionKey eq '{partition}' and generation lt {generation}"
-        for _ in range(_ATTEMPTS):
-            entities = list(
-                self._records.query_entities(missing, select=["RowKey", "generation", "deleted"])
-            )
-            if not entities:
-                return count
-            for group in itertools.batched(entities, BATCH_OPERATIONS, strict=False):
-                if self._submit(
-                    [missing_operation(partition, entity, generation) for entity in group]
-                ):
-                    count += sum(not entity["deleted"] for entity in group)
-        raise _too_much_at_once()
-
-    def _submit(self, operations: Sequence[Operation]) -> bool:
-        """Return whether the transaction was made; not where somebody else was quicker."""
-        if not operations:
-            return True
-        try:
-            self._records.submit_transaction(operations)
-        except TableTransactionError as error:
-            if error.status_code not in _CONFLICTS or _is_table_missing(error):
-                raise
-            return False
-        return True
-
-    def _stored(self, records: Sequence[Record]) -> dict[str, HeldRecord]:
-        """Return what there is of those records, by row key."""
-        partition = partition_key(records[0].id)
-        row_keys = [row_key(record.id) for record in records]
-        found: dict[str, HeldRecord] = {}
-        for keys in itertools.batched(row_keys, _COMPARISONS - 1, strict=False):
-            # Neither key can hold a quote, so neither can leave its place in the filter.
-            names = " or ".join(f"RowKey eq '{key}'" for key in keys)
-            for entity in self._records.query_entities(
-                f"PartitionKey eq '{partition}' and ({names})",
-                select=["RowKey", "generation", "version"],
-            ):
-                found[entity["RowKey"]] = HeldRecord(
-                    (entity["generation"], entity["version"].value), str(entity.metadata["etag"])
-                )
-        return found
+        return await self._threads.run(deadline, within)
 
 
-def _too_much_at_once() -> StoreUnavailable:
-    return StoreUnavailable("Other runs keep changing the same records; the next run goes on.")
+def _by_partition(ids: Sequence[str]) -> dict[str, list[str]]:
+    partitions: dict[str, list[str]] = {}
+    for record_id in ids:
+        partitions.setdefault(partition_key(record_id), []).append(record_id)
+    return partitions
+
+
+def _decode_position(position: str) -> Mapping[str, Token]:
+    return {
+        partition: None if token is None else (token[0], token[1])
+        for partition, token in json.loads(position).items()
+    }
 
 
 def build_table_store(
@@ -351,9 +427,8 @@ def build_table_store(
             TableServiceClient(
                 endpoint,
                 credential=credential,
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_READ_SECONDS,
-                retry_total=_RETRIES,
+                # `TableRequests` repeats, within the deadline, and POST too.
+                retry_total=0,
             )
         )
         return TableStore(service, prefix=prefix, resources=stack.pop_all())
@@ -362,39 +437,3 @@ def build_table_store(
 def _is_azurite(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     return parts.scheme == "http" and is_loopback_address(parts.hostname or "")
-
-
-def _entity_or_none(table: TableClient, name: str) -> Any:  # noqa: ANN401 - the SDK's entity
-    try:
-        return table.get_entity("state", name)
-    except ResourceNotFoundError:
-        return None
-
-
-def _or_nothing_made[T](read: Callable[[], T], nothing: T) -> T:
-    """Return what is read; `nothing` where the table has not been made yet."""
-    try:
-        return read()
-    except ResourceNotFoundError as error:
-        if not _is_table_missing(error):
-            raise
-        return nothing
-
-
-def _is_table_missing(error: AzureError) -> bool:
-    return getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND
-
-
-def _unavailable(error: AzureError) -> StoreUnavailable:
-    status = error.status_code if isinstance(error, HttpResponseError) else None
-    match status:
-        case 401 | 403:
-            advice = (
-                f"Table Storage refused this app ({status}): give its identity the role"
-                " Storage Table Data Contributor on the account that TABLE_ENDPOINT names."
-            )
-        case None:
-            advice = "Table Storage could not be reached: check TABLE_ENDPOINT."
-        case _:
-            advice = f"Table Storage answered {status}."
-    return StoreUnavailable(advice)

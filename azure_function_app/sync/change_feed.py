@@ -1,10 +1,9 @@
 """Reads the API's change feed: what is not as described is refused or set aside."""
 
-import json
 import re
-from collections.abc import Mapping
+from codecs import BOM_UTF8
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 import httpx
@@ -19,15 +18,29 @@ from azure_function_app.errors import (
     BackendRejected,
     BackendUnavailable,
 )
+from azure_function_app.sync.item import (
+    UnfitItemError,
+    parse_item,
+    parse_record,
+    parse_strictly,
+    poison_of,
+)
+from azure_function_app.sync.page_text import (
+    BrokenTextError,
+    Part,
+    TooManyPartsError,
+    cut_list,
+    cut_whole,
+)
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from shared.clock import Clock
-from shared.formats.json_rules import child_containers, refuse_constant
-from shared.formats.rfc3339 import parse_rfc3339
 from shared.routes import ROUTES
 
 LONGEST_CURSOR: Final = 4_096
 MAX_ITEMS: Final = 1_000
 """The most that the API gives at a time, whatever it is asked for."""
+_MOST_MEMBERS: Final = 1_000
+"""Of the page itself, which has three."""
 MAX_VALUES: Final = 750_000
 """In one page, members and containers counted. Each takes some 64 bytes of memory, whatever it took
 on the wire; one record, of 256 KiB at most, always has fewer."""
@@ -116,10 +129,6 @@ def error_for_status(
     return BackendContractError(f"The API answered {status}, which its description does not hold.")
 
 
-class _UnfitItem(Exception):
-    """An item is no valid record; the message says why and quotes none of its data."""
-
-
 def parse_change_page(body: bytes) -> ChangePage:
     """The page that the body holds. An item that is no valid record is among its poison.
 
@@ -127,45 +136,112 @@ def parse_change_page(body: bytes) -> ChangePage:
         BackendContractError: the body is no page at all.
 
     """
-    page, ambiguous = _parse_json(body)
-    if not isinstance(page, dict) or id(page) in ambiguous:
-        raise BackendContractError("The API's change feed is not a JSON object, each member once.")
-    items, cursor, has_more = page.get("items"), page.get("next_cursor"), page.get("has_more")
+    _check_value_count(body)
+    body = body.removeprefix(BOM_UTF8)
+    # Nearly every page is without a flaw, and then one call reads it. Otherwise each item is cut
+    # out and read by itself, so that what is wrong with one harms no other.
+    return _parse_flawless(body) or _parse_piecewise(body)
+
+
+def _parse_flawless(body: bytes) -> ChangePage | None:
+    try:
+        page = parse_strictly(body)
+        if not isinstance(page, dict):
+            return None
+        _check_frame(page, page.get("items"))
+        records = tuple(parse_record(item) for item in page["items"])
+    except (BackendContractError, UnfitItemError):
+        return None
+    return ChangePage(
+        records,
+        page["next_cursor"],
+        page["has_more"],
+        raw=_RawItems(body, range(len(records))),
+    )
+
+
+def _parse_piecewise(body: bytes) -> ChangePage:
+    frame, items = _cut_page(body)
+    _check_frame(frame, items)
+    records: list[Record] = []
+    numbers: list[int] = []
+    poison: list[PoisonRecord] = []
+    for number, part in enumerate(items or ()):
+        raw = _raw(body, part)
+        try:
+            records.append(parse_item(raw))
+            numbers.append(number)
+        except UnfitItemError as error:
+            poison.append(poison_of(raw, str(error)))
+    return ChangePage(
+        tuple(records),
+        str(frame["next_cursor"]),
+        bool(frame["has_more"]),
+        tuple(poison),
+        raw=_RawItems(body, numbers),
+    )
+
+
+def _cut_page(body: bytes) -> tuple[dict[str, object], Sequence[Part] | None]:
+    """Return the page's members, and where each item is; None if `items` is no list."""
+    frame: dict[str, object] = {}
+    items = None
+    try:
+        for part in cut_whole(body, most=_MOST_MEMBERS):
+            name = str(parse_strictly(part.name))
+            if name in frame:
+                raise BackendContractError("The API's change feed has a member twice.")
+            if name == "items":
+                frame[name] = None
+                items = cut_list(body, part, most=MAX_ITEMS)
+            else:
+                frame[name] = parse_strictly(body[part.start : part.end])
+    except TooManyPartsError as error:
+        raise BackendContractError(
+            f"The API's change feed has over {MAX_ITEMS} items in a page."
+        ) from error
+    except (BrokenTextError, UnfitItemError) as error:
+        raise BackendContractError("The API's change feed is not a JSON object.") from error
+    return frame, items
+
+
+def _raw(body: bytes, part: Part) -> bytes:
+    return body[part.start : part.end].rstrip(b" \t\n\r")
+
+
+def _check_frame(page: Mapping[str, object], items: object) -> None:
+    cursor = page.get("next_cursor")
     if not isinstance(items, list):
         raise BackendContractError("The API's change feed has no list of items.")
     if len(items) > MAX_ITEMS:
         raise BackendContractError(f"The API's change feed has over {MAX_ITEMS} items in a page.")
-    if not isinstance(cursor, str) or not 0 < len(cursor) <= LONGEST_CURSOR:
+    if not isinstance(cursor, str) or not _is_cursor(cursor):
         raise BackendContractError("The API's change feed has no usable next_cursor.")
-    if not isinstance(has_more, bool):
+    if not isinstance(page.get("has_more"), bool):
         raise BackendContractError("The API's change feed does not say whether it has more.")
-    records: list[Record] = []
-    poison: list[PoisonRecord] = []
-    for item in items:
-        try:
-            _check_members(item, ambiguous)
-            records.append(_parse_record(item))
-        except _UnfitItem as error:
-            poison.append(_set_aside(item, str(error)))
-    return ChangePage(tuple(records), cursor, has_more, tuple(poison))
 
 
-def _parse_json(body: bytes) -> tuple[object, dict[int, object]]:
-    """Return the value that the body spells, and by `id` each object that has a member twice."""
-    _check_value_count(body)
-    ambiguous: dict[int, object] = {}
-
-    def build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            ambiguous[id(members)] = members
-        return members
-
+def _is_cursor(text: str) -> bool:
     try:
-        value = json.loads(body, object_pairs_hook=build_object, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BackendContractError("The API's change feed is not JSON.") from error
-    return value, ambiguous
+        text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate, which JSON can spell, has no place in the URL of the next request.
+        return False
+    return 0 < len(text) <= LONGEST_CURSOR
+
+
+class _RawItems:
+    """Cuts the items out of the page again, at the first need, for the one that no store takes."""
+
+    def __init__(self, body: bytes, numbers: Sequence[int]) -> None:
+        self._body = body
+        self._numbers = numbers
+        self._items: Sequence[Part] | None = None
+
+    def __call__(self, number: int) -> bytes:
+        if self._items is None:
+            self._items = _cut_page(self._body)[1] or ()
+        return _raw(self._body, self._items[self._numbers[number]])
 
 
 def _check_value_count(body: bytes) -> None:
@@ -185,49 +261,3 @@ def _check_value_count(body: bytes) -> None:
 
 def _count_structure(body: bytes) -> int:
     return sum(body.count(character) for character in _STRUCTURE)
-
-
-def _check_members(item: object, ambiguous: Mapping[int, object]) -> None:
-    # Almost no page has such an object, and then no item needs the closer look.
-    containers = child_containers([[item]]) if ambiguous else []
-    while containers:
-        if any(id(container) in ambiguous for container in containers):
-            raise _UnfitItem("the item has a member twice in one object")
-        containers = child_containers(containers)
-
-
-def _set_aside(item: object, reason: str) -> PoisonRecord:
-    claimed = item.get("id") if isinstance(item, dict) else None
-    return PoisonRecord(
-        id=claimed if isinstance(claimed, str) else "",
-        reason=reason,
-        raw=json.dumps(item, ensure_ascii=True),
-    )
-
-
-def _parse_record(item: object) -> Record:
-    if not isinstance(item, dict):
-        raise _UnfitItem("the item is no JSON object")
-    record_id, version, deleted = item.get("id"), item.get("version"), item.get("deleted")
-    updated_at, data = item.get("updated_at"), item.get("data")
-    if not isinstance(record_id, str) or not record_id:
-        raise _UnfitItem("id is not a string with something in it")
-    # bool is a subclass of int.
-    if type(version) is not int or version < 1:
-        raise _UnfitItem("version is not a whole number from 1")
-    if not isinstance(deleted, bool):
-        raise _UnfitItem("deleted is neither true nor false")
-    if not isinstance(updated_at, str) or not _is_utc(updated_at):
-        raise _UnfitItem("updated_at is not a time in UTC")
-    if deleted:
-        return Record(record_id, version, updated_at, deleted=True, data={})
-    if not isinstance(data, dict):
-        raise _UnfitItem("data is not a JSON object")
-    return Record(record_id, version, updated_at, deleted=False, data=data)
-
-
-def _is_utc(text: str) -> bool:
-    try:
-        return parse_rfc3339(text).utcoffset() == timedelta(0)
-    except ValueError:
-        return False

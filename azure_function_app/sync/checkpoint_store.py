@@ -5,10 +5,16 @@ it safe to move: each save gets a new one, and only who knows the present fence 
 overlapping runs the first to save goes on and the other one stops, and none can move it back.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.sync.sweep import Sweep
+
+RUNS_KEPT: Final = 100
+"""How many reports a store keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,11 @@ class Checkpoint:
     generation: int = 0
     """Grows by one when the feed turns out to be another one, whose versions begin again."""
     is_rereading: bool = False
-    """Whether a new generation has not been read to its end yet."""
+    """Whether a new generation has not been read to its end and swept yet."""
+    sweep: Sweep | None = None
+    """How far looking for what the new generation lacks has come."""
+    unknown: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What a later version of the app keeps here, handed on as it is."""
 
 
 BEGINNING = Checkpoint(cursor="", fence="")
@@ -38,6 +48,9 @@ class SyncStatus(StrEnum):
     """Its time was up; the next run goes on from its checkpoint. Not a failure."""
     SUPERSEDED = "superseded"
     """Another run moved the checkpoint, so this one left the rest to it. Not a failure."""
+    HELD = "held"
+    """It read the feed to its end, and more is missing there than may be marked as deleted: nothing
+    was. A person has to say whether that is right."""
     FAILED = "failed"
     """An error ended it; what it had checkpointed stays done."""
 
@@ -58,21 +71,31 @@ class SyncReport:
     """RFC 3339, UTC, like `finished_at`."""
     finished_at: str
     error_code: str | None
-    """The stable code of what ended a failed run."""
+    """The stable code of what ended a failed run, or of what holds one up."""
+    records_missing: int = 0
+    """Records that a held run would have marked as deleted."""
+    tombstones_set_aside: int = 0
+    """Those set aside that claim a deletion: the sink keeps what the source has not."""
 
 
 class CheckpointStore(Protocol):
-    """Keeps the checkpoint and the report of the run that ended last."""
+    """Keeps the checkpoint and the reports of the newest runs.
 
-    async def load(self) -> Checkpoint:
+    Every call is over by its deadline; without one the store's own bound holds.
+    """
+
+    async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
         """The checkpoint as last saved, or `BEGINNING`.
 
         Raises:
+            CheckpointUnreadable: what is stored is damaged, foreign, or of a later version.
             StoreUnavailable: it could not be read.
 
         """
 
-    async def save(self, moved: Checkpoint, *, replacing: Checkpoint) -> Checkpoint:
+    async def save(
+        self, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline | None = None
+    ) -> Checkpoint:
         """Move the checkpoint on, and get it as it now stands, with a fence of its own.
 
         The fence of `moved` plays no part.
@@ -83,41 +106,40 @@ class CheckpointStore(Protocol):
 
         """
 
-    async def save_report(self, report: SyncReport) -> None:
-        """Keep the report in place of the previous one.
+    async def reset(self, *, deadline: Deadline | None = None) -> None:
+        """Delete the checkpoint, whatever it holds, so that the next run reads everything.
+
+        A run that is under way can save no more.
 
         Raises:
-            StoreUnavailable: it could not be written.
+            StoreUnavailable: unknown whether it was deleted.
 
         """
 
-    async def load_report(self) -> SyncReport | None:
+    async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
+        """Keep the report beside those of other runs, the newest `RUNS_KEPT` of them.
+
+        One that was kept for the same run stays as it is.
+
+        Raises:
+            StoreUnavailable: it may not have been written.
+
+        """
+
+    async def load_reports(self, *, deadline: Deadline | None = None) -> Sequence[SyncReport]:
+        """The reports that are kept, that of the run that ended last first.
+
+        What is no report that this version can read is left out.
+
+        Raises:
+            StoreUnavailable: they could not be read.
+
+        """
+
+    async def load_report(self, *, deadline: Deadline | None = None) -> SyncReport | None:
         """The report of the run that ended last, if any has.
 
         Raises:
             StoreUnavailable: it could not be read.
 
         """
-
-
-def encode_checkpoint(checkpoint: Checkpoint) -> str:
-    """The checkpoint but for its fence as JSON text, as the stores keep it."""
-    members = asdict(checkpoint)
-    del members["fence"]
-    return json.dumps(members)
-
-
-def decode_checkpoint(text: str, fence: str) -> Checkpoint:
-    """The checkpoint that `encode_checkpoint` wrote, under the fence that the store knows it by."""
-    return Checkpoint(fence=fence, **json.loads(text))
-
-
-def encode_report(report: SyncReport) -> str:
-    """The report as JSON text, as the stores keep it."""
-    return json.dumps(asdict(report))
-
-
-def decode_report(text: str) -> SyncReport:
-    """The report that `encode_report` wrote."""
-    members = json.loads(text)
-    return SyncReport(**(members | {"status": SyncStatus(members["status"])}))

@@ -1,28 +1,45 @@
 """Where the records go: what any store must promise to the sync job."""
 
-import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
+from azure_function_app.deadline import Deadline
+from azure_function_app.sync.poison_store import MAX_ID_LENGTH, PoisonOrigin, PoisonStore
 from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.sweep import Stretch
 from shared.formats.rfc3339 import parse_rfc3339
 
-MAX_ID_LENGTH: Final = 512
 # DynamoDB holds no item over 400 KB, so nothing larger can come from there; as UTF-16 that many
 # bytes still fit into one Table Storage entity of 1 MiB.
 MAX_DATA_BYTES: Final = 400 * 1024
 MAX_VERSION: Final = 2**63 - 1
 MAX_TIMESTAMP_LENGTH: Final = 64
-MAX_RAW_LENGTH: Final = 16_000
-"""Characters kept of an item that is set aside: enough to see what it is."""
 
 
-class RecordSink(Protocol):
-    """Keeps the newest version of every record. Writing anything twice is the same as once."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one page of the feed comes to, for a store to take in at once."""
 
-    async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+    records: Sequence[Record]
+    poison: Sequence[PoisonRecord]
+    origin: PoisonOrigin
+    """Of the poison."""
+
+
+class RecordSink(PoisonStore, Protocol):
+    """Keeps the newest version of every record, and what is set aside. Twice is the same as once.
+
+    Every call is over by its deadline; without one the store's own bound holds. What a generation
+    would write or mark after a later one has begun is refused, in the very transaction that would
+    have done it.
+    """
+
+    async def write(
+        self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
+    ) -> int:
         """Store a batch and say how many records that changed.
 
         A record replaces the stored one only if its generation is later, or its version greater in
@@ -31,35 +48,81 @@ class RecordSink(Protocol):
         before all are: the caller checkpoints next.
 
         Raises:
+            CheckpointConflict: a later generation has begun.
+            ContentRefused: the store will never take some record of the batch; others may be
+                written.
             StoreUnavailable: nothing may be assumed written; write the batch again.
 
         """
 
-    async def mark_missing(self, *, generation: int) -> int:
-        """Mark as deleted whatever no record of the generation replaced, and say how many that was.
-
-        Their data stays, because only silence says that they are gone.
+    async def begin_generation(self, generation: int, *, deadline: Deadline | None = None) -> None:
+        """Refuse every write of an earlier generation from now on. Twice is the same as once.
 
         Raises:
-            StoreUnavailable: not all may be marked; mark them again.
+            CheckpointConflict: a later generation has begun.
+            StoreUnavailable: it may not hold everywhere; begin it again.
 
         """
 
-    async def newest_generation(self) -> int:
-        """Return the latest generation that a record was written in; 0 if there is none.
+    async def count_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Count the live records of one stretch, and those that the generation has not replaced.
+
+        Args:
+            position: of the stretch before; empty for the first.
+            generation: the one that is looked for.
+            deadline: for the call; the stretch is shorter rather than late.
+
+        Raises:
+            StoreUnavailable: count the stretch again.
+
+        """
+
+    async def mark_missing(
+        self, position: str, *, generation: int, deadline: Deadline | None = None
+    ) -> Stretch:
+        """Mark as deleted what no record of the generation replaced in one stretch.
+
+        Their data stays, because only silence says that they are gone. `missing` is how many were
+        marked that had not been deleted before.
+
+        Raises:
+            CheckpointConflict: a later generation has begun.
+            StoreUnavailable: not all may be marked; mark the stretch again.
+
+        """
+
+    async def newest_generation(self, *, deadline: Deadline | None = None) -> int:
+        """Return the latest generation that has begun; 0 if there is none.
 
         Raises:
             StoreUnavailable: it could not be read.
 
         """
 
-    async def set_aside(self, records: Sequence[PoisonRecord], *, run_id: str) -> None:
-        """Keep what is no valid record, with the reason, for a person to look at.
+    async def retain(
+        self, ids: Sequence[str], *, generation: int, deadline: Deadline | None = None
+    ) -> None:
+        """Take records of earlier generations into this one, as they are, at version 0.
 
-        The same item set aside again is kept once.
+        So they are not missing from it, and its first version of each replaces them. IDs of which
+        there is no record play no part.
 
         Raises:
-            StoreUnavailable: nothing may be assumed kept.
+            CheckpointConflict: a later generation has begun. Where there is nothing to do, it may
+                not be raised.
+            StoreUnavailable: retain them again.
+
+        """
+
+    async def stored_orders(
+        self, ids: Sequence[str], *, deadline: Deadline | None = None
+    ) -> Mapping[str, tuple[int, int]]:
+        """Return by ID the generation and version of those records that are there.
+
+        Raises:
+            StoreUnavailable: they could not be read.
 
         """
 
@@ -89,12 +152,10 @@ def reason_unfit(record: Record) -> str | None:
 
     The bounds are the smallest of all stores', so that a record does not depend on which is used.
     """
-    problem = None
-    if not 1 <= len(record.id) <= MAX_ID_LENGTH:
-        problem = f"the id is not 1 to {MAX_ID_LENGTH} characters long"
-    elif any(unicodedata.category(character) in {"Cc", "Cs"} for character in record.id):
-        problem = "the id holds a control character or a lone surrogate"
-    elif not 1 <= record.version <= MAX_VERSION:
+    problem = reason_unfit_id(record.id)
+    if problem is not None:
+        return problem
+    if not 1 <= record.version <= MAX_VERSION:
         problem = f"the version is not from 1 to {MAX_VERSION}"
     elif not _is_time(record.updated_at):
         problem = "updated_at is no RFC 3339 time"
@@ -107,26 +168,21 @@ def reason_unfit(record: Record) -> str | None:
     return problem
 
 
+def reason_unfit_id(record_id: str) -> str | None:
+    """Why no store can hold a record of that ID; None if every one can."""
+    if not 1 <= len(record_id) <= MAX_ID_LENGTH:
+        return f"the id is not 1 to {MAX_ID_LENGTH} characters long"
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in record_id):
+        return "the id holds a control character or a lone surrogate"
+    return None
+
+
 def _is_time(text: str) -> bool:
     try:
         parse_rfc3339(text)
     except ValueError:
         return False
     return len(text) <= MAX_TIMESTAMP_LENGTH
-
-
-def storable_poison(record: PoisonRecord) -> PoisonRecord:
-    """Return the item in a form that every store can hold: escaped where it must be, and cut."""
-    return PoisonRecord(
-        _encodable(record.id)[:MAX_ID_LENGTH],
-        record.reason,
-        _encodable(record.raw)[:MAX_RAW_LENGTH],
-    )
-
-
-def poison_key(record: PoisonRecord) -> str:
-    """Return a name for the item by what it is, so that the same one is kept once."""
-    return hashlib.sha256(f"{record.id}\0{record.raw}".encode()).hexdigest()
 
 
 def newest_by_id(records: Iterable[Record]) -> list[Record]:
@@ -137,7 +193,3 @@ def newest_by_id(records: Iterable[Record]) -> list[Record]:
         if known is None or record.version > known.version:
             newest[record.id] = record
     return list(newest.values())
-
-
-def _encodable(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

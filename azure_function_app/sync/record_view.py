@@ -34,7 +34,7 @@ class RecordView(Protocol):
         """
 
     async def newest_generation(self) -> int:
-        """Return the latest generation that a record was written in; 0 if there is none.
+        """Return the latest generation that has begun; 0 if there is none.
 
         Raises:
             StoreUnavailable: it could not be read.

@@ -1,7 +1,8 @@
 """The records of the API's change feed, as values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemClaims:
+    """What an item says of itself that is no valid record."""
+
+    id: str
+    """Empty where none can be read."""
+    version: int | None
+    is_tombstone: bool
+    """Whether it says that the record was deleted: then the sink keeps what the source has not."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoisonRecord:
     """An item of the feed that is no valid record: set aside, so that it blocks no other."""
 
@@ -25,8 +37,10 @@ class PoisonRecord:
     """The ID that it claims; empty where it has none that can be read."""
     reason: str
     """What is wrong with it, in words that quote none of its data."""
-    raw: str
-    """The item as it came, as JSON text."""
+    raw: bytes
+    """The item as it came, every byte of it."""
+    is_tombstone: bool = False
+    """Whether it claims that the record was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +53,17 @@ class ChangePage:
     has_more: bool
     poison: tuple[PoisonRecord, ...] = ()
     """The items of the page that are no valid records. A page that is none raises instead."""
+    raw: Callable[[int], bytes] | None = field(default=None, compare=False, repr=False)
+    """Cuts the item of the record of that number out of the page, if the source keeps it."""
+
+    def raw_of(self, number: int) -> bytes:
+        """Return the item that the record of that number was read from."""
+        return _spelled(self.records[number]) if self.raw is None else self.raw(number)
+
+
+def _spelled(record: Record) -> bytes:
+    members = asdict(replace(record, data={})) | {"data": dict(record.data)}
+    try:
+        return json.dumps(members, default=repr).encode()
+    except (ValueError, TypeError, RecursionError):
+        return b""

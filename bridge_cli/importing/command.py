@@ -14,8 +14,14 @@ import typer
 from botocore.config import Config
 from rich.console import Console
 
-from aws_backend.record_import import FeedNotEmptyError, import_records
-from aws_backend.table_layout import COUNTER_KEY
+from aws_backend.dynamodb_store import read_counter
+from aws_backend.record_import import (
+    FeedNotEmptyError,
+    ImportStoppedError,
+    ImportUnfinishedError,
+    import_records,
+)
+from aws_backend.table_layout import FeedState
 from bridge_cli.complaint import complain
 from bridge_cli.importing.record_file import FORMAT_BY_SUFFIX, FileFormat, LineProblem, format_of
 from bridge_cli.importing.staging import StagedRecords, staging
@@ -198,12 +204,12 @@ def _connect(*, region: str, profile: str, endpoint_url: str) -> "DynamoDBClient
 
 
 def _check_table(client: "DynamoDBClient", table: str) -> None:
-    """Raise ImportRefusedError unless the table is there and has no feed.
+    """Raise ImportRefusedError unless the table is there, and has no feed but a failed import's.
 
     It is asked once more, and with a condition, when the import begins.
     """
     try:
-        found = client.get_item(TableName=table, Key=COUNTER_KEY, ConsistentRead=True)
+        counter = read_counter(client, table)
     except client.exceptions.ResourceNotFoundException as error:
         raise ImportRefusedError(
             f"There is no table {table} in {client.meta.region_name} ({client.meta.endpoint_url}):"
@@ -219,16 +225,29 @@ def _check_table(client: "DynamoDBClient", table: str) -> None:
     except botocore.exceptions.ClientError as error:
         raise ImportRefusedError(
             f"AWS refused to look into {table} ({error.response['Error']['Code']}): the signed-in"
-            " role needs dynamodb:GetItem, PutItem and BatchWriteItem on it, and it must be the"
-            " stack's RecordsTable.",
+            " role needs dynamodb:GetItem, PutItem and BatchWriteItem on it, after a failed import"
+            " also Query, and it must be the stack's RecordsTable.",
             "table_refused",
         ) from error
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise ImportRefusedError(
             f"AWS could not be asked about {table}: {error}.", "aws_unreachable"
         ) from error
-    if "Item" in found:
-        raise _has_feed(table)
+    match counter and counter.state:
+        case None | FeedState.IMPORT_FAILED:
+            pass
+        case FeedState.IMPORTING:
+            raise _is_importing(table)
+        case _:
+            raise _has_feed(table)
+
+
+def _is_importing(table: str) -> ImportRefusedError:
+    return ImportRefusedError(
+        f"An import into {table} has not ended. Wait for it; if it was killed, run"
+        f" `bridge feed stop-import --table {table}`, and import again.",
+        ImportUnfinishedError.code,
+    )
 
 
 def _has_feed(table: str) -> ImportRefusedError:
@@ -253,18 +272,22 @@ def _import(
 
     try:
         import_records(client, table, staged.read(), progress=advance)
+    except ImportUnfinishedError as error:
+        raise _is_importing(table) from error
     except FeedNotEmptyError as error:
         raise _has_feed(table) from error
     except (
         botocore.exceptions.BotoCoreError,
         botocore.exceptions.ClientError,
+        ImportStoppedError,
         KeyboardInterrupt,
     ) as error:
         reason = "you stopped it" if isinstance(error, KeyboardInterrupt) else str(error)
         raise ImportBrokenOffError(
             f"The import broke off after {written:,} of {staged.count:,} records ({reason})."
-            f" {table} takes neither another import nor a write now, and its feed stays closed:"
-            " delete the table, make it anew with the stack, and import again."
+            " Import again, which begins anew: until an import is through, readers and writers get"
+            " 503. If it is then said to run still, stop it first:"
+            f" `bridge feed stop-import --table {table}`."
         ) from error
 
 

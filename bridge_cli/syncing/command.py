@@ -16,7 +16,12 @@ from rich.console import Console
 from azure_function_app.bootstrap import Services, ServicesPerLoop
 from azure_function_app.errors import BridgeError, CheckpointConflict, TokenRefused
 from azure_function_app.settings import Settings, SqliteSettings, TableSettings
-from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.checkpoint_store import (
+    BEGINNING,
+    CheckpointStore,
+    SyncReport,
+    SyncStatus,
+)
 from azure_function_app.sync.record_view import HeldVersion
 from azure_function_app.sync.sync_job import SyncJob
 from bridge_cli.complaint import complain
@@ -156,11 +161,11 @@ def status(
     loaded = _load(settings, as_json=as_json, shows_log=shows_log)
 
     async def work(services: Services) -> _Result:
-        checkpoint, runs = BEGINNING, list[SyncReport]()
+        checkpoint = BEGINNING
+        runs: Sequence[SyncReport] = ()
         if _is_made(loaded):
-            checkpoint = await services.sync_job.checkpoints.load()
-            last = await services.sync_job.checkpoints.load_report()
-            runs = [] if last is None else [last]
+            checkpoint = await services.checkpoints.load()
+            runs = await services.checkpoints.load_reports()
         to_text = state_to_json if as_json else state_to_text
         return _Result(0, to_text(_place(loaded), checkpoint, runs))
 
@@ -181,7 +186,7 @@ async def _run_once(
     run_id = str(uuid4())
     job = _watched(services.sync_job, on_page, run_id)
     try:
-        await move_checkpoint(job, services.record_view, point)
+        await move_checkpoint(job, services.checkpoints, services.record_view, point)
         report = await job.run()
     except CheckpointConflict as error:
         message = (
@@ -192,7 +197,7 @@ async def _run_once(
             return _Result(code, _failure_to_json(SyncStatus.SUPERSEDED, error.code, message))
         return _Result(code, "", f"{message} Nothing was changed. ({error.code})")
     except BridgeError as error:
-        saved = await _saved_report(job, run_id)
+        saved = await _saved_report(services.checkpoints, run_id)
         if saved is None:
             raise
         code, message = EXIT_CODES[saved.status], _explain(error)
@@ -209,7 +214,7 @@ async def _preview(
     job = _watched(services.sync_job, on_page, "dry-run")
     view = services.record_view if _is_made(settings) else _NothingHeld()
     await check_cursor(job, point)
-    present = await load_present(job, view) if _is_made(settings) else BEGINNING
+    present = await load_present(services.checkpoints, view) if _is_made(settings) else BEGINNING
     preview = await preview_run(job, view, point.applied_to(present))
     to_text = preview_to_json if as_json else preview_to_text
     return _Result(EXIT_CODES[preview.status], to_text(preview))
@@ -323,13 +328,13 @@ def _failure_to_json(status: SyncStatus, error_code: str, message: str) -> str:
     return json.dumps({"status": status, "error_code": error_code, "message": message})
 
 
-async def _saved_report(job: SyncJob, run_id: str) -> SyncReport | None:
+async def _saved_report(checkpoints: CheckpointStore, run_id: str) -> SyncReport | None:
     """Return the report that this very run has saved, if it could."""
     try:
-        report = await job.checkpoints.load_report()
+        reports = await checkpoints.load_reports()
     except BridgeError:
         return None
-    return report if report is not None and report.run_id == run_id else None
+    return next((report for report in reports if report.run_id == run_id), None)
 
 
 def _explain(error: BridgeError) -> str:

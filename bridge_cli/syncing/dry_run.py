@@ -9,6 +9,7 @@ from azure_function_app.sync.checkpoint_store import Checkpoint, SyncStatus
 from azure_function_app.sync.record_sink import newest_by_id, reason_unfit
 from azure_function_app.sync.record_view import HeldVersion, RecordView
 from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.sweep import SweepPhase
 from azure_function_app.sync.sync_job import SyncJob
 
 _CURSOR_EXPIRED: Final = 410
@@ -72,9 +73,17 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
             break
     if checkpoint.is_rereading and preview.status is SyncStatus.COMPLETE:
         # What an earlier run has read of this generation is held in it, and is not missing.
-        live = await view.count_live(before=checkpoint.generation)
-        preview.records_missing = max(0, live - live_and_seen)
+        live_before = await view.count_live(before=checkpoint.generation)
+        missing = max(0, live_before - live_and_seen)
+        preview.records_missing = missing
+        live = await view.count_live(before=checkpoint.generation + 1) + preview.records_added
+        if not (_is_agreed(checkpoint) or job.deletion_limit.allows(live=live, missing=missing)):
+            preview.status = SyncStatus.HELD
     return preview
+
+
+def _is_agreed(checkpoint: Checkpoint) -> bool:
+    return checkpoint.sweep is not None and checkpoint.sweep.phase is SweepPhase.MARKING
 
 
 async def _compare(page: ChangePage, view: RecordView, generation: int, preview: Preview) -> int:

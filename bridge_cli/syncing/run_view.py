@@ -12,6 +12,7 @@ from azure_function_app.sync.checkpoint_store import (
     SyncReport,
     SyncStatus,
 )
+from azure_function_app.sync.sweep import SweepPhase
 from bridge_cli.syncing.dry_run import Preview
 
 EXIT_CODES: Final = {
@@ -19,6 +20,7 @@ EXIT_CODES: Final = {
     SyncStatus.FAILED: 1,
     SyncStatus.PAUSED: 3,
     SyncStatus.SUPERSEDED: 4,
+    SyncStatus.HELD: 5,
 }
 """What the command exits with after a run that ended so. 2 is wrong usage, 130 is Ctrl-C."""
 
@@ -33,14 +35,20 @@ def report_to_text(report: SyncReport) -> str:
     seconds = _seconds(report)
     rate = f", {report.records_read / seconds:,.0f} records a second" if seconds else ""
     pages = f"{report.records_read:,} in {_pages(report.pages)}, {seconds:,.1f} s{rate}"
-    return "\n".join(
-        (
-            _MEANING[report.status],
-            f"  read       {pages}",
-            f"  changed    {report.records_changed:,}",
-            f"  set aside  {report.records_set_aside:,}",
-        )
-    )
+    lines = [
+        _MEANING[report.status],
+        f"  read       {pages}",
+        f"  changed    {report.records_changed:,}",
+        f"  set aside  {_set_aside(report)}",
+    ]
+    if report.status is SyncStatus.HELD:
+        lines.append(f"  missing    {report.records_missing:,}")
+    return "\n".join(lines)
+
+
+def _set_aside(report: SyncReport) -> str:
+    deletions = report.tombstones_set_aside
+    return f"{report.records_set_aside:,}" + (f", deletions: {deletions:,}" if deletions else "")
 
 
 _MEANING: Final = {
@@ -48,6 +56,9 @@ _MEANING: Final = {
     SyncStatus.PAUSED: "Paused: the time of one run (SYNC_RUN_SECONDS) is up, and there is more."
     " The next run goes on.",
     SyncStatus.SUPERSEDED: "Superseded: another run moved the checkpoint, and goes on from there.",
+    SyncStatus.HELD: "Held: the new feed lacks more records than may be deleted unasked; none was."
+    " If its table is empty by mistake, fill it; if they are meant to go, run"
+    " `bridge sync --accept-deletions`.",
     SyncStatus.FAILED: "Failed: what was checkpointed before stays done.",
 }
 
@@ -85,6 +96,11 @@ def preview_to_text(preview: Preview) -> str:
                 "The time of one run (SYNC_RUN_SECONDS) was up before the end of the feed; what"
                 " comes after is not counted."
             )
+        case SyncStatus.HELD:
+            lines.append(
+                "That is more than may be deleted unasked (SYNC_MOST_DELETED_SHARE): a run would"
+                " mark none and end as held."
+            )
         case SyncStatus.COMPLETE | SyncStatus.SUPERSEDED | SyncStatus.FAILED:
             pass
         case _:
@@ -108,6 +124,7 @@ def state_to_json(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
                 "cursor": checkpoint.cursor,
                 "generation": checkpoint.generation,
                 "is_rereading": checkpoint.is_rereading,
+                "sweep": None if checkpoint.sweep is None else asdict(checkpoint.sweep),
             },
             "last_success_at": last_success(runs),
             "runs": [asdict(run) for run in runs],
@@ -133,6 +150,7 @@ def state_to_text(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
         lines.append(
             f"    {run.records_read:,} read, {run.records_changed:,} changed,"
             f" {run.records_set_aside:,} set aside, {_seconds(run):,.1f} s"
+            + (f", {run.records_missing:,} missing" if run.records_missing else "")
         )
     return "\n".join(lines)
 
@@ -141,8 +159,26 @@ def _checkpoint_to_text(checkpoint: Checkpoint) -> str:
     if checkpoint == BEGINNING:
         return "none: the next run begins at the beginning"
     cursor = checkpoint.cursor or "at the beginning"
-    rereading = ", which is not read to its end yet" if checkpoint.is_rereading else ""
-    return f"{cursor}\n            generation {checkpoint.generation}{rereading}"
+    return (
+        f"{cursor}\n            generation {checkpoint.generation}{_rereading_to_text(checkpoint)}"
+    )
+
+
+def _rereading_to_text(checkpoint: Checkpoint) -> str:
+    if not checkpoint.is_rereading:
+        return ""
+    if checkpoint.sweep is None:
+        return ", which is not read to its end yet"
+    missing = f"{checkpoint.sweep.missing:,}"
+    match checkpoint.sweep.phase:
+        case SweepPhase.COUNTING:
+            return f", in which missing records are being counted, {missing} so far"
+        case SweepPhase.HELD:
+            return f", which lacks {missing} records, and these are held: --accept-deletions"
+        case SweepPhase.MARKING:
+            return f", which lacks {missing} records, and these are being marked as deleted"
+        case _:
+            assert_never(checkpoint.sweep.phase)
 
 
 def _seconds(report: SyncReport) -> float:

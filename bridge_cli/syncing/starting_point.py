@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendRejected
+from azure_function_app.errors import BackendRejected, CheckpointUnreadable
 from azure_function_app.sync.change_feed import LONGEST_CURSOR
-from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, CheckpointStore
 from azure_function_app.sync.record_view import RecordView
 from azure_function_app.sync.sync_job import SyncJob
 
@@ -50,7 +50,8 @@ class StartingPoint:
             case Start.CHECKPOINT:
                 return present
             case Start.BEGINNING:
-                return replace(present, cursor="")
+                # Begun anew too, the look for what a new generation lacks: after this reading.
+                return replace(present, cursor="", sweep=None)
             case Start.GENERATION:
                 return Checkpoint("", present.fence, present.generation + 1, is_rereading=True)
             case Start.CURSOR:
@@ -64,14 +65,14 @@ class StartingPoint:
                 assert_never(self.start)
 
 
-async def load_present(job: SyncJob, view: RecordView) -> Checkpoint:
+async def load_present(checkpoints: CheckpointStore, view: RecordView) -> Checkpoint:
     """Return the checkpoint, as a run would find it.
 
     Raises:
         StoreUnavailable: it could not be read.
 
     """
-    checkpoint = await job.checkpoints.load()
+    checkpoint = await checkpoints.load()
     if checkpoint != BEGINNING:
         return checkpoint
     # Without a checkpoint only the records themselves know which generation they are of.
@@ -104,8 +105,12 @@ async def check_cursor(job: SyncJob, point: StartingPoint) -> None:
         ) from refused
 
 
-async def move_checkpoint(job: SyncJob, view: RecordView, point: StartingPoint) -> None:
+async def move_checkpoint(
+    job: SyncJob, checkpoints: CheckpointStore, view: RecordView, point: StartingPoint
+) -> None:
     """Move the checkpoint to where the run is to begin, unless another run moves it first.
+
+    A new generation can begin from any checkpoint, also from one that cannot be read.
 
     Raises:
         CheckpointConflict: another run has moved it; nothing was changed.
@@ -116,7 +121,13 @@ async def move_checkpoint(job: SyncJob, view: RecordView, point: StartingPoint) 
     if point.start is Start.CHECKPOINT:
         return
     await check_cursor(job, point)
-    present = await load_present(job, view)
+    try:
+        present = await load_present(checkpoints, view)
+    except CheckpointUnreadable:
+        if point.start is not Start.GENERATION:
+            raise
+        await checkpoints.reset()
+        present = await load_present(checkpoints, view)
     moved = point.applied_to(present)
     if moved != present:
-        await job.checkpoints.save(moved, replacing=present)
+        await checkpoints.save(moved, replacing=present)

@@ -13,7 +13,14 @@ from openapi_spec_validator import validate
 from aws_backend import cursor, errors, preconditions, record, records_api
 from aws_backend.cursor import Cursor
 from aws_backend.dispatch import Operation, dispatch_event
-from aws_backend.errors import ApiError, FeedContended, FeedImporting, StorageUnavailable
+from aws_backend.errors import (
+    ApiError,
+    FeedContended,
+    FeedImportFailed,
+    FeedImporting,
+    FeedRenewing,
+    StorageUnavailable,
+)
 from aws_backend.handlers.health import get_health
 from aws_backend.protected_resource import METADATA_PATH, ProtectedResourceApi
 from aws_backend.record import MAX_DATA_BYTES, MAX_DEPTH
@@ -203,7 +210,15 @@ def test_when_a_request_is_refused_then_the_problem_is_as_described(
 
 
 @pytest.mark.parametrize(
-    "error", [FeedContended("x"), FeedImporting("x"), StorageUnavailable("x"), RuntimeError("x")]
+    "error",
+    [
+        FeedContended("x"),
+        FeedImporting("x"),
+        FeedImportFailed("x"),
+        FeedRenewing("x"),
+        StorageUnavailable("x"),
+        RuntimeError("x"),
+    ],
 )
 @pytest.mark.parametrize(
     ("method", "resource"),

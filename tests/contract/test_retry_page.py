@@ -25,7 +25,7 @@ from azure_function_app.declared_settings import (
     WAITING_CALLS,
 )
 from azure_function_app.errors import CircuitOpen, DeadlineExceeded, Overloaded
-from azure_function_app.http1.errors import CertificateError
+from azure_function_app.http1.errors import CertificateError, TunnelForbidden
 from tests.support.fake_clock import FakeClock
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "retries.md").read_text(encoding="utf-8")
@@ -39,7 +39,10 @@ OUTCOMES: Final[dict[str, tuple[Outcome, ...]]] = {
         httpx.ConnectError("refused"),
         httpx.ConnectTimeout("slow"),
     ),
-    "untrusted certificate": (CertificateError("unknown authority"),),
+    "untrusted certificate, or an HTTPS proxy that answers 4xx": (
+        CertificateError("unknown authority"),
+        TunnelForbidden("407"),
+    ),
     "connection dropped, reset or broken off": (
         httpx.RemoteProtocolError("dropped"),
         httpx.ReadError("reset"),

@@ -55,6 +55,7 @@ OTHER_VALUES = {
     "ThrottleBurst": "1",
     "LogRetentionInDays": "1",
     "ManageGatewayLogRole": "true",
+    "RestoredTable": "records-restored",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
     "KeySetAgeAlarmSeconds": "300",
 }
@@ -309,3 +310,21 @@ def test_when_the_stage_logs_then_it_is_to_the_log_group(parameters: Mapping[str
     index, choices = destination.get("Fn::Select", [0, [destination]])
 
     assert {"Fn::GetAtt": ["AccessLogGroup", "Arn"]} == choices[index]
+
+
+def test_when_a_restored_table_is_named_then_nothing_serves_the_stacks_own() -> None:
+    """Setting, permissions, alarms and output all follow; the stack's own table stays as it is."""
+    parameters = FIRST_DAY | {"RestoredTable": "records-restored"}
+    made = stack(parameters)
+    (function,) = (
+        each
+        for each in resources_of(parameters, "AWS::Lambda::Function").values()
+        if "RECORDS_TABLE" in each["Properties"].get("Environment", {}).get("Variables", {})
+    )
+    (table,) = resources_of(parameters, "AWS::DynamoDB::Table")
+    users = {name for name, each in made["Resources"].items() if table in set(references(each))}
+
+    assert "records-restored" == function["Properties"]["Environment"]["Variables"]["RECORDS_TABLE"]
+    assert "records-restored" == made["Outputs"]["RecordsTable"]["Value"]
+    assert set() == users
+    assert table in set(references(stack(FIRST_DAY)["Resources"]["RecordsRole"]))

@@ -3,39 +3,65 @@
 import itertools
 import json
 import random
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.model import OperationModel
 
-from aws_backend.cursor import Cursor
+from aws_backend.cursor import Cursor, identify_feed
 from aws_backend.dynamodb_store import DynamoDbRecordStore
 from aws_backend.errors import (
     CursorExpired,
     FeedContended,
+    FeedImportFailed,
     FeedImporting,
+    FeedRenewing,
     PreconditionFailed,
+    ServiceUnavailable,
 )
 from aws_backend.preconditions import EntityTags, Preconditions
 from aws_backend.record import StoredRecord
-from aws_backend.record_import import FeedNotEmptyError, import_records
+from aws_backend.record_import import (
+    FeedNotEmptyError,
+    ImportStoppedError,
+    ImportUnfinishedError,
+    NoImportRunningError,
+    import_records,
+    stop_import,
+)
 from aws_backend.table_layout import (
     Counter,
+    FeedState,
     counter_to_item,
     record_key,
     record_to_item,
 )
 from emulator.aws.ministack import Ministack
-from shared.clock import SystemClock
-from tests.support.dynamodb import build_client, create_table
+from tests.support.dynamodb import build_client, create_table, open_store
 from tests.support.record_store_promises import START, RecordStorePromises, follow, ids, put
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+CHECKOUT = Path(__file__).parents[2]
+IMPORT_FOR_EVER = """
+import itertools, sys
+from aws_backend.record_import import import_records
+from tests.support.dynamodb import build_client
+
+records = ((f"r{number}", {}) for number in itertools.count())
+import_records(
+    build_client(sys.argv[1]), sys.argv[2], records, progress=lambda count: print(count, flush=True)
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +70,6 @@ def client(ministack: Ministack) -> Iterator["DynamoDBClient"]:
     client = build_client(ministack.endpoint_url)
     yield client
     client.close()
-
-
-def open_store(client: "DynamoDBClient", table: str) -> DynamoDbRecordStore:
-    """The store on the table, with true pauses and random numbers."""
-    jitter = random.Random(1).random  # noqa: S311 - spreads attempts, guards nothing
-    return DynamoDbRecordStore(client, table, SystemClock(), sleep=time.sleep, jitter=jitter)
 
 
 @pytest.fixture
@@ -310,6 +330,51 @@ def test_when_the_last_change_does_not_show_yet_then_no_change_is_committed_afte
     assert 4 == put(half_shown.store, record_id).sequence
 
 
+def test_when_the_record_does_not_show_its_last_change_yet_then_its_old_data_is_no_repetition(
+    half_shown: HalfShown,
+) -> None:
+    """What is on its way replaces that data, so saying it again is a change after it."""
+    with pytest.raises(FeedContended):
+        put(half_shown.store, "b", half_shown.before.data)
+
+    half_shown.complete()
+
+    assert 4 == put(half_shown.store, "b", half_shown.before.data).sequence
+
+
+def test_when_the_record_shows_a_change_before_the_counter_does_then_it_says_that_already(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """The repetition waits for nobody: the change that it repeats is committed."""
+    first = put(store, "a")
+    ahead = replace(first, sequence=2, version=2, data='{"ahead":true}')
+    client.put_item(TableName=store.table, Item=record_to_item(ahead))
+
+    assert ahead == put(store, "a", ahead.data)
+
+
+def test_when_the_feed_is_read_or_written_then_every_read_is_strongly_consistent(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """What the feed promises holds for such reads alone; the local DynamoDB has no others."""
+    asked: list[tuple[str, object]] = []
+
+    def note(params: dict[str, object], model: OperationModel, **_given: object) -> None:
+        asked.append((model.name, params.get("ConsistentRead")))
+
+    client.meta.events.register("before-parameter-build.dynamodb", note)
+    try:
+        put(store, "a", "{}")
+        put(store, "a", "{}")
+        store.get_record("a")
+        follow(store, limit=1)
+    finally:
+        client.meta.events.unregister("before-parameter-build.dynamodb", note)
+
+    reads = [(name, consistent) for name, consistent in asked if not name.startswith("Transact")]
+    assert {("GetItem", True), ("Query", True)} == set(reads)
+
+
 # --- import -------------------------------------------------------------------------------------
 
 
@@ -333,21 +398,27 @@ def test_when_records_are_imported_then_they_are_the_first_changes_in_their_orde
     assert 204 == put(store, "new").sequence
 
 
-def test_when_an_import_runs_then_readers_see_nothing_and_writers_are_refused(
+def test_when_an_import_runs_then_readers_and_writers_are_refused(
     client: "DynamoDBClient", store: DynamoDbRecordStore
 ) -> None:
-    """Nobody acts on half of an import."""
-    seen: list[tuple[int, bool]] = []
+    """Nobody acts on half of an import; an empty page would tell a reader that all was deleted."""
+    looked: list[int] = []
+    old = Cursor(b"an older feed's.", 5)
 
-    def look(_count: int) -> None:
+    def look(count: int) -> None:
+        looked.append(count)
         with pytest.raises(FeedImporting):
             put(store, "early")
-        page = store.read_changes(START, 10)
-        seen.append((len(page.records), page.has_more))
+        for cursor in (START, old):
+            with pytest.raises(FeedImporting, match="since 20") as caught:
+                store.read_changes(cursor, 10)
+            assert (503, 10) == (caught.value.status, caught.value.retry_after_seconds)
 
     import_records(client, store.table, [("a", {}), ("b", {})], progress=look)
 
-    assert [(0, False)] == seen
+    assert [2] == looked
+    with pytest.raises(CursorExpired):
+        store.read_changes(old, 10)
     assert ["a", "b"] == [record.id for record in follow(store)]
 
 
@@ -365,18 +436,161 @@ def test_when_the_feed_has_changes_then_an_import_is_refused(
     assert '{"mine":true}' == record.data
 
 
-def test_when_an_import_has_failed_then_the_table_takes_no_second_one(
+def numbered(count: int) -> list[tuple[str, dict[str, object]]]:
+    """Records to import."""
+    return [(f"r{number:03}", {"number": number}) for number in range(count)]
+
+
+def fail_to_import(client: "DynamoDBClient", table: str, written: int) -> None:
+    """Let an import fail after so many records."""
+    with pytest.raises(ValueError, match="r000 came twice"):
+        import_records(client, table, [*numbered(written), ("r000", {})])
+
+
+def test_when_an_import_has_failed_then_the_feed_says_so(
     client: "DynamoDBClient", store: DynamoDbRecordStore
 ) -> None:
     """Half an import never becomes a feed."""
-    with pytest.raises(ValueError, match="a came twice"):
-        import_records(client, store.table, [("a", {}), ("b", {}), ("a", {})])
+    fail_to_import(client, store.table, 200)
 
-    with pytest.raises(FeedNotEmptyError):
-        import_records(client, store.table, [("c", {})])
-    with pytest.raises(FeedImporting):
+    with pytest.raises(FeedImportFailed, match="once more") as caught:
+        store.read_changes(START, 10)
+    with pytest.raises(FeedImportFailed):
         put(store, "c")
-    assert [] == follow(store)
+    assert ("feed_import_failed", 503) == (caught.value.code, caught.value.status)
+    assert store.get_record("r150") is not None
+
+
+def test_when_an_import_is_interrupted_then_the_feed_says_so(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Ctrl-C is a failure like any other."""
+
+    def interrupt(_count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_records(client, store.table, numbered(300), progress=interrupt)
+
+    with pytest.raises(FeedImportFailed):
+        store.read_changes(START, 10)
+    assert 300 == import_records(client, store.table, numbered(300))
+
+
+def test_when_the_importing_process_is_killed_then_the_feed_stays_closed_until_it_is_mended(
+    ministack: Ministack, client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """A real process, killed with records half in; nothing of it shows up later."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORT_FOR_EVER, ministack.endpoint_url, store.table],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.kill()
+    with pytest.raises(FeedImporting):
+        store.read_changes(START, 10)
+
+    stop_import(client, store.table)
+    import_records(client, store.table, [("a", {}), ("b", {})])
+    for _ in range(3):
+        put(store, "a")
+
+    assert [("b", 2), ("a", 5)] == [(record.id, record.sequence) for record in follow(store)]
+
+
+def test_when_an_import_has_failed_then_the_next_one_heals_the_table(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Of the failed one nothing stays, below the new feed's end or above it."""
+    fail_to_import(client, store.table, 200)
+
+    assert 2 == import_records(client, store.table, [("a", {}), ("r150", {"new": True})])
+    put(store, "b")
+    assert [("a", 1), ("r150", 2), ("b", 3)] == [
+        (record.id, record.sequence) for record in follow(store)
+    ]
+    assert store.get_record("r000") is None
+
+
+def test_when_an_import_was_killed_then_it_is_stopped_by_hand_and_the_next_one_heals_the_table(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """From the outside a killed import looks like one that takes long, so somebody has to say."""
+    killed = Counter(b"k" * 16, 0, "", FeedState.IMPORTING, "2026-11-21T05:47:00.000Z")
+    client.put_item(TableName=store.table, Item=counter_to_item(killed))
+
+    with pytest.raises(ImportUnfinishedError, match="bridge feed stop-import"):
+        import_records(client, store.table, [("a", {})])
+
+    stop_import(client, store.table)
+    with pytest.raises(FeedImportFailed):
+        store.read_changes(START, 10)
+
+    import_records(client, store.table, [("a", {})])
+    assert ["a"] == [record.id for record in follow(store)]
+
+
+def test_when_an_import_is_stopped_while_it_runs_then_it_ends_and_opens_nothing(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """The one that came after it is not disturbed."""
+
+    def replace_import(_count: int) -> None:
+        stop_import(client, store.table)
+        import_records(client, store.table, [("new", {})])
+
+    with pytest.raises(ImportStoppedError):
+        import_records(client, store.table, numbered(300), progress=replace_import)
+
+    assert ["new"] == [record.id for record in follow(store)]
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_when_no_import_runs_then_there_is_none_to_stop(
+    client: "DynamoDBClient", store: DynamoDbRecordStore, written: int
+) -> None:
+    """A feed that is in use is never closed by that."""
+    for number in range(written):
+        put(store, f"r{number}")
+
+    with pytest.raises(NoImportRunningError, match=store.table):
+        stop_import(client, store.table)
+
+    assert written == len(follow(store))
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [("importing", FeedImporting), ("renewing", FeedRenewing), ("sharding", FeedImporting)],
+)
+def test_when_the_counter_is_of_another_release_then_a_closed_feed_stays_closed(
+    client: "DynamoDBClient",
+    store: DynamoDbRecordStore,
+    state: str,
+    error: type[ServiceUnavailable],
+) -> None:
+    """A state that this release does not know is not taken for an open feed."""
+    item = counter_to_item(Counter(bytes(16), 0, "", FeedState.IMPORTING))
+    client.put_item(TableName=store.table, Item=item | {"state": {"S": state}})
+
+    with pytest.raises(error):
+        store.read_changes(START, 10)
+
+
+def test_when_the_counter_is_of_an_older_release_then_the_feed_goes_on(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Its item has no state; an upgrade needs no migration."""
+    first = put(store, "a")
+    item = counter_to_item(Counter(b"f" * 16, 1, first.id))
+    old = {name: item[name] for name in item if name not in {"state", "since"}}
+    client.put_item(TableName=store.table, Item=old)
+
+    assert 2 == put(store, "b").sequence
+    assert identify_feed(b"f" * 16, store.table) == store.read_changes(START, 9).next_cursor.feed
 
 
 def test_when_nothing_is_imported_then_the_feed_is_empty_and_open(
@@ -386,19 +600,6 @@ def test_when_nothing_is_imported_then_the_feed_is_empty_and_open(
     assert 0 == import_records(client, store.table, [])
     assert [] == follow(store)
     assert 1 == put(store, "a").sequence
-
-
-def test_when_a_cursor_is_older_than_an_import_then_it_has_expired(
-    client: "DynamoDBClient", store: DynamoDbRecordStore
-) -> None:
-    """A table that is being filled is another feed than the one that it replaces."""
-    client.put_item(
-        TableName=store.table,
-        Item=counter_to_item(Counter(bytes(16), 0, "", is_importing=True)),
-    )
-
-    with pytest.raises(CursorExpired):
-        store.read_changes(Cursor(b"x" * 16, 5), 10)
 
 
 def test_when_a_record_is_read_by_its_key_then_the_counter_is_none_of_them(

@@ -36,6 +36,12 @@ def page_of(item: bytes, size: int = 10_000_000) -> bytes:
     return b'{"items":[' + items[:-1] + b'],"next_cursor":"c","has_more":false}'
 
 
+def page_of_poison(values: bytes, count: int = 1) -> bytes:
+    """A page of items that hold those values, and at their end what is not JSON."""
+    item = b'{"id":"bad","version":1,"data":[' + values + b"NaN]}"
+    return b'{"items":[' + b",".join([item] * count) + b'],"next_cursor":"c","has_more":false}'
+
+
 def in_chunks(make_body: Callable[[], bytes], size: int, pause: float = 0.0) -> Behavior:
     """The body as a gzip, in chunks of that size."""
 
@@ -107,6 +113,30 @@ async def read_once(behavior: Behavior, seconds: float = 20.0) -> dict[str, Any]
         ),
         (at_once(lambda: gzip.compress(b'["' + b'\\",' * 3_300_000)), "backend_contract"),
         (at_once(lambda: gzip.compress(page_of(b'"' + b"," * 10_000 + b'",', 9_000_000))), None),
+        (
+            at_once(lambda: gzip.compress(page_of_poison(b'"' + b"a" * 9_000_000 + b'\xff",'))),
+            None,
+        ),
+        (
+            at_once(
+                lambda: gzip.compress(
+                    page_of_poison(b'"' + b"a" * 9_000_000 + "😀".encode() + b'",')
+                )
+            ),
+            None,
+        ),
+        (at_once(lambda: gzip.compress(page_of_poison(b"[" * 370_000 + b"]" * 370_000))), None),
+        (
+            at_once(
+                lambda: gzip.compress(page_of_poison(b'{"a":' * 370_000 + b"1" + b"}" * 370_000))
+            ),
+            None,
+        ),
+        (at_once(lambda: gzip.compress(page_of_poison(b"[[[[[[1]]]]]]," * 100_000))), None),
+        (at_once(lambda: gzip.compress(page_of_poison(b'"' + b'\\",' * 3_000_000 + b'",'))), None),
+        (at_once(lambda: gzip.compress(page_of_poison(b"[]," * 370, 1_000))), None),
+        (at_once(lambda: gzip.compress(page_of_poison(b"9" * 9_900 + b",", 1_000))), None),
+        (at_once(lambda: gzip.compress(page_of_poison(b'"' + b"\n" * 9_900 + b'",', 1_000))), None),
     ],
 )
 async def test_when_a_body_is_a_bomb_then_memory_and_time_are_bounded(

@@ -15,7 +15,8 @@ from azure_function_app.errors import BridgeError, DeadlineExceeded
 from shared.clock import SystemClock
 from tests.support.calling import real_api
 from tests.support.faulty_server import Behavior, Exchange, FaultyServer, faulty_server
-from tests.support.odd_answers import OddAnswer, echo, odd_answers
+from tests.support.odd_answers import FOREIGN, OK, OddAnswer, echo, odd_answers
+from tests.support.transport_calls import tls_contexts, transport_of
 
 CLOCK = SystemClock()
 NEXT_CALLERS = 4
@@ -143,3 +144,34 @@ async def test_when_a_408_crosses_the_next_request_then_that_one_is_sent_again(m
 
     assert [path.encode() for path in paths] == [first.content, second.content]
     assert 2 == server.connections
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("size", [100_000, 262_145, 300_000, 600_000])
+async def test_when_a_large_answer_has_another_behind_it_then_the_next_caller_gets_its_own(
+    size: int, *, is_tls: bool
+) -> None:
+    """Also where its reader was slow, and where TLS had taken the other one from the socket."""
+    tls = tls_contexts()
+
+    async def behave(exchange: Exchange) -> None:
+        if exchange.request.target != "/large":
+            await echo(exchange)
+            return
+        await exchange.send(OK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)
+        await asyncio.sleep(0.1)
+        await exchange.send(FOREIGN)
+
+    async with (
+        faulty_server(behave, tls=tls.server if is_tls else None) as server,
+        transport_of(tls.client) as transport,
+    ):
+        url = f"{'https' if is_tls else 'http'}://127.0.0.1:{server.port}"
+        large = await transport.handle_async_request(httpx.Request("GET", url + "/large"))
+        await asyncio.sleep(0.3)
+        content = await large.aread()
+        # At once, so that the loop hears nothing in between.
+        own = await transport.handle_async_request(httpx.Request("GET", url + "/own"))
+        answers = [len(content), await own.aread()]
+
+    assert [size, b"/own"] == answers

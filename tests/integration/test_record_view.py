@@ -59,7 +59,7 @@ async def test_when_records_are_held_then_their_versions_are_told(
     await store.write([record("r1", 2), record("r2", 3, deleted=True)])
     await store.write([record("o'neil/%?#", 7)], generation=1)
 
-    held = await store.held_versions([*(f"r{number}" for number in range(60)), "o'neil/%?#"])
+    held = await store.view.held_versions([*(f"r{number}" for number in range(60)), "o'neil/%?#"])
 
     assert {
         **{f"r{number}": HeldVersion(0, 1, deleted=False) for number in range(40)},
@@ -67,29 +67,42 @@ async def test_when_records_are_held_then_their_versions_are_told(
         "r2": HeldVersion(0, 3, deleted=True),
         "o'neil/%?#": HeldVersion(1, 7, deleted=False),
     } == held
-    assert 39 == await store.count_live(before=1)
-    assert 40 == await store.count_live(before=2)
-    assert {} == await store.held_versions([])
+    assert 39 == await store.view.count_live(before=1)
+    assert 40 == await store.view.count_live(before=2)
+    assert {} == await store.view.held_versions([])
 
 
 async def test_when_nothing_has_been_written_yet_then_nothing_is_held(
     store: SqliteStore | TableStore,
 ) -> None:
     """An empty store is no error."""
-    assert {} == await store.held_versions(["a"])
-    assert 0 == await store.count_live(before=1)
-    assert 0 == await store.newest_generation()
+    assert {} == await store.view.held_versions(["a"])
+    assert 0 == await store.view.count_live(before=1)
+    assert 0 == await store.view.newest_generation()
 
 
 async def test_when_there_are_no_tables_then_looking_makes_none(azurite: Azurite) -> None:
     """Who only looks may not be allowed to make any."""
     prefix = f"v{uuid4().hex}"
     store = build_table_store(azurite.table_url, no_credential, prefix=prefix)
-    await store.held_versions(["a"])
-    await store.count_live(before=1)
-    await store.newest_generation()
+    await store.view.held_versions(["a"])
+    await store.view.count_live(before=1)
+    await store.view.newest_generation()
     await store.load()
     await store.aclose()
 
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
         assert [] == [table.name for table in service.list_tables() if prefix in table.name]
+
+
+async def test_when_a_generation_has_begun_then_the_view_knows_it_as_the_store_does(
+    store: SqliteStore | TableStore,
+) -> None:
+    """Also before any record of it is there, and where there is nothing at all."""
+    nothing = await store.view.newest_generation()
+    await store.write([record("a")], generation=1)
+    await store.begin_generation(2)
+
+    assert 0 == nothing
+    assert 2 == await store.newest_generation()
+    assert 2 == await store.view.newest_generation()

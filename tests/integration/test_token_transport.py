@@ -314,6 +314,50 @@ def test_when_the_file_of_authorities_is_not_there_then_no_token_is_asked_for() 
     assert isinstance(caught.value.__cause__, OSError)
 
 
+async def test_when_the_endpoint_is_an_ipv6_address_that_ends_in_letters_then_it_is_reached() -> (
+    None
+):
+    """They are no port."""
+    server = await asyncio.start_server(tell, "127.0.0.10", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        told = await exchange(f"http://[::ffff:7f00:a]:{port}/", 5.0)
+
+    assert b"told" == told
+
+
+async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntold")
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"[]",
+        b'"text"',
+        b"[" * 100_000,
+        b'{"access_token": 5, "expires_on": "99999999999"}',
+        b'{"access_token": "a.b.c", "expires_on": Infinity}',
+    ],
+    ids=["list", "text", "deep", "number", "infinity"],
+)
+async def test_when_what_is_answered_is_no_answer_then_the_error_is_ours(
+    asks: Callable[[FaultyServer], TokenSource], told: bytes
+) -> None:
+    """Whatever the libraries make of it; and it is asked for once."""
+    async with faulty_server(answer(200, told)) as server:
+        source = asks(server)
+        with pytest.raises(TokenAcquisitionError) as caught:
+            await asyncio.to_thread(request_token, source)
+
+    assert "token_unavailable" == caught.value.code
+    assert 1 == len(server.requests)
+
+
 async def exchange(
     url: str, seconds: float, endpoint: Endpoint = Endpoint.MANAGED_IDENTITY, **options: object
 ) -> bytes:

@@ -7,6 +7,12 @@ from typing import Self
 
 from azure_function_app.http1.connection import Connection
 
+OK = b"HTTP/1.1 200 OK\r\n"
+GOOD = OK + b"Content-Length: 2\r\n\r\nhi"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+NEVER = float("inf")
+
 
 class FakeTransport(asyncio.Transport):
     """Keeps what is written; a pipe stands for the socket, which can have something to read."""
@@ -72,3 +78,16 @@ class FakeTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._is_reading = True
+
+
+def connection_of() -> tuple[Connection, FakeTransport]:
+    """A new connection, connected."""
+    connection = Connection(asyncio.get_running_loop())
+    return connection, FakeTransport(connection)
+
+
+def send(connection: Connection, *, is_head: bool = False) -> None:
+    """Begin an exchange, and send all of the request."""
+    connection.begin(is_head=is_head)
+    connection.write(REQUEST)
+    connection.end_request()

@@ -5,15 +5,15 @@ from aws_backend.errors import ApiError, CursorExpired
 from aws_backend.record import StoredRecord
 from aws_backend.record_store import DecideData, FeedPage
 
-FEED_ID = bytes(range(16))
+FEED = bytes(range(16))
 
 
 class FakeRecordStore:
     """Keeps what `aws_backend.record_store.RecordStore` promises, for one caller at a time."""
 
-    def __init__(self, feed_id: bytes = FEED_ID) -> None:
+    def __init__(self, feed: bytes = FEED) -> None:
         """Start empty."""
-        self.feed_id = feed_id
+        self.feed = feed
         self.sequence = 0
         self.records: dict[str, StoredRecord] = {}
         self.limits: list[int] = []
@@ -25,7 +25,7 @@ class FakeRecordStore:
         self.limits.append(limit)
         if not self.sequence and not after.sequence:
             return FeedPage((), Cursor.at_start(), has_more=False)
-        if after.sequence and (after.feed_id != self.feed_id or after.sequence > self.sequence):
+        if after.sequence and (after.feed != self.feed or after.sequence > self.sequence):
             raise CursorExpired("The feed is gone.")
         changes = sorted(
             (record for record in self.records.values() if record.sequence > after.sequence),
@@ -33,7 +33,7 @@ class FakeRecordStore:
         )
         page = tuple(changes[:limit])
         reached = page[-1].sequence if page else after.sequence
-        return FeedPage(page, Cursor(self.feed_id, reached), has_more=len(changes) > limit)
+        return FeedPage(page, Cursor(self.feed, reached), has_more=len(changes) > limit)
 
     def get_record(self, record_id: str) -> StoredRecord | None:
         """The record or its tombstone."""
@@ -45,6 +45,8 @@ class FakeRecordStore:
         self._fail()
         current = self.records.get(record_id)
         data = decide(current)
+        if current is not None and not current.deleted and data == current.data:
+            return current
         self.sequence += 1
         written = StoredRecord(
             id=record_id,

@@ -3,6 +3,7 @@
 A test module makes it its own by a subclass, and gives it the two fixtures.
 """
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,10 +15,13 @@ from aws_backend.record_store import FeedPage, RecordStore
 
 START = Cursor.at_start()
 
+_numbers = itertools.count(1)
 
-def put(store: RecordStore, record_id: str, data: str = "{}") -> StoredRecord:
-    """The record as written, whatever there was."""
-    return store.write_record(record_id, lambda _current: data)
+
+def put(store: RecordStore, record_id: str, data: str | None = None) -> StoredRecord:
+    """The record as written, whatever there was; without data given, it says something new."""
+    text = f'{{"write":{next(_numbers)}}}' if data is None else data
+    return store.write_record(record_id, lambda _current: text)
 
 
 def follow(store: RecordStore, after: Cursor = START, limit: int = 1000) -> list[StoredRecord]:
@@ -102,6 +106,35 @@ class RecordStorePromises:
         store.write_record("a", lambda _current: None)
 
         assert 3 == put(store, "a").version
+
+    def test_when_a_record_says_that_already_then_nothing_is_written(
+        self, store: RecordStore
+    ) -> None:
+        """The same data is no change: no version, no place in the feed."""
+        put(store, "a", '{"x":1}')
+        first = put(store, "b", '{"x":1}')
+        before = follow(store)
+
+        assert first == put(store, "b", '{"x":1}')
+        assert before == follow(store)
+
+    @pytest.mark.parametrize("data", ['{"x": 1}', '{"x":1.0}', '{"x":1,"y":null}', "{}"])
+    def test_when_the_data_is_spelled_in_another_way_then_it_is_a_change(
+        self, store: RecordStore, data: str
+    ) -> None:
+        """What is compared is the stored text; what it means to its owner is not known here."""
+        put(store, "a", '{"x":1}')
+
+        assert (2, data) == ((written := put(store, "a", data)).version, written.data)
+
+    def test_when_a_deleted_record_is_written_with_its_tombstones_data_then_it_is_there_again(
+        self, store: RecordStore
+    ) -> None:
+        """A tombstone says nothing, whatever its data looks like."""
+        put(store, "a", "{}")
+        store.write_record("a", lambda _current: None)
+
+        assert (3, False) == ((written := put(store, "a", "{}")).version, written.deleted)
 
     def test_when_data_is_stored_then_it_comes_back_as_it_was(self, store: RecordStore) -> None:
         """Numbers, order and text beyond ASCII survive."""

@@ -9,7 +9,7 @@ import botocore.exceptions
 import pytest
 from botocore.stub import ANY, Stubber
 
-from aws_backend.cursor import Cursor
+from aws_backend.cursor import Cursor, identify_feed
 from aws_backend.dynamodb_store import (
     MAX_ATTEMPTS,
     SIZE_LOGGED_FROM_GIGABYTES,
@@ -196,7 +196,7 @@ def test_when_dynamodb_stops_at_an_item_that_it_does_not_show_then_the_page_is_t
     hidden = record_key("a") | {"sequence": {"N": "8"}}
     scripted.answers.add_response("get_item", {"Item": item})
     scripted.answers.add_response("query", {"Items": [], "LastEvaluatedKey": hidden})
-    after = Cursor(counter.feed_id, 7)
+    after = Cursor(identify_feed(counter.feed_id, "records"), 7)
 
     assert FeedPage((), after, has_more=False) == scripted.store.read_changes(after, 1)
 

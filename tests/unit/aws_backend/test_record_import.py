@@ -1,36 +1,115 @@
 """How an import treats what DynamoDB does not take at once. The rest is tested on a real API."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import pytest
 from botocore.stub import ANY, Stubber
 
-from aws_backend.record_import import import_records
+from aws_backend.record_import import ImportStoppedError, import_records
 from tests.support.fake_clock import FakeClock
 
 
-def test_when_dynamodb_takes_a_part_then_the_rest_is_sent_again_after_a_pause() -> None:
+class Scripted:
+    """A client whose answers come from a script, and whose counter says what was put last."""
+
+    def __init__(self) -> None:
+        """Make the client; nothing is answered yet."""
+        self.client = boto3.client(
+            "dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        self.counter: dict[str, Any] = {}
+        self.client.meta.events.register("before-parameter-build.dynamodb.PutItem", self._keep)
+        self.answers = Stubber(self.client)
+
+    def _keep(self, params: dict[str, Any], **_given: object) -> None:
+        self.counter["Item"] = params["Item"]
+
+    def run(self, pauses: list[float]) -> int:
+        """How many records an import of two ends with."""
+        records: list[tuple[str, dict[str, object]]] = [("a", {}), ("b", {})]
+        return import_records(
+            self.client, "records", records, clock=FakeClock(), sleep=pauses.append
+        )
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """A script that must be used up."""
+    script = Scripted()
+    with script.answers:
+        yield script
+    script.answers.assert_no_pending_responses()
+
+
+def test_when_dynamodb_takes_a_part_then_the_rest_is_sent_again_after_a_pause(
+    scripted: Scripted,
+) -> None:
     """What comes back unprocessed is neither lost nor sent at once; the pause doubles."""
-    client = boto3.client(
-        "dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
     pauses: list[float] = []
     left: dict[str, Any] = {
         "UnprocessedItems": {
             "records": [{"PutRequest": {"Item": {"collection": {"S": "records"}}}}]
         }
     }
-    with Stubber(client) as answers:
-        answers.add_response("put_item", {})
-        answers.add_response("batch_write_item", left)
-        answers.add_response("batch_write_item", left, {"RequestItems": left["UnprocessedItems"]})
-        answers.add_response("batch_write_item", {"UnprocessedItems": {}})
-        answers.add_response("put_item", {}, {"TableName": "records", "Item": ANY})
+    answers = scripted.answers
+    answers.add_response("put_item", {})
+    answers.add_response("get_item", scripted.counter)
+    answers.add_response("batch_write_item", left)
+    answers.add_response("batch_write_item", left, {"RequestItems": left["UnprocessedItems"]})
+    answers.add_response("batch_write_item", {"UnprocessedItems": {}})
+    answers.add_response("put_item", {})
 
-        count = import_records(
-            client, "records", [("a", {}), ("b", {})], clock=FakeClock(), sleep=pauses.append
-        )
-
-        answers.assert_no_pending_responses()
-    assert 2 == count
+    assert 2 == scripted.run(pauses)
     assert [0.05, 0.1] == pauses
+
+
+def test_when_the_answer_to_the_claim_is_lost_then_the_repeated_claim_finds_itself(
+    scripted: Scripted,
+) -> None:
+    """Botocore repeats a put whose answer did not come; that is no other import."""
+    answers = scripted.answers
+    answers.add_client_error("put_item", "ConditionalCheckFailedException")
+    answers.add_response("get_item", scripted.counter)
+    answers.add_response("get_item", scripted.counter)
+    answers.add_response("batch_write_item", {"UnprocessedItems": {}})
+    answers.add_response("put_item", {})
+
+    assert 2 == scripted.run([])
+
+
+def test_when_the_import_was_stopped_meanwhile_then_it_writes_no_further_record(
+    scripted: Scripted,
+) -> None:
+    """A process that was frozen for long looks before each of its steps."""
+    answers = scripted.answers
+    other = {"Item": {**_item(), "feed_id": {"B": b"another import"}}}
+    answers.add_response("put_item", {})
+    answers.add_response("get_item", other)
+    # It may not call the other one's import a failed one.
+    answers.add_client_error(
+        "put_item",
+        "ConditionalCheckFailedException",
+        expected_params={
+            "TableName": "records",
+            "Item": ANY,
+            "ConditionExpression": ANY,
+            "ExpressionAttributeNames": ANY,
+            "ExpressionAttributeValues": ANY,
+        },
+    )
+    answers.add_response("get_item", other)
+
+    with pytest.raises(ImportStoppedError, match="records"):
+        scripted.run([])
+
+
+def _item() -> dict[str, Any]:
+    return {
+        "sequence": {"N": "0"},
+        "last_id": {"S": ""},
+        "state": {"S": "importing"},
+        "since": {"S": ""},
+        "is_importing": {"BOOL": True},
+    }

@@ -17,4 +17,4 @@ class TestFakeRecordStore(RecordStorePromises):
     @pytest.fixture
     def other_store(self) -> FakeRecordStore:
         """An empty store with another feed."""
-        return FakeRecordStore(feed_id=bytes(reversed(range(16))))
+        return FakeRecordStore(feed=bytes(reversed(range(16))))

@@ -186,6 +186,49 @@ def test_when_a_record_is_put_again_then_it_is_replaced(api: RecordsApi) -> None
     )
 
 
+@pytest.mark.parametrize(
+    "body", ['{"n":1,"m":2}', '{"m":2,"n":1.0}', '{"m":2,"n":1,"o":null}', '{"m":"2","n":1}']
+)
+def test_when_other_data_is_put_then_it_is_a_new_version(api: RecordsApi, body: str) -> None:
+    """Order and form of a number may mean something to the data's owner."""
+    put(api, body='{"m":2,"n":1}')
+
+    assert '"2"' == put(api, body=body).headers["ETag"]
+
+
+def test_when_the_same_data_is_put_again_then_nothing_is_written(
+    api: RecordsApi, store: FakeRecordStore
+) -> None:
+    """A caller who repeats a PUT, spelled in any way, gets the record as it is."""
+    first = put(api, body='{"n":1.5,"u":"ü"}')
+    again = put(api, body=' { "n": 1.50, "u": "\\u00fc" } ')
+
+    assert (200, '"1"', first.body) == (again.status, again.headers["ETag"], again.body)
+    assert 1 == store.sequence
+
+
+@pytest.mark.parametrize("headers", [{"if_match": '"2"'}, {"if_none_match": "*"}])
+def test_when_the_same_data_is_put_against_a_precondition_then_it_fails_all_the_same(
+    api: RecordsApi, headers: dict[str, str]
+) -> None:
+    """What the caller requires comes before what there is to do (RFC 9110 section 13.2)."""
+    put(api)
+
+    with pytest.raises(PreconditionFailed):
+        put(api, **headers)
+
+
+def test_when_the_same_data_is_put_after_a_deletion_then_it_is_a_new_version(
+    api: RecordsApi,
+) -> None:
+    """Readers who have seen the tombstone must see the record again."""
+    put(api, body="{}")
+    api.delete_record(on_record("DELETE"))
+    answer = put(api, body="{}")
+
+    assert (201, '"3"') == (answer.status, answer.headers["ETag"])
+
+
 def test_when_a_deleted_record_is_put_then_it_is_created(api: RecordsApi) -> None:
     """A tombstone is no record."""
     put(api)

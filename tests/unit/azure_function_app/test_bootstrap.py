@@ -18,6 +18,7 @@ from azure_function_app.errors import RequestRefused
 from azure_function_app.settings import SqliteSettings, TableSettings, load_settings
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore
+from azure_function_app.sync.sync_store import StoresInOrder
 from shared.clock import SystemClock
 from shared.log import JsonLines
 from shared.settings_reader import SettingsError
@@ -86,7 +87,7 @@ def test_when_a_loop_ends_then_its_services_are_freed_with_it(
             weakref.ref(thing)
             for thing in (
                 asyncio.get_running_loop(),
-                services.sync_job.sink,
+                services.sync_job.store,
                 services.proxy.api,
             )
         )
@@ -107,7 +108,7 @@ def test_when_a_loop_is_closed_without_notice_then_the_next_one_frees_its_servic
     api = services.proxy.api
     assert isinstance(api, ApiClient)
     abandoned.run_until_complete(api.aclose())
-    traces: list[weakref.ref[object]] = [weakref.ref(api), weakref.ref(services.sync_job.sink)]
+    traces: list[weakref.ref[object]] = [weakref.ref(api), weakref.ref(services.sync_job.store)]
     abandoned.close()
     loop = weakref.ref(abandoned)
     del abandoned, services, api
@@ -178,8 +179,11 @@ async def test_when_a_store_is_named_then_it_is_the_one_that_is_used(
 
     services = await subject.get()
 
-    assert isinstance(services.sync_job.sink, store)
-    assert id(services.sync_job.sink) == id(services.sync_job.checkpoints)
+    checkpoints, used = services.health.checkpoints, services.sync_job.store
+    assert isinstance(checkpoints, store)
+    assert {id(checkpoints)} == (
+        {id(used.sink), id(used.checkpoints)} if isinstance(used, StoresInOrder) else {id(used)}
+    )
     assert kind == services.health.record_store
 
 
@@ -187,10 +191,11 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
     """What the settings say is what the jobs do."""
     services = await subject.get()
 
-    assert (500, 240.0, 30.0, 30.0) == (
+    assert (500, 240.0, 30.0, 0.2, 30.0) == (
         services.sync_job.page_size,
         services.sync_job.run_seconds,
         services.sync_job.page_seconds,
+        services.sync_job.deletion_limit.share,
         services.proxy.call_seconds,
     )
     assert services.sync_job.new_run_id() != services.sync_job.new_run_id()
@@ -220,9 +225,11 @@ async def test_when_sink_and_checkpoints_are_chosen_apart_then_each_is_built(
 
     services = await subject.get()
 
-    assert isinstance(services.sync_job.sink, SqliteStore)
-    assert isinstance(services.sync_job.checkpoints, TableStore)
-    assert services.sync_job.checkpoints is services.health.checkpoints
+    store = services.sync_job.store
+    assert isinstance(store, StoresInOrder)
+    assert isinstance(store.sink, SqliteStore)
+    assert isinstance(store.checkpoints, TableStore)
+    assert store.checkpoints is services.health.checkpoints
     assert "sqlite" == services.health.record_store
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from azure_function_app.deadline import Deadline
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.health_report import Health
 from azure_function_app.stores.sqlite_store import SqliteStore
@@ -52,7 +54,11 @@ async def test_when_a_run_has_ended_then_health_shows_its_report(tmp_path: Path)
             "started_at": "then",
             "finished_at": "now",
             "error_code": None,
+            "tombstones_set_aside": 0,
+            "records_missing": 0,
         },
+        "last_success_at": "now",
+        "none_succeeded_since": None,
         "last_sync_age_seconds": 0.0,
     } == json.loads(answer.body)
 
@@ -112,13 +118,14 @@ class StubbornStore(SqliteStore):
         self.error: Exception | None = None
         self.reads = 0
 
-    async def load_report(self) -> SyncReport | None:
+    async def load_reports(self, *, deadline: Deadline | None = None) -> Sequence[SyncReport]:
         """The report, once the test says so."""
+        assert deadline is not None
         self.reads += 1
         await self.lets_go.wait()
         if self.error is not None:
             raise self.error
-        return REPORT
+        return [REPORT]
 
 
 async def test_when_the_store_never_answered_then_everyone_is_told_and_it_was_asked_once() -> None:
@@ -205,3 +212,48 @@ async def test_when_reading_goes_wrong_in_a_new_way_then_nobody_is_told_that_all
     for _ in range(2):
         with pytest.raises(RuntimeError, match="a bug"):
             await subject.answer("r")
+
+
+def ended(status: SyncStatus, minute: int) -> SyncReport:
+    """A run that took a minute."""
+    code = None if status in {SyncStatus.COMPLETE, SyncStatus.PAUSED} else "some_code"
+    began, over = (f"2026-11-21T05:{at:02}:00.000Z" for at in (minute, minute + 1))
+    return SyncReport(f"run-{minute}", status, 1, 2, 3, 4, began, over, code)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "success", "since"),
+    [
+        ("complete", "01", None),
+        ("paused", "01", None),
+        ("superseded", None, None),
+        ("failed", None, "00"),
+        ("held failed", None, "00"),
+        ("complete failed", "01", "01"),
+        ("complete failed held superseded", "01", "01"),
+        ("complete superseded", "01", None),
+        ("failed complete", "02", None),
+        ("complete failed complete failed failed", "03", "03"),
+    ],
+)
+async def test_when_runs_do_not_succeed_then_health_says_since_when(
+    tmp_path: Path, statuses: str, success: str | None, since: str | None
+) -> None:
+    """How the last run ended, when one last succeeded, and since when none has."""
+    store = SqliteStore(tmp_path / "records.sqlite3")
+    for minute, status in enumerate(statuses.split()):
+        await store.save_report(ended(SyncStatus(status), minute))
+
+    answer = await health(store, FakeClock()).answer("r-1")
+    await store.aclose()
+
+    def at(minute: str | None) -> str | None:
+        return minute and f"2026-11-21T05:{minute}:00.000Z"
+
+    document = json.loads(answer.body)
+    assert 200 == answer.status
+    assert statuses.rsplit(maxsplit=1)[-1] == document["last_sync"]["status"]
+    assert (at(success), at(since)) == (
+        document["last_success_at"],
+        document["none_succeeded_since"],
+    )

@@ -24,10 +24,12 @@ def made(kind: type[BridgeError]) -> BridgeError:
 def test_when_an_error_class_exists_then_the_proxy_has_a_status_for_it(
     kind: type[BridgeError],
 ) -> None:
-    """Only the checkpoint's conflict, which no request can cause, is an internal error."""
+    """Only what the sync job meets, which no request can cause, is an internal error."""
+    of_the_sync = {errors.CheckpointConflict, errors.ContentRefused, errors.RecordsUnfit}
+
     status = problem_of(made(kind)).status
 
-    assert (status == 500) == (kind is errors.CheckpointConflict)
+    assert (status == 500) == (kind in of_the_sync)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.setting_parsers import api_key, lent_roles, seconds, switch, whole_number
+from shared.setting_parsers import api_key, lent_roles, seconds, share, switch, whole_number
 
 NOT_PLAIN = [
     "",
@@ -44,7 +44,13 @@ def test_when_seconds_lie_within_their_bounds_then_they_are_read(text: str, numb
     assert number == seconds(0.5, 10)(text)
 
 
-@pytest.mark.parametrize("parse", [whole_number(0, 10**9), seconds(0, 10**9)])
+@pytest.mark.parametrize(("text", "number"), [("0", 0.0), ("0.2", 0.2), (".5", 0.5), ("1", 1.0)])
+def test_when_a_share_lies_within_a_whole_then_it_is_read(text: str, number: float) -> None:
+    """Nothing, everything, and what is between."""
+    assert number == share(text)
+
+
+@pytest.mark.parametrize("parse", [whole_number(0, 10**9), seconds(0, 10**9), share])
 @pytest.mark.parametrize("text", NOT_PLAIN)
 def test_when_a_number_is_not_in_plain_digits_then_it_is_refused(
     parse: Callable[[str], float], text: str
@@ -61,6 +67,9 @@ def test_when_a_number_is_not_in_plain_digits_then_it_is_refused(
         (whole_number(1, 10), "11"),
         (whole_number(1, 10), "5.0"),
         (seconds(0.5, 10), "0.49"),
+        (share, "1.01"),
+        (share, "-0.1"),
+        (share, "20%"),
         (seconds(0.5, 10), "10.01"),
     ],
 )

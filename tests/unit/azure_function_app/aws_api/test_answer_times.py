@@ -62,10 +62,14 @@ def test_when_a_call_was_given_up_early_then_it_says_nothing() -> None:
 
 def test_when_no_answer_came_for_long_then_the_earlier_ones_are_forgotten() -> None:
     """A dead API is not taken for one that answers in two seconds, however short the calls are."""
-    times = answer_times(2.0)
-    for _ in range(16):
+    times = AnswerTimes()
+    times.unanswered(0.1)
+    times.answered(2.0)
+    for _ in range(15):
         times.unanswered(0.1)
+    assert 2.0 == times.longest_answer()
 
+    times.unanswered(0.1)
     assert times.longest_answer() is None
 
 

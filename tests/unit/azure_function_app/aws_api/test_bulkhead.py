@@ -204,6 +204,33 @@ def test_when_the_api_becomes_slower_then_those_who_cannot_succeed_any_more_are_
     virtually(main)
 
 
+def test_when_the_api_becomes_slower_again_then_those_who_cannot_succeed_are_refused_again() -> (
+    None
+):
+    """What it once took does not hide that it takes longer than a moment ago."""
+
+    async def main(loop: VirtualLoop) -> None:
+        api = Api(loop, limit=1)
+        assert api.bulkhead.enter_at_once()
+        patient = [asyncio.create_task(api.bulkhead.wait(None)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for seconds, refused in ((10.0, 0), (1.0, 0), (5.0, 1)):
+            if refused:
+                await soon(asyncio.create_task(api.call(always(1.0), 4.0)))
+            for _ in range(16):
+                api.answer_times.answered(seconds)
+            api.bulkhead.leave()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert refused == api.outcomes["refused"]
+        assert 0.0 == loop.time()
+        await asyncio.gather(*patient)
+        api.bulkhead.leave()
+        assert await api.is_free()
+
+    virtually(main)
+
+
 def test_when_the_api_becomes_quicker_then_who_finds_a_place_shows_it() -> None:
     """A free place is taken whatever the answers took before, so it cannot stay shut out."""
 
@@ -235,6 +262,24 @@ def test_when_a_waiting_caller_is_cancelled_then_no_place_is_lost(*, leaves_firs
             step()
         await asyncio.wait({cancelled, other})
         assert {"answered": 1} == api.outcomes
+        assert await api.is_free()
+
+    virtually(main)
+
+
+def test_when_a_waiting_caller_is_cancelled_then_another_may_wait_in_its_stead() -> None:
+    """Whoever is gone counts no more, also while no call ends."""
+
+    async def main(loop: VirtualLoop) -> None:
+        api = Api(loop, limit=1, waiting=1)
+        assert api.bulkhead.enter_at_once()
+        for _ in range(3):
+            waiting = asyncio.create_task(api.call(always(1.0), 9.0))
+            await soon(waiting)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        assert not api.outcomes
+        api.bulkhead.leave()
         assert await api.is_free()
 
     virtually(main)

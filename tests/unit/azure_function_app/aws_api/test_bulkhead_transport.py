@@ -61,6 +61,8 @@ class Guarded:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
+        # A duration is no point in time.
+        self.clock.advance(100.0)
         self.inner = Inner(self.clock)
         self.transport = BulkheadTransport(self.inner, limit=1, waiting=1, clock=self.clock)
 
@@ -238,11 +240,18 @@ async def test_when_a_caller_is_cancelled_then_its_place_is_given_back(
 
 async def test_when_the_body_came_with_the_head_then_nobody_has_to_close_it() -> None:
     """As with httpx's own mock transport, whose responses are complete."""
-    mock = httpx.MockTransport(lambda _: httpx.Response(200, content=b"x"))
-    transport = BulkheadTransport(mock, limit=1, waiting=0, clock=FakeClock())
+    clock = FakeClock()
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        clock.advance(5.0)
+        return httpx.Response(200, content=b"x")
+
+    transport = BulkheadTransport(httpx.MockTransport(respond), limit=1, waiting=0, clock=clock)
     for _ in range(3):
         response = await transport.handle_async_request(httpx.Request("GET", URL))
         assert b"x" == await response.aread()
+
+    assert 5.0 == transport._answer_times.enough()
 
 
 async def test_when_a_request_may_be_sent_then_what_it_carries_is_called_first(
@@ -309,7 +318,9 @@ async def test_when_a_reader_takes_its_time_then_the_api_is_not_held_slow(
     """What counts is when the last piece was there."""
     guarded.inner.takes = 1.0
     response = await guarded.send()
-    await response.aread()
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    assert [b"some", b"thing"] == [piece async for piece in stream]
     guarded.clock.advance(60.0)
     await response.aclose()
 

@@ -136,6 +136,36 @@ def test_when_the_probe_is_dropped_without_a_report_then_another_call_probes() -
     breaker.check()
 
 
+@pytest.mark.parametrize(
+    ("is_sent", "report"),
+    [
+        (True, "failed"),
+        (True, "unanswered"),
+        (False, "unanswered"),
+        (True, "gave_up"),
+        (False, "gave_up"),
+    ],
+)
+def test_when_the_probe_has_reported_then_another_may_probe_though_its_permit_is_still_held(
+    *, is_sent: bool, report: str
+) -> None:
+    """Its caller may keep it for as long as it handles the error."""
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock=clock, random=middle)
+    known = sent(breaker)
+    clock.advance(2.0)
+    known.succeeded()
+    for _ in range(FAILURES_IN_A_ROW):
+        sent(breaker).failed()
+    clock.advance(OPEN_SECONDS)
+    held = sent(breaker) if is_sent else breaker.check()
+    getattr(held, report)()
+
+    clock.advance(OPEN_SECONDS)
+    assert not is_open(breaker)
+    held.gave_up()
+
+
 @pytest.mark.parametrize("report", ["succeeded", "failed", "unanswered", "gave_up"])
 def test_when_calls_from_before_it_opened_end_then_nothing_changes(report: str) -> None:
     """They neither close it, nor prolong the pause, nor let a second call probe."""

@@ -21,7 +21,7 @@ from azure_function_app.aws_api.retry import (
 )
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.deadline import Deadline
-from azure_function_app.http1.errors import CertificateError
+from azure_function_app.http1.errors import CertificateError, TunnelForbidden, TunnelRefused
 from tests.support.fake_clock import FakeClock
 
 PATIENT = RetryPolicy(attempts=100, window_seconds=1_000.0, read_seconds=1.0)
@@ -132,6 +132,8 @@ AS_THE_POLICY_SAYS = RetryPolicy(attempts=OFTEN, window_seconds=1_000.0, read_se
         (status(409), 1, 1, 1),
         (status(501), 1, 1, 1),
         (CertificateError("unknown authority"), 1, 1, 1),
+        (TunnelForbidden("407"), 1, 1, 1),
+        (TunnelRefused("502"), OFTEN, OFTEN, OFTEN),
         (httpx.LocalProtocolError("bad header"), 1, 1, 1),
         (httpx.UnsupportedProtocol("ftp"), 1, 1, 1),
     ],

@@ -41,7 +41,7 @@ def services(tmp_path: Path) -> ServicesPerLoop:
 async def test_when_the_timer_ticks_then_the_sync_job_runs_once(services: ServicesPerLoop) -> None:
     """A tick is a run, and a run that worked returns nothing."""
     result = await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
-    report = await (await services.get()).sync_job.checkpoints.load_report()
+    report = await (await services.get()).health.checkpoints.load_report()
 
     assert result is None
     assert report is not None

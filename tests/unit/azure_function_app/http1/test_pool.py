@@ -105,7 +105,7 @@ async def test_when_one_is_kept_for_another_server_then_it_is_not_taken(
     assert connections.pool.take(THERE._replace(scheme="http")) is None
 
 
-@pytest.mark.parametrize(("seconds", "is_taken"), [(-0.001, True), (0.0, False)])
+@pytest.mark.parametrize(("seconds", "is_taken"), [(-0.001, True), (0.0, False), (1.0, False)])
 async def test_when_one_was_kept_for_long_then_it_is_not_taken(
     connections: Connections, seconds: float, *, is_taken: bool
 ) -> None:
@@ -122,16 +122,19 @@ async def test_when_time_passes_then_the_old_ones_are_swept_and_the_young_ones_s
 ) -> None:
     """The sweep comes back until nothing is kept, and again when something is."""
     old, other = connections.idle(), connections.idle(THERE)
+    assert [KEEP_ALIVE_SECONDS] == [when for when, _ in connections.timers.due]
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
     young = connections.idle()
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
 
     assert [True, True, False] == [connections.is_closed(one) for one in (old, other, young)]
+    assert [KEEP_ALIVE_SECONDS * 1.5] == [when for when, _ in connections.timers.due]
     connections.timers.advance(KEEP_ALIVE_SECONDS / 2)
     assert connections.is_closed(young)
     assert [] == connections.timers.due
     late = connections.idle()
-    connections.timers.advance(KEEP_ALIVE_SECONDS)
+    # A loop calls a timer a moment after its time.
+    connections.timers.advance(KEEP_ALIVE_SECONDS + 0.001)
     assert connections.is_closed(late)
 
 
@@ -170,6 +173,20 @@ async def test_when_a_kept_one_is_dead_then_the_next_one_is_taken(
     assert connections.is_closed(dead)
 
 
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_when_a_connection_has_ended_then_nothing_of_it_is_held(
+    connections: Connections, *, is_used: bool
+) -> None:
+    """A process that runs for weeks opens many, and most are ended by the server."""
+    ended = connections.used() if is_used else connections.idle()
+    other = connections.idle()
+    connections.transports[ended].lose()
+    connections.pool.give_back(HERE, ended)
+
+    assert {other} == connections.pool._all
+    assert [other] == list(connections.pool._idle[HERE])
+
+
 async def test_when_one_cannot_be_used_again_then_it_is_not_kept(
     connections: Connections,
 ) -> None:
@@ -202,6 +219,7 @@ async def test_when_the_pool_is_closed_then_all_are_and_none_is_kept_or_added(
     closing = asyncio.create_task(connections.pool.aclose())
     await asyncio.sleep(0)
     assert not closing.done()
+    assert all(connections.is_closed(connection) for connection in old)
     for connection in old:
         connections.transports[connection].lose(has_ended=False)
     await closing
@@ -210,5 +228,4 @@ async def test_when_the_pool_is_closed_then_all_are_and_none_is_kept_or_added(
         connections.pool.add(HERE, late)
 
         assert transport.is_aborted
-    assert all(connections.is_closed(connection) for connection in old)
     assert [] == connections.timers.due

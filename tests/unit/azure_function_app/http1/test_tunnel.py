@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azure_function_app.http1.errors import TunnelRefused
+from azure_function_app.http1.errors import TunnelForbidden, TunnelRefused
 from azure_function_app.http1.origin import Origin
 from azure_function_app.http1.tunnel import open_tunnel
 from azure_function_app.proxy_address import ProxyAddress
@@ -97,6 +97,26 @@ async def test_when_the_answer_is_another_one_then_it_is_refused_with_its_reason
         await tunnel(SocketLoop(reply))
 
     assert isinstance(caught.value, httpx.ConnectError)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (399, TunnelRefused),
+        (400, TunnelForbidden),
+        (407, TunnelForbidden),
+        (499, TunnelForbidden),
+        (500, TunnelRefused),
+    ],
+)
+async def test_when_the_proxy_answers_4xx_then_it_is_not_worth_another_attempt(
+    status: int, kind: type[Exception]
+) -> None:
+    """It forbids the tunnel; another refusal may pass."""
+    with pytest.raises(TunnelRefused) as caught:
+        await tunnel(SocketLoop(f"HTTP/1.1 {status} No\r\n\r\n".encode()))
+
+    assert kind is type(caught.value)
 
 
 @pytest.mark.parametrize(

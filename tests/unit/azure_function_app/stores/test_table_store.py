@@ -3,7 +3,7 @@
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from azure_function_app.stores import table_store
+from azure_function_app.stores import table_requests
 from azure_function_app.stores.table_store import build_table_store
 
 
@@ -25,7 +25,7 @@ def test_when_table_storage_fails_then_the_error_says_what_to_change(
         error = HttpResponseError("private")
         error.status_code = status
 
-    message = str(table_store._unavailable(error))
+    message = str(table_requests.unavailable(error))
 
     assert sentence in message
     assert "private" not in message

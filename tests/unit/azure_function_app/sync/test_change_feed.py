@@ -82,7 +82,19 @@ def test_when_a_record_was_deleted_then_it_is_a_tombstone() -> None:
         b"null",
         b'"page"',
         b"\xff\xfe{}",
-        b'{"items": [NaN], "next_cursor": "c", "has_more": false}',
+        b'{"items": [], "next_cursor": NaN, "has_more": false}',
+        b'{"items": [], "next_cursor": "\xff", "has_more": false}',
+        b'{"items": [], "next_cursor": "\\ud800", "has_more": false}',
+        b'{"items": [], "next_cursor": "c", "has_more": false, "next": ' + b"9" * 5_000 + b"}",
+        b'{"items": [NaN}, "next_cursor": "c", "has_more": false}',
+        b'{"items": [{"a": [1, {}], "next_cursor": "c", "has_more": false}',
+        b'{"items": [NaN,], "next_cursor": "c", "has_more": false}',
+        b'{"items": [NaN, , NaN], "next_cursor": "c", "has_more": false}',
+        b'{"items": [{"a": NaN} {}], "next_cursor": "c", "has_more": false}',
+        b'{"items": [NaN], "next_cursor": "c", "has_more": false} x',
+        b'{"items": [NaN], "next_cursor": "c", "has_more": false',
+        b'{"items": [NaN], "items": [], "next_cursor": "c", "has_more": false}',
+        b'{"items": [NaN "], "next_cursor": "c", "has_more": false}',
         b"[" * 100_000,
         b'{"items": [], "next_cursor": "a", "next_cursor": "b", "has_more": false}',
         page(items=None),
@@ -165,7 +177,118 @@ def test_when_an_item_is_no_object_then_it_is_set_aside_too() -> None:
     """It has no ID to go by."""
     (poison,) = parse_change_page(page(items=["text"])).poison
 
-    assert ("", '"text"') == (poison.id, poison.raw)
+    assert ("", b'"text"') == (poison.id, poison.raw)
+
+
+def good(record_id: str) -> bytes:
+    """An item without a flaw."""
+    return json.dumps(ITEM | {"id": record_id}).encode()
+
+
+def with_data(data: bytes) -> bytes:
+    """An item with that data, which need not be JSON."""
+    item = json.dumps(ITEM | {"id": "bad", "version": 7, "data": "here"}).encode()
+    return item.replace(b'"here"', data)
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("bad", "record_id", "reason"),
+    [
+        (with_data(b'{"a":NaN}'), "bad", "the item holds NaN or an infinity"),
+        (with_data(b'{"a":-Infinity}'), "bad", "the item holds NaN or an infinity"),
+        (b"Infinity", "", "the item holds NaN or an infinity"),
+        (with_data(b"9" * 5_000), "bad", "the item holds a number of too many digits"),
+        (with_data(b"[" * DEEP + b"]" * DEEP), "bad", "the item is nested too deep"),
+        (with_data(b'{"a":' * DEEP + b"1" + b"}" * DEEP), "bad", "the item is nested too deep"),
+        (with_data(b'{"a":"\xff]}"}'), "bad", "the item is not UTF-8"),
+        (with_data(b'{"a":"\xed\xa0\x80"}'), "bad", "the item is not UTF-8"),
+        (b'{"id":"\xff"}', "", "the item is not UTF-8"),
+        (with_data(b'{"a":1,"a":1}'), "bad", "the item has a member twice in one object"),
+        (b'{"id":"a","id":"b"}', "", "the item has a member twice in one object"),
+        (with_data(b'{"a":yes}'), "bad", "the item is not JSON"),
+        (with_data(b'{"a":"\n"}'), "bad", "the item is not JSON"),
+        (with_data(b"{'a':1}"), "bad", "the item is not JSON"),
+        (with_data(b'{"a" 1}'), "bad", "the item is not JSON"),
+        (with_data(b"{1:2}"), "bad", "the item is not JSON"),
+        (with_data(b"[1,]"), "bad", "the item is not JSON"),
+        (with_data(b'{"a":"\\"],[{\\\\",b:1}'), "bad", "the item is not JSON"),
+        (b"yes", "", "the item is not JSON"),
+        (b"{{}}", "", "the item is not JSON"),
+    ],
+)
+def test_when_the_text_of_one_item_is_bad_then_only_that_item_is_set_aside(
+    bad: bytes, record_id: str, reason: str
+) -> None:
+    """Whatever is in it, its neighbors arrive, and every byte of it is kept."""
+    items = b" , ".join([good("a"), bad, good("b"), bad])
+
+    found = parse_change_page(
+        b' {"more": {}, "has_more": true , "items" :[' + items + b' ] ,"next_cursor": "c"}\n'
+    )
+
+    assert (["a", "b"], "c", True) == (
+        [record.id for record in found.records],
+        found.next_cursor,
+        found.has_more,
+    )
+    assert [(record_id, reason, bad.strip())] * 2 == [
+        (poison.id, poison.reason, poison.raw) for poison in found.poison
+    ]
+    assert [good("a"), good("b")] == [found.raw_of(number) for number in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ITEM | {"deleted": True, "version": "1"},
+        ITEM | {"deleted": True, "updated_at": None},
+        ITEM | {"deleted": True, "id": None},
+        ITEM | {"deleted": True, "data": float("nan")},
+    ],
+)
+def test_when_a_tombstone_is_malformed_then_it_is_known_for_one(item: dict[str, Any]) -> None:
+    """The sink still has what the source has not, so it counts apart."""
+    (poison,) = parse_change_page(page(items=[item])).poison
+
+    assert poison.is_tombstone
+    assert not parse_change_page(page(items=[item | {"deleted": 1}])).poison[0].is_tombstone
+
+
+def test_when_a_page_has_a_byte_order_mark_then_it_is_read_all_the_same() -> None:
+    """RFC 8259 section 8.1 lets a reader ignore it; with poison in the page as well."""
+    for items in ([ITEM], [ITEM, "bad"]):
+        assert 1 == len(parse_change_page(b"\xef\xbb\xbf" + page(items=items)).records)
+
+
+def test_when_a_record_was_read_then_its_item_can_be_had_as_it_came() -> None:
+    """Members that a record has no place for included."""
+    item = b'{"new": 1.00,' + good("a")[1:]
+
+    found = parse_change_page(b'{"items":[' + item + b'],"next_cursor":"c","has_more":false}')
+
+    assert item == found.raw_of(0)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [good("a"), b"{}", b'[[[[[["]"]]]]]]', b"NaN", b'"\\"]\xff"', with_data(b"[{},NaN]")]
+        )
+    )
+)
+def test_when_good_and_bad_items_are_mixed_then_none_is_lost_or_changed(items: list[bytes]) -> None:
+    """Each is a record or poison, in the order of the page."""
+    body = b'{"items":[' + b",\n".join(items) + b'],"next_cursor":"c","has_more":false}'
+
+    found = parse_change_page(body)
+
+    assert [item for item in items if item == good("a")] == [
+        found.raw_of(number) for number in range(len(found.records))
+    ]
+    assert [item for item in items if item != good("a")] == [poison.raw for poison in found.poison]
 
 
 def nested(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]:

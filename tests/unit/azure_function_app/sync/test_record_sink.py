@@ -6,19 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azure_function_app.sync.poison_store import MAX_ID_LENGTH
 from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
-    MAX_ID_LENGTH,
-    MAX_RAW_LENGTH,
     MAX_TIMESTAMP_LENGTH,
     MAX_VERSION,
     encode_data,
     newest_by_id,
-    poison_key,
     reason_unfit,
-    storable_poison,
 )
-from azure_function_app.sync.records import PoisonRecord
 from tests.support.fake_feed import record
 
 LONGEST_TEXT = MAX_DATA_BYTES - len('{"name":""}')
@@ -109,36 +105,3 @@ def test_when_a_batch_repeats_records_then_each_is_left_once_at_its_newest(
         item.id: item.version for item in newest
     }
     assert len(versions) == len(newest)
-
-
-@given(st.text(), st.text(st.characters()))
-def test_when_poison_holds_anything_then_it_becomes_storable(record_id: str, raw: str) -> None:
-    """Whatever came, what is kept is bounded, encodable and without a NUL."""
-    kept = storable_poison(PoisonRecord(record_id + "\ud800\0", "reason", raw))
-
-    assert "\0" not in kept.id + kept.raw
-    (kept.id + kept.raw).encode()
-    assert len(kept.id) <= MAX_ID_LENGTH
-    assert len(kept.raw) <= MAX_RAW_LENGTH
-
-
-def test_when_poison_is_too_long_then_its_beginning_is_kept() -> None:
-    """What shows best what it is."""
-    kept = storable_poison(PoisonRecord("i" * 600, "reason", "ab" * MAX_RAW_LENGTH))
-
-    assert "i" * MAX_ID_LENGTH == kept.id
-    assert "ab" * (MAX_RAW_LENGTH // 2) == kept.raw
-
-
-def test_when_poison_differs_then_its_key_does() -> None:
-    """The key tells items apart by ID and content, not by the reason or where one ends."""
-    one = PoisonRecord("a", "reason", "bc")
-
-    assert poison_key(one) == poison_key(replace(one, reason="another"))
-    assert 3 == len(
-        {
-            poison_key(one),
-            poison_key(replace(one, raw="b")),
-            poison_key(PoisonRecord("ab", "reason", "c")),
-        }
-    )

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +19,20 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendRejected,
     BackendUnavailable,
+    CheckpointConflict,
+    ContentRefused,
+    RecordsUnfit,
+    StoreTimedOut,
     StoreUnavailable,
 )
 from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.sync.checkpoint_store import BEGINNING, SyncReport, SyncStatus
+from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
+from azure_function_app.sync.deletions import accept_deletions
+from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from azure_function_app.sync.sync_store import Step, SyncStore
 from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
@@ -43,19 +53,25 @@ def clock() -> FakeClock:
 
 
 def sync_job(
-    source: ChangeSource, store: SqliteStore, clock: FakeClock, *, page_size: int = 2
+    source: ChangeSource,
+    store: SyncStore,
+    clock: FakeClock,
+    *,
+    page_size: int = 2,
+    run_seconds: float = 240.0,
+    share: float = 0.2,
 ) -> SyncJob:
     """A job that may run for 240 seconds and read a page for 30."""
     numbers = count(1)
     return SyncJob(
         source=source,
-        sink=store,
-        checkpoints=store,
+        store=store,
         clock=clock,
         new_run_id=lambda: f"run-{next(numbers)}",
         page_size=page_size,
-        run_seconds=240.0,
+        run_seconds=run_seconds,
         page_seconds=30.0,
+        deletion_limit=DeletionLimit(share),
     )
 
 
@@ -73,7 +89,7 @@ def set_aside(tmp_path: Path) -> list[tuple[str, str, str]]:
     """What was set aside: ID, reason and run."""
     connection = sqlite3.connect(tmp_path / "records.sqlite3")
     try:
-        return connection.execute("SELECT id, reason, run_id FROM set_aside").fetchall()
+        return connection.execute("SELECT id, reason, run_id FROM poison").fetchall()
     finally:
         connection.close()
 
@@ -183,11 +199,11 @@ async def test_when_a_write_fails_then_the_checkpoint_stays_before_it(
     class FailsOnce(SqliteStore):
         fails = True
 
-        async def write(self, records: Sequence[Record], *, generation: int = 0) -> int:
+        async def write_page(self, *args: Any, **kwargs: Any) -> Step:
             if self.fails and len(feed.calls) == 2:
                 self.fails = False
                 raise StoreUnavailable("The disk is full.")
-            return await super().write(records, generation=generation)
+            return await super().write_page(*args, **kwargs)
 
     failing = FailsOnce(tmp_path / "records.sqlite3")
     job = sync_job(feed, failing, clock)
@@ -385,6 +401,8 @@ async def test_when_a_missing_record_comes_back_then_its_first_version_counts(
     await job.run()
     feed.start_anew([])
     await job.run()
+    await accept_deletions(store)
+    await job.run()
     assert {(0, True)} == {(version, gone) for version, gone, _ in stored(tmp_path).values()}
     feed.changes_so_far += [record("a"), record("b")]
 
@@ -479,9 +497,9 @@ async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts
     feed.start_anew([record("a", 1)])
     await job.run()
 
-    changed = await store.write([record("a", 9), record("b", 9)], generation=0)
+    with pytest.raises(CheckpointConflict):
+        await store.write([record("a", 9), record("b", 9)], generation=0)
 
-    assert 0 == changed
     assert {"a": (1, False), "b": (0, True)} == {
         name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
     }
@@ -538,7 +556,7 @@ async def test_when_an_item_is_no_valid_record_then_it_is_set_aside_and_the_rest
     feed = FakeFeed(
         [
             record("a"),
-            PoisonRecord(id="p", reason="the version is no number", raw='{"id":"p"}'),
+            PoisonRecord(id="p", reason="the version is no number", raw=b'{"id":"p"}'),
             record("", 1),
             record("b"),
         ]
@@ -565,7 +583,7 @@ async def test_when_poison_comes_again_then_it_is_kept_once(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Setting aside is idempotent, like everything that a run may do twice."""
-    poison = PoisonRecord(id="p", reason="no version", raw='{"id":"p"}')
+    poison = PoisonRecord(id="p", reason="no version", raw=b'{"id":"p"}')
 
     await sync_job(FakeFeed([poison]), store, clock).run()
     await sync_job(FakeFeed([record("a"), poison]), store, clock).run()
@@ -580,6 +598,178 @@ async def test_when_a_record_has_data_that_no_store_holds_then_it_is_set_aside(
     await sync_job(FakeFeed([record("a", odd=float("nan"))]), store, clock).run()
 
     assert [("a", "the data has no JSON form", "run-1")] == set_aside(tmp_path)
+
+
+async def test_when_an_item_is_set_aside_then_where_it_came_from_is_kept(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """Page, generation, run and time, to fetch it again by."""
+    feed = FakeFeed([record("a"), record("b"), PoisonRecord("p", "bad", b"{}")])
+
+    await sync_job(feed, store, clock).run()
+
+    (entry,) = await store.list_poison()
+    assert PoisonOrigin("run-1", "2023-11-14T22:13:20.000Z", 0, "2", 2) == entry.origin
+
+
+async def test_when_a_tombstone_is_set_aside_then_it_counts_and_is_logged_apart(
+    store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sink goes on having what the source has deleted, which is worse than being late."""
+    changes: list[Record | PoisonRecord] = [
+        PoisonRecord("a", "bad", b"{}", is_tombstone=True),
+        record("", 2, deleted=True),
+        record(""),
+        PoisonRecord("c", "bad", b"{}"),
+    ]
+
+    with caplog.at_level(logging.ERROR):
+        report = await sync_job(FakeFeed(changes), store, clock).run()
+
+    assert (4, 2) == (report.records_set_aside, report.tombstones_set_aside)
+    assert report == await store.load_report()
+    assert ["tombstones_set_aside"] == [line.getMessage() for line in caplog.records]
+    assert {("a", True), ("c", False)} <= {
+        (entry.id, entry.is_tombstone) for entry in await store.list_poison()
+    }
+
+
+async def test_when_the_store_refuses_a_record_then_it_is_set_aside_whole_and_the_rest_goes_on(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """With the store's reason; the checkpoint passes the page."""
+    await store.load()
+    connection = sqlite3.connect(tmp_path / "records.sqlite3")
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN new.id LIKE 'bad%'"
+        " BEGIN SELECT RAISE(ABORT, 'not here'); END"
+    )
+    connection.close()
+    feed = FakeFeed([record(name) for name in ("a", "bad1", "b", "c", "bad2")])
+
+    report = await sync_job(feed, store, clock, page_size=5).run()
+
+    assert (SyncStatus.COMPLETE, 5, 3, 2) == (
+        report.status,
+        report.records_read,
+        report.records_changed,
+        report.records_set_aside,
+    )
+    assert {"a", "b", "c"} == stored(tmp_path).keys()
+    refused = "the SQLite file does not take it: not here"
+    assert {("bad1", refused, "run-1"), ("bad2", refused, "run-1")} == set(set_aside(tmp_path))
+    kept = [await store.get_poison(entry.key) for entry in await store.list_poison()]
+    assert {"bad1 v1", "bad2 v1"} == {json.loads(item.raw)["data"]["name"] for item in kept if item}
+    assert "5" == (await store.load()).cursor
+
+
+def poison_page(count_of: int) -> list[Record | PoisonRecord]:
+    """So many items that are no records, for the same reason but one."""
+    return [
+        PoisonRecord(f"p{number}", "odd" if number == 0 else "no version", b"{}")
+        for number in range(count_of)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "poison", "share", "is_too_much"),
+    [
+        (50, 50, 0.5, False),
+        (49, 51, 0.5, True),
+        (0, 20, 0.5, False),
+        (0, 21, 0.5, True),
+        (79, 21, 0.0, True),
+        (0, 100, 1.0, False),
+        (0, 1, 0.0, False),
+    ],
+)
+async def test_when_too_much_of_a_page_is_poison_then_the_run_fails_and_nothing_is_lost(
+    store: SqliteStore,
+    clock: FakeClock,
+    records: int,
+    poison: int,
+    share: float,
+    *,
+    is_too_much: bool,
+) -> None:
+    """Then it is the API that is wrong; but a page of few items may be all poison."""
+    feed = FakeFeed([*(record(f"r{number}") for number in range(records)), *poison_page(poison)])
+    job = replace(sync_job(feed, store, clock, page_size=100), most_poison_share=share)
+
+    if not is_too_much:
+        assert poison == (await job.run()).records_set_aside
+        return
+
+    with pytest.raises(RecordsUnfit, match="most because no version"):
+        await job.run()
+    report = await store.load_report()
+    assert report is not None
+    assert (SyncStatus.FAILED, "records_unfit") == (report.status, report.error_code)
+    assert BEGINNING == await store.load()
+    assert [] == await store.list_poison()
+
+
+async def test_when_pages_are_small_and_all_poison_then_the_run_still_fails(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """What a run excuses adds up, or a small page size would let everything pass."""
+    job = sync_job(FakeFeed(poison_page(200)), store, clock, page_size=8)
+
+    with pytest.raises(RecordsUnfit):
+        await job.run()
+
+    assert "16" == (await store.load()).cursor
+
+
+async def test_when_the_store_refuses_all_then_the_run_fails_before_it_has_tried_all(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A store that takes nothing is no reason to set everything aside, one by one."""
+    writes = 0
+
+    class TakesNothing(SqliteStore):
+        async def write(self, *_: object, **__: object) -> int:
+            nonlocal writes
+            writes += 1
+            raise ContentRefused("never")
+
+        async def write_page(self, *_: object, **__: object) -> Step:
+            raise ContentRefused("never")
+
+    refusing = TakesNothing(tmp_path / "records.sqlite3")
+    feed = FakeFeed([record(f"r{number}") for number in range(200)])
+
+    with pytest.raises(RecordsUnfit, match="never"):
+        await sync_job(feed, refusing, clock, page_size=200).run()
+    await refusing.aclose()
+
+    assert BEGINNING == await store.load()
+    assert writes < 250
+
+
+async def test_when_a_new_feed_has_a_record_as_poison_only_then_it_is_not_marked_as_deleted(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """It is there, if unfit; a tombstone that is unfit says itself that it is not."""
+    feed = FakeFeed([record(name, 7) for name in "abcd"])
+    job = sync_job(feed, store, clock, share=1.0)
+    await job.run()
+    feed.start_anew(
+        [
+            PoisonRecord("a", "bad", b"{}"),
+            replace(record("b"), updated_at="never"),
+            PoisonRecord("c", "bad", b"{}", is_tombstone=True),
+            record("d"),
+        ]
+    )
+
+    await job.run()
+
+    assert {"a": False, "b": False, "c": True, "d": False} == {
+        name: gone for name, (_, gone, _) in stored(tmp_path).items()
+    }
+    feed.changes_so_far.append(record("a", 2))
+    assert 1 == (await job.run()).records_changed
 
 
 async def test_when_a_run_ends_then_its_report_is_one_line_of_the_log(
@@ -664,3 +854,105 @@ async def test_when_nothing_was_ever_saved_then_the_checkpoint_is_the_beginning(
     """A new store loads the beginning and no report."""
     assert BEGINNING == await store.load()
     assert await store.load_report() is None
+
+
+class StallingStore(SqliteStore):
+    """Once stalled, answers nothing until the time that it was given is over."""
+
+    def __init__(self, path: Path, clock: FakeClock) -> None:
+        """Take the clock that it holds up."""
+        super().__init__(path)
+        self.clock = clock
+        self.is_stalled = False
+        self.report_seconds: list[float] = []
+
+    def _stall(self, deadline: Deadline | None) -> None:
+        assert deadline is not None
+        if self.is_stalled:
+            self.clock.advance(deadline.remaining_seconds())
+            raise StoreTimedOut("stalled")
+
+    async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
+        """What the store has, or nothing in time."""
+        self._stall(deadline)
+        return await super().load(deadline=deadline)
+
+    async def write_page(self, *args: Any, deadline: Deadline | None = None, **kwargs: Any) -> Step:
+        """Take the page, or do nothing in time."""
+        self._stall(deadline)
+        return await super().write_page(*args, deadline=deadline, **kwargs)
+
+    async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
+        """Note what time there was for it."""
+        assert deadline is not None
+        self.report_seconds.append(deadline.remaining_seconds())
+        await super().save_report(report, deadline=deadline)
+
+
+async def test_when_the_store_stalls_in_mid_run_then_the_next_run_goes_on(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """What was checkpointed stays done, so it is a pause; without any progress it is a failure."""
+    store = StallingStore(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record(name) for name in "abcd"])
+    began_at = clock.monotonic()
+
+    def stall(cursor: str) -> None:
+        store.is_stalled = bool(cursor)
+
+    feed.before_answer = stall
+    job = sync_job(feed, store, clock, run_seconds=100.0)
+    report = await job.run()
+    over_at = clock.monotonic()
+    with pytest.raises(StoreTimedOut):
+        await job.run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 1) == (report.status, report.pages)
+    assert 105.0 == pytest.approx(over_at - began_at)
+    # A store that has just failed is not waited for.
+    assert [1.0, 1.0] == store.report_seconds
+
+
+async def test_when_a_page_was_read_late_then_the_store_still_gets_a_little_time(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """A page that is there is not thrown away because reading it took the rest of the run."""
+    store = StallingStore(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record(name) for name in "abcd"])
+    feed.before_answer = lambda _cursor: clock.advance(130.0)
+
+    report = await sync_job(feed, store, clock, run_seconds=100.0).run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 1) == (report.status, report.pages)
+    assert [5.0] == store.report_seconds
+
+
+async def test_when_a_run_is_held_then_one_line_of_the_log_can_be_an_alert(
+    store: SqliteStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that says how many there are, how many would go, and what to do."""
+    feed = FakeFeed([record(f"r{n}") for n in range(40)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("r0")])
+    caplog.clear()
+
+    with caplog.at_level(logging.ERROR):
+        await job.run()
+
+    held, finished = (json.loads(JsonLines().format(line)) for line in caplog.records)
+    assert ("deletions_held", 40, 39, 0.2, 1) == (
+        held["event"],
+        held["live"],
+        held["missing"],
+        held["most_deleted_share"],
+        held["generation"],
+    )
+    assert "bridge sync --accept-deletions" in held["what_to_change"]
+    assert ("sync_finished", "held", 39) == (
+        finished["event"],
+        finished["status"],
+        finished["records_missing"],
+    )

@@ -1,0 +1,113 @@
+"""What a renewal does while others hold what it needs. The rest is tested on a real API."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from aws_backend.feed_renewal import FeedRenewalError, RenewedFeed, renew_feed
+from aws_backend.table_layout import Counter, counter_to_item
+from tests.support.fake_clock import FakeClock
+
+COUNTER = {"Item": counter_to_item(Counter(b"f" * 16, 7, "a"))}
+SHOWN = {"Responses": [{}, {"Item": {"sequence": {"N": "7"}}}]}
+ONE_RECORD = {"Items": [{"id": {"S": "a"}, "sequence": {"N": "7"}}]}
+
+
+class Scripted:
+    """A client whose answers come from a script."""
+
+    def __init__(self) -> None:
+        """Make the client; nothing is answered yet."""
+        self.client = boto3.client(
+            "dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        self.answers = Stubber(self.client)
+        self.pauses: list[float] = []
+
+    def conflict(self) -> None:
+        """Let the claim meet a transaction that is being applied."""
+        self.answers.add_response("get_item", COUNTER)
+        self.answers.add_client_error("put_item", "TransactionConflictException")
+
+    def claim(self) -> None:
+        """Let the claim pass."""
+        self.answers.add_response("get_item", COUNTER)
+        self.answers.add_response("put_item", {})
+
+    def renew(self) -> RenewedFeed:
+        """What the renewal ends with."""
+        return renew_feed(self.client, "records", clock=FakeClock(), sleep=self.pauses.append)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """A script that must be used up."""
+    script = Scripted()
+    with script.answers:
+        yield script
+    script.answers.assert_no_pending_responses()
+
+
+def test_when_a_transaction_is_being_applied_then_the_renewal_waits_for_it(
+    scripted: Scripted,
+) -> None:
+    """Before its claim and after it: only then is it known whether the last change is whole."""
+    scripted.conflict()
+    scripted.claim()
+    scripted.answers.add_client_error("transact_get_items", "TransactionCanceledException")
+    scripted.answers.add_response("transact_get_items", SHOWN)
+    scripted.answers.add_response("query", ONE_RECORD)
+    scripted.answers.add_response("put_item", {})
+
+    assert RenewedFeed(1, 7, is_last_change_lost=False, records_moved=0) == scripted.renew()
+    assert [0.1, 0.1] == scripted.pauses
+
+
+def test_when_writers_come_first_every_time_then_the_renewal_gives_up(scripted: Scripted) -> None:
+    """It has changed nothing then."""
+    for _ in range(30):
+        scripted.conflict()
+
+    with pytest.raises(FeedRenewalError, match="again"):
+        scripted.renew()
+    assert 29 == len(scripted.pauses)
+
+
+def test_when_the_last_change_stays_in_the_air_then_the_renewal_gives_up(
+    scripted: Scripted,
+) -> None:
+    """The feed stays closed: nobody knows whether it is whole."""
+    scripted.claim()
+    for _ in range(30):
+        scripted.answers.add_client_error("transact_get_items", "TransactionCanceledException")
+
+    with pytest.raises(FeedRenewalError, match="again"):
+        scripted.renew()
+
+
+def test_when_the_feed_is_read_then_every_page_of_the_index_is_read_consistently(
+    scripted: Scripted,
+) -> None:
+    """A page that lags would hide a record beyond the counter."""
+    asked: list[Any] = []
+
+    def keep(params: dict[str, Any], **_given: object) -> None:
+        asked.append(params.get("ConsistentRead"))
+
+    scripted.client.meta.events.register("before-parameter-build.dynamodb.Query", keep)
+    scripted.client.meta.events.register("before-parameter-build.dynamodb.GetItem", keep)
+    place = {"collection": {"S": "records"}, "id": {"S": "a"}, "sequence": {"N": "7"}}
+    beyond = {"Items": [{"id": {"S": "b"}, "sequence": {"N": "9"}}]}
+    scripted.claim()
+    scripted.answers.add_response("transact_get_items", SHOWN)
+    scripted.answers.add_response("query", ONE_RECORD | {"LastEvaluatedKey": place})
+    scripted.answers.add_response("query", beyond)
+    scripted.answers.add_response("put_item", {})
+
+    renewed = scripted.renew()
+
+    assert (2, 9) == (renewed.records, renewed.sequence)
+    assert [True, True, True] == asked
