@@ -16,8 +16,8 @@ from azure_function_app.sync.sweep import Sweep, SweepPhase
 
 _FORMAT: Final = 1
 _RESET: Final = (
-    "`bridge sync --reset` deletes it; the next run then reads everything again, which changes no"
-    " record that is right."
+    "`bridge sync --reset` deletes it and reads everything again; in the end, what the source lacks"
+    " is marked as deleted."
 )
 
 

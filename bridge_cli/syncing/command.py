@@ -1,21 +1,16 @@
 """`bridge sync` and its subcommands: what can be asked for, and with what each ends."""
 
-import asyncio
-import json
-import logging
-import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import replace
-from pathlib import Path
-from typing import Annotated, Final, NamedTuple, NoReturn, assert_never
+from typing import Annotated
 from uuid import uuid4
 
 import typer
 from rich.console import Console
 
-from azure_function_app.bootstrap import Services, ServicesPerLoop
-from azure_function_app.errors import BridgeError, CheckpointConflict, TokenRefused
-from azure_function_app.settings import Settings, SqliteSettings, TableSettings
+from azure_function_app.bootstrap import Services
+from azure_function_app.errors import BridgeError, CheckpointConflict
+from azure_function_app.settings import Settings
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     CheckpointStore,
@@ -24,8 +19,20 @@ from azure_function_app.sync.checkpoint_store import (
 )
 from azure_function_app.sync.record_view import HeldVersion
 from azure_function_app.sync.sync_job import SyncJob
-from bridge_cli.complaint import complain
 from bridge_cli.syncing.dry_run import preview_run
+from bridge_cli.syncing.invocation import (
+    JsonOption,
+    LogOption,
+    Result,
+    SettingsOption,
+    explain,
+    failure_to_json,
+    finish,
+    is_made,
+    load_settings_or_exit,
+    place_of,
+)
+from bridge_cli.syncing.poison_command import poison_app
 from bridge_cli.syncing.run_progress import showing_progress
 from bridge_cli.syncing.run_view import (
     EXIT_CODES,
@@ -36,44 +43,20 @@ from bridge_cli.syncing.run_view import (
     state_to_json,
     state_to_text,
 )
-from bridge_cli.syncing.settings import load_app_settings
 from bridge_cli.syncing.starting_point import (
     Start,
     StartingPoint,
-    StartingPointError,
     check_cursor,
     load_present,
     move_checkpoint,
 )
 from bridge_cli.syncing.watched_source import OnPage, WatchedSource
-from emulator.functions_host.errors import FunctionsHostError
-from shared.clock import SystemClock
-from shared.log import JsonLines
-from shared.settings_reader import SettingsError
-
-_INTERRUPTED: Final = 130
 
 sync_app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SettingsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--settings",
-        metavar="FILE",
-        help="A file such as the local.settings.json that `bridge up` writes, which then counts"
-        " before the environment. By default the environment, and for what that does not set"
-        " local.settings.json in this folder, as with `func start`.",
-    ),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object instead of sentences.")
-]
-LogOption = Annotated[
-    bool, typer.Option("--log", help="Write the Function App's log lines to standard error.")
-]
+sync_app.add_typer(poison_app, name="poison")
 
 
 @sync_app.callback(invoke_without_command=True)
@@ -113,6 +96,14 @@ def sync(  # noqa: PLR0913 - a command has an argument for each of its options
             " checkpoint are skipped, or read again.",
         ),
     ] = None,
+    accepts: Annotated[
+        bool,
+        typer.Option(
+            "--accept-deletions",
+            help="Let the sweep that is held mark as deleted what the new feed lacks. The word is"
+            " for this generation only.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --reset.")] = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
@@ -126,17 +117,20 @@ def sync(  # noqa: PLR0913 - a command has an argument for each of its options
 
     Exits with 0 if the end of the feed was reached (complete), 1 if the run failed or could not
     begin, 2 for wrong usage, 3 if its time was up first (paused: run it again), 4 if another run
-    took over (superseded), and 130 after Ctrl-C.
+    took over (superseded), 5 if more would be deleted than may be unasked, so that nothing was
+    (held: --accept-deletions), and 130 after Ctrl-C.
     """
     if context.invoked_subcommand is not None:
         _refuse_own_options(context, context.invoked_subcommand)
         return
-    point = _starting_point(full=full, reset=reset, from_cursor=from_cursor)
-    loaded = _load(settings, as_json=as_json, shows_log=shows_log)
+    point = _starting_point(
+        full=full, reset=reset, from_cursor=from_cursor, accepts=accepts, dry_run=dry_run
+    )
+    loaded = load_settings_or_exit(settings, as_json=as_json, shows_log=shows_log)
     if point.start is Start.GENERATION and not (dry_run or yes):
         _confirm_reset(loaded, as_json=as_json)
 
-    async def work(services: Services) -> _Result:
+    async def work(services: Services) -> Result:
         with showing_progress(
             Console(stderr=True), services.sync_job.clock, is_shown=not as_json
         ) as on_page:
@@ -144,7 +138,7 @@ def sync(  # noqa: PLR0913 - a command has an argument for each of its options
                 return await _preview(services, loaded, point, on_page, as_json=as_json)
             return await _run_once(services, point, on_page, as_json=as_json)
 
-    _finish(loaded, work, as_json=as_json)
+    finish(loaded, work, as_json=as_json)
 
 
 @sync_app.command()
@@ -158,31 +152,23 @@ def status(
 
     It only looks, and calls no API. Exits with 0 if it could tell, and with 1 otherwise.
     """
-    loaded = _load(settings, as_json=as_json, shows_log=shows_log)
+    loaded = load_settings_or_exit(settings, as_json=as_json, shows_log=shows_log)
 
-    async def work(services: Services) -> _Result:
+    async def work(services: Services) -> Result:
         checkpoint = BEGINNING
         runs: Sequence[SyncReport] = ()
-        if _is_made(loaded):
+        if is_made(loaded):
             checkpoint = await services.checkpoints.load()
             runs = await services.checkpoints.load_reports()
         to_text = state_to_json if as_json else state_to_text
-        return _Result(0, to_text(_place(loaded), checkpoint, runs))
+        return Result(0, to_text(place_of(loaded), checkpoint, runs))
 
-    _finish(loaded, work, as_json=as_json)
-
-
-class _Result(NamedTuple):
-    """With what a command ends; it is shown when the progress is off the screen."""
-
-    code: int
-    output: str
-    complaint: str | None = None
+    finish(loaded, work, as_json=as_json)
 
 
 async def _run_once(
     services: Services, point: StartingPoint, on_page: OnPage, *, as_json: bool
-) -> _Result:
+) -> Result:
     run_id = str(uuid4())
     job = _watched(services.sync_job, on_page, run_id)
     try:
@@ -194,48 +180,58 @@ async def _run_once(
         )
         code = EXIT_CODES[SyncStatus.SUPERSEDED]
         if as_json:
-            return _Result(code, _failure_to_json(SyncStatus.SUPERSEDED, error.code, message))
-        return _Result(code, "", f"{message} Nothing was changed. ({error.code})")
+            return Result(code, failure_to_json(SyncStatus.SUPERSEDED, error.code, message))
+        return Result(code, "", f"{message} Nothing was changed. ({error.code})")
     except BridgeError as error:
         saved = await _saved_report(services.checkpoints, run_id)
         if saved is None:
             raise
-        code, message = EXIT_CODES[saved.status], _explain(error)
+        code, message = EXIT_CODES[saved.status], explain(error)
         if as_json:
-            return _Result(code, report_to_json(saved, message=message))
-        return _Result(code, report_to_text(saved), message)
+            return Result(code, report_to_json(saved, message=message))
+        return Result(code, report_to_text(saved), message)
     to_text = report_to_json if as_json else report_to_text
-    return _Result(EXIT_CODES[report.status], to_text(report))
+    return Result(EXIT_CODES[report.status], to_text(report))
 
 
 async def _preview(
     services: Services, settings: Settings, point: StartingPoint, on_page: OnPage, *, as_json: bool
-) -> _Result:
+) -> Result:
     job = _watched(services.sync_job, on_page, "dry-run")
-    view = services.record_view if _is_made(settings) else _NothingHeld()
+    view = services.record_view if is_made(settings) else _NothingHeld()
     await check_cursor(job, point)
-    present = await load_present(services.checkpoints, view) if _is_made(settings) else BEGINNING
+    present = await load_present(services.checkpoints, view) if is_made(settings) else BEGINNING
     preview = await preview_run(job, view, point.applied_to(present))
     to_text = preview_to_json if as_json else preview_to_text
-    return _Result(EXIT_CODES[preview.status], to_text(preview))
+    return Result(EXIT_CODES[preview.status], to_text(preview))
 
 
 def _watched(job: SyncJob, on_page: OnPage, run_id: str) -> SyncJob:
     return replace(job, source=WatchedSource(job.source, on_page), new_run_id=lambda: run_id)
 
 
-def _starting_point(*, full: bool, reset: bool, from_cursor: str | None) -> StartingPoint:
+def _starting_point(
+    *, full: bool, reset: bool, from_cursor: str | None, accepts: bool, dry_run: bool
+) -> StartingPoint:
+    if accepts and dry_run:
+        raise typer.BadParameter(
+            "--dry-run says how many would be deleted, and accepts nothing: leave out"
+            " --accept-deletions."
+        )
     chosen = [
         point
         for is_chosen, point in (
             (full, StartingPoint(Start.BEGINNING)),
             (reset, StartingPoint(Start.GENERATION)),
             (from_cursor is not None, StartingPoint(Start.CURSOR, from_cursor or "")),
+            (accepts, StartingPoint(Start.HELD_SWEEP)),
         )
         if is_chosen
     ]
     if len(chosen) > 1:
-        raise typer.BadParameter("Choose one of --full, --reset and --from: a run begins once.")
+        raise typer.BadParameter(
+            "Choose one of --full, --reset and --from, or --accept-deletions: a run begins once."
+        )
     return chosen[0] if chosen else StartingPoint()
 
 
@@ -254,78 +250,11 @@ def _confirm_reset(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         raise typer.BadParameter("With --json nobody is asked: give --yes beside --reset.")
     typer.confirm(
-        f"Read everything again into {_place(settings)}, and in the end mark as deleted what the"
+        f"Read everything again into {place_of(settings)}, and in the end mark as deleted what the"
         " source lacks?",
         abort=True,
         err=True,
     )
-
-
-def _load(file: Path | None, *, as_json: bool, shows_log: bool) -> Settings:
-    """Return the settings; where they are not usable, say why and exit."""
-    _configure_logging(shows_log=shows_log)
-    try:
-        return load_app_settings(file)
-    except FunctionsHostError as error:
-        _exit_failed("settings_file_invalid", [str(error)], as_json=as_json)
-    except SettingsError as error:
-        problems = [f"{problem}." for problem in error.problems]
-        hint = "Set this in the environment or in a local.settings.json (--settings FILE)."
-        _exit_failed(error.code, [*problems, hint], as_json=as_json)
-
-
-def _configure_logging(*, shows_log: bool) -> None:
-    # Without any handler, logging would print warnings by itself.
-    handler: logging.Handler = logging.NullHandler()
-    if shows_log:
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonLines())
-        logging.getLogger("azure_function_app").setLevel(logging.INFO)
-    logging.getLogger().addHandler(handler)
-
-
-def _finish(
-    settings: Settings,
-    work: Callable[[Services], Coroutine[object, object, _Result]],
-    *,
-    as_json: bool,
-) -> NoReturn:
-    """Do the work with the Function App's services, and exit with its code."""
-    # It closes what it has built when nobody holds it any more.
-    app = ServicesPerLoop(lambda: settings, SystemClock())
-
-    async def run() -> _Result:
-        return await work(await app.get())
-
-    try:
-        result = asyncio.run(run())
-    except BridgeError as error:
-        _exit_failed(error.code, [_explain(error)], as_json=as_json)
-    except StartingPointError as error:
-        _exit_failed(error.code, [f"{error} ({error.code})"], as_json=as_json)
-    except KeyboardInterrupt:
-        message = (
-            "Stopped. What was checkpointed before stays done, and the next run goes on from there."
-        )
-        _exit_failed("cancelled", [message], as_json=as_json, code=_INTERRUPTED)
-    if result.output:
-        _print(result.output)
-    if result.complaint:
-        complain(result.complaint)
-    sys.exit(result.code)
-
-
-def _exit_failed(error_code: str, messages: list[str], *, as_json: bool, code: int = 1) -> NoReturn:
-    if as_json:
-        _print(_failure_to_json(SyncStatus.FAILED, error_code, " ".join(messages)))
-    else:
-        for message in messages:
-            complain(message)
-    sys.exit(code)
-
-
-def _failure_to_json(status: SyncStatus, error_code: str, message: str) -> str:
-    return json.dumps({"status": status, "error_code": error_code, "message": message})
 
 
 async def _saved_report(checkpoints: CheckpointStore, run_id: str) -> SyncReport | None:
@@ -335,12 +264,6 @@ async def _saved_report(checkpoints: CheckpointStore, run_id: str) -> SyncReport
     except BridgeError:
         return None
     return next((report for report in reports if report.run_id == run_id), None)
-
-
-def _explain(error: BridgeError) -> str:
-    sentence = f"{error} ({error.code})"
-    advice = error.evidence.get("advice") if isinstance(error, TokenRefused) else None
-    return f"{sentence} What to do: {advice}." if advice else sentence
 
 
 class _NothingHeld:
@@ -357,23 +280,3 @@ class _NothingHeld:
     async def newest_generation(self) -> int:
         """Return 0."""
         return 0
-
-
-def _is_made(settings: Settings) -> bool:
-    """Whether there is a store to look into: opening a SQLite file would make it."""
-    store = settings.checkpoint_store
-    return not isinstance(store, SqliteSettings) or Path(store.path).exists()
-
-
-def _place(settings: Settings) -> str:
-    match settings.checkpoint_store:
-        case SqliteSettings(path=path):
-            return path
-        case TableSettings(endpoint=endpoint):
-            return endpoint
-        case other:
-            assert_never(other)
-
-
-def _print(text: str) -> None:
-    print(text)  # noqa: T201 - the command's output

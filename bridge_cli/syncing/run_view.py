@@ -48,7 +48,7 @@ def report_to_text(report: SyncReport) -> str:
 
 def _set_aside(report: SyncReport) -> str:
     deletions = report.tombstones_set_aside
-    return f"{report.records_set_aside:,}" + (f", deletions: {deletions:,}" if deletions else "")
+    return f"{report.records_set_aside:,}" + (f" ({deletions:,} deletions)" if deletions else "")
 
 
 _MEANING: Final = {
@@ -146,11 +146,11 @@ def state_to_text(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
     lines.append("Runs        newest first")
     for run in runs:
         code = f" ({run.error_code})" if run.error_code else ""
-        lines.append(f"  {run.finished_at}  {run.status}{code}")
+        missing = f", {run.records_missing:,} missing" if run.records_missing else ""
         lines.append(
-            f"    {run.records_read:,} read, {run.records_changed:,} changed,"
-            f" {run.records_set_aside:,} set aside, {_seconds(run):,.1f} s"
-            + (f", {run.records_missing:,} missing" if run.records_missing else "")
+            f"  {run.finished_at}  {run.status}{code}: {run.records_read:,} read,"
+            f" {run.records_changed:,} changed, {_set_aside(run)} set aside{missing},"
+            f" {_seconds(run):,.1f} s"
         )
     return "\n".join(lines)
 

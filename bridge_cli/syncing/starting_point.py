@@ -8,6 +8,7 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendRejected, CheckpointUnreadable
 from azure_function_app.sync.change_feed import LONGEST_CURSOR
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, CheckpointStore
+from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.record_view import RecordView
 from azure_function_app.sync.sync_job import SyncJob
 
@@ -29,6 +30,8 @@ class Start(StrEnum):
     GENERATION = "generation"
     """Of a new generation: in the end, what the source lacks is marked as deleted."""
     CURSOR = "cursor"
+    HELD_SWEEP = "held_sweep"
+    """At the checkpoint, with a person's word that what is missing is meant to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class StartingPoint:
 
         """
         match self.start:
-            case Start.CHECKPOINT:
+            case Start.CHECKPOINT | Start.HELD_SWEEP:
                 return present
             case Start.BEGINNING:
                 # Begun anew too, the look for what a new generation lacks: after this reading.
@@ -119,6 +122,13 @@ async def move_checkpoint(
 
     """
     if point.start is Start.CHECKPOINT:
+        return
+    if point.start is Start.HELD_SWEEP:
+        if await accept_deletions(checkpoints) is None:
+            raise StartingPointError(
+                "No deletions are held, so there is nothing to accept and nothing was changed;"
+                " `bridge sync status` shows the state."
+            )
         return
     await check_cursor(job, point)
     try:

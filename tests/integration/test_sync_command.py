@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import sys
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.sync.records import PoisonRecord
 from bridge_cli.main import app
 from bridge_cli.up_page import write_settings_file
 from emulator.stack import LocalStack
 from tests.support.local_stack import running_stack
+from tests.support.sync_store_promises import origin, valid
 
 BRIDGE = Path(sys.executable).with_name("bridge")
 RECORD_COUNT = 600
@@ -292,3 +295,168 @@ async def test_when_the_table_has_a_feed_then_an_import_is_refused(
 
     assert (1, "feed_not_empty") == (code, json.loads(output)["error_code"])
     assert "new table" in json.loads(output)["message"]
+
+
+async def test_when_more_is_missing_than_may_be_deleted_then_only_a_persons_word_deletes_it(
+    settings: Path,
+) -> None:
+    """Held runs have an exit code of their own; the word counts once, and where there is a need."""
+    await sync(settings)
+    spoil(
+        settings,
+        "INSERT INTO records SELECT 'gone' || id, 0, 1, updated_at, 0, '{}' FROM records LIMIT 300",
+    )
+    nothing_held, refusal = await sync(settings, "--accept-deletions")
+    dry_code, dry = await sync(settings, "--dry-run", "--reset")
+
+    held_code, held = await sync(settings, "--reset", "--yes")
+    again, _ = await sync(settings)
+    _, state = await sync(settings, "status")
+    deleted_while_held = stored(settings, "SELECT count(*) FROM records WHERE deleted")
+    code, report = await sync(settings, "--accept-deletions")
+
+    assert (1, "starting_point_refused") == (nothing_held, refusal["error_code"])
+    assert (5, "held", 300) == (dry_code, dry["status"], dry["records_missing"])
+    assert (5, "held", "deletions_held", 300) == (
+        held_code,
+        held["status"],
+        held["error_code"],
+        held["records_missing"],
+    )
+    assert 5 == again
+    assert ("held", 300) == (
+        state["checkpoint"]["sweep"]["phase"],
+        state["checkpoint"]["sweep"]["missing"],
+    )
+    assert ["held", "held", "complete"] == [run["status"] for run in state["runs"]]
+    assert [(0,)] == deleted_while_held
+    assert (0, "complete", 300) == (code, report["status"], report["records_changed"])
+    assert [(300,)] == stored(
+        settings, "SELECT count(*) FROM records WHERE deleted AND id LIKE 'gone%'"
+    )
+
+
+async def test_when_a_sweep_is_held_and_everything_is_read_again_then_it_is_still_held(
+    settings: Path,
+) -> None:
+    """What was read again is no reason to delete, and no word of a person's."""
+    await sync(settings)
+    spoil(
+        settings,
+        "INSERT INTO records SELECT 'gone' || id, 0, 1, updated_at, 0, '{}' FROM records LIMIT 300",
+    )
+    await sync(settings, "--reset", "--yes")
+
+    code, report = await sync(settings, "--full")
+
+    assert (5, "held", 300) == (code, report["status"], report["records_missing"])
+    assert [(0,)] == stored(settings, "SELECT count(*) FROM records WHERE deleted")
+
+
+@pytest.mark.parametrize(
+    ("damage", "error_code"),
+    [
+        ("UPDATE state SET value = '{' WHERE name = 'checkpoint'", "checkpoint_damaged"),
+        ("UPDATE state SET value = '[]' WHERE name = 'checkpoint'", "checkpoint_foreign"),
+    ],
+)
+async def test_when_the_checkpoint_cannot_be_read_then_a_reset_heals_it(
+    settings: Path, damage: str, error_code: str
+) -> None:
+    """Nothing else does, and until then nothing is changed."""
+    await sync(settings)
+    spoil(settings, damage)
+    failed, failure = await sync(settings)
+    full, _ = await sync(settings, "--full")
+
+    code, report = await sync(settings, "--reset", "--yes")
+    following, _ = await sync(settings)
+
+    assert (1, 1, error_code) == (failed, full, failure["error_code"])
+    assert "bridge sync --reset" in failure["message"]
+    assert (0, "complete", RECORD_COUNT) == (code, report["status"], report["records_read"])
+    assert 0 == following
+    assert [(1,)] == stored(settings, "SELECT DISTINCT generation FROM records")
+
+
+@pytest.fixture
+async def set_aside(settings: Path) -> list[str]:
+    """The keys of two items that were set aside: one is a valid record by today's rules."""
+    await sync(settings)
+    store = SqliteStore(settings.with_name("r.sqlite3"))
+    bad = PoisonRecord("\x1b[2Jbad", "no version", b'{"id":"bad\x1b[2J"}', is_tombstone=True)
+    await store.set_aside([valid("mended", 2), bad], origin=origin())
+    entries = await store.list_poison()
+    await store.aclose()
+    return [entry.key for entry in sorted(entries, key=lambda entry: entry.id)]
+
+
+async def test_when_items_are_set_aside_then_they_are_listed_and_shown(
+    settings: Path, set_aside: list[str]
+) -> None:
+    """Page by page; and a terminal gets nothing that it would obey."""
+    bad, mended = set_aside
+    code, everything = await sync(settings, "poison", "list")
+    _, first = await sync(settings, "poison", "list", "--limit", "1")
+    _, rest = await sync(settings, "poison", "list", "--after", first["next"])
+    shown_code, kept = await sync(settings, "poison", "show", bad)
+    unknown, failure = await sync(settings, "poison", "show", "0" * 64)
+    _, listing, _ = await bridge("sync", "poison", "list", "--settings", str(settings))
+    _, content, _ = await bridge("sync", "poison", "show", bad, "--settings", str(settings))
+
+    assert (0, None, {bad, mended}) == (
+        code,
+        everything["next"],
+        {item["key"] for item in everything["items"]},
+    )
+    assert everything["items"] == first["items"] + rest["items"]
+    assert (0, b'{"id":"bad\x1b[2J"}') == (shown_code, b64decode(kept["content_base64"]))
+    assert (1, "poison_unknown") == (unknown, failure["error_code"])
+    assert "\x1b" not in listing + content
+    assert "\\x1b[2Jbad, a deletion: no version" in listing
+
+
+async def test_when_what_is_set_aside_is_replayed_then_what_is_mended_leaves(
+    settings: Path, set_aside: list[str]
+) -> None:
+    """The rest stays, with an exit code of its own, until a person drops it."""
+    code, report = await sync(settings, "poison", "replay")
+    _, left = await sync(settings, "poison", "list")
+    dropped_code, dropped = await sync(settings, "poison", "drop", set_aside[0])
+    again, _ = await sync(settings, "poison", "drop", set_aside[0])
+    done, nothing = await sync(settings, "poison", "replay")
+
+    assert (6, 1, 0, 1) == (code, report["stored"], report["overtaken"], report["unfit"])
+    assert [set_aside[0]] == [item["key"] for item in left["items"]]
+    assert [(2,)] == stored(settings, "SELECT version FROM records WHERE id = 'mended'")
+    assert (0, 1, 1) == (dropped_code, dropped["dropped"], again)
+    assert (0, 0) == (done, nothing["unfit"])
+
+
+@pytest.mark.usefixtures("set_aside")
+async def test_when_everything_is_to_be_dropped_then_somebody_is_asked(settings: Path) -> None:
+    """Unless the command says yes; and of one reason, only that."""
+    place = ("--settings", str(settings))
+    unasked, _, complaint = await bridge("sync", "poison", "drop", "--all", "--json", *place)
+    declined, _, question = await bridge("sync", "poison", "drop", "--all", *place)
+    _, kept = await sync(settings, "poison", "list")
+    _, some = await sync(settings, "poison", "drop", "--all", "--reason", "no version", "--yes")
+    _, rest = await sync(settings, "poison", "drop", "--all", "--yes")
+    _, left = await sync(settings, "poison", "list")
+
+    assert (2, 1, 2) == (unasked, declined, len(kept["items"]))
+    assert "--yes" in complaint
+    assert "kept nowhere else" in question
+    assert (1, 1, []) == (some["dropped"], rest["dropped"], left["items"])
+
+
+async def test_when_there_is_no_store_yet_then_looking_at_the_poison_makes_none(
+    settings: Path,
+) -> None:
+    """There is nothing to list, to replay or to drop."""
+    listed, found = await sync(settings, "poison", "list")
+    replayed, _ = await sync(settings, "poison", "replay")
+    dropped, _ = await sync(settings, "poison", "drop", "0" * 64)
+
+    assert (0, [], 0, 1) == (listed, found["items"], replayed, dropped)
+    assert not settings.with_name("r.sqlite3").exists()

@@ -1,10 +1,12 @@
 """What a person and a program see of a run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
+from azure_function_app.sync.sweep import Sweep, SweepPhase
 from bridge_cli.syncing.run_view import (
     EXIT_CODES,
     report_to_json,
@@ -62,6 +64,43 @@ def test_when_the_last_run_failed_then_the_state_says_since_when_none_has_succee
     assert "generation 2, which is not read to its end yet" in text
     assert "2026-11-22T05:47:02.000Z" == state["last_success_at"]
     assert ["failed", "complete", "complete"] == [run["status"] for run in state["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (SweepPhase.COUNTING, "being counted, 1,234 so far"),
+        (SweepPhase.HELD, "lacks 1,234 records, and these are held: --accept-deletions"),
+        (SweepPhase.MARKING, "lacks 1,234 records, and these are being marked"),
+    ],
+)
+def test_when_a_sweep_is_under_way_then_the_state_says_how_far_it_is(
+    phase: SweepPhase, words: str
+) -> None:
+    """And what a person has to say to it."""
+    sweep = Sweep(phase, "p", live=2_000, missing=1_234)
+    checkpoint = Checkpoint("AAAA", "fence", 2, is_rereading=True, sweep=sweep)
+
+    assert words in state_to_text("here", checkpoint, [])
+    state = json.loads(state_to_json("here", checkpoint, []))
+    assert (phase, 1_234) == (
+        state["checkpoint"]["sweep"]["phase"],
+        state["checkpoint"]["sweep"]["missing"],
+    )
+
+
+def test_when_a_run_is_held_then_its_text_says_how_many_are_missing() -> None:
+    """In the run's own text and among the runs; deletions that were set aside too."""
+    held = replace(
+        report(SyncStatus.HELD),
+        records_missing=1_234,
+        records_set_aside=3,
+        tombstones_set_aside=2,
+    )
+
+    assert "missing    1,234" in report_to_text(held)
+    assert "bridge sync --accept-deletions" in report_to_text(held)
+    assert "3 (2 deletions) set aside, 1,234 missing" in state_to_text("here", BEGINNING, [held])
 
 
 def test_when_no_run_has_succeeded_then_the_state_does_not_claim_one() -> None:
