@@ -279,7 +279,7 @@ class SyncJob:
 
     async def _store(self, page: ChangePage, checkpoint: Checkpoint, run: _Run) -> Checkpoint:
         items = len(page.records) + len(page.poison)
-        numbers, poison = _sorted_out(page)
+        numbers, poison = sorted_out(page)
         run.allowance.check(poison, items)
         moved = replace(
             checkpoint,
@@ -385,7 +385,7 @@ def _with_read(sweep: Sweep | None, records: int) -> Sweep | None:
     return None if sweep is None else replace(sweep, read_since=sweep.read_since + records)
 
 
-def _sorted_out(page: ChangePage) -> tuple[list[int], list[PoisonRecord]]:
+def sorted_out(page: ChangePage) -> tuple[list[int], list[PoisonRecord]]:
     """Return the numbers of the records that every store can hold, and what is none."""
     numbers, poison = [], list(page.poison)
     for number, record in enumerate(page.records):

@@ -6,11 +6,12 @@ from typing import Final
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendRejected
 from azure_function_app.sync.checkpoint_store import Checkpoint, SyncStatus
-from azure_function_app.sync.record_sink import newest_by_id, reason_unfit
+from azure_function_app.sync.record_sink import newest_by_id, reason_unfit_id
 from azure_function_app.sync.record_view import HeldVersion, RecordView
 from azure_function_app.sync.records import ChangePage, Record
 from azure_function_app.sync.sweep import SweepPhase
-from azure_function_app.sync.sync_job import SyncJob
+from azure_function_app.sync.sync_job import SyncJob, sorted_out
+from azure_function_app.sync.unfit_records import PoisonAllowance
 
 _CURSOR_EXPIRED: Final = 410
 
@@ -46,6 +47,7 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
     A record that is changed while the feed is being read can be counted twice.
 
     Raises:
+        RecordsUnfit: so much of a page is unfit that the run would fail.
         BridgeError: the API or the store could not be read.
 
     """
@@ -53,6 +55,7 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
     stop = Deadline.after(job.run_seconds, job.clock)
     checkpoint = start
     live_and_seen = 0
+    allowance = PoisonAllowance(job.most_poison_share)
     while not stop.has_passed:
         try:
             page = await job.source.changes(
@@ -66,7 +69,7 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
             preview.begins_generation = True
             checkpoint = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
             continue
-        live_and_seen += await _compare(page, view, checkpoint.generation, preview)
+        live_and_seen += await _compare(page, view, checkpoint.generation, preview, allowance)
         checkpoint = replace(checkpoint, cursor=page.next_cursor)
         if not page.has_more:
             preview.status = SyncStatus.COMPLETE
@@ -86,15 +89,30 @@ def _is_agreed(checkpoint: Checkpoint) -> bool:
     return checkpoint.sweep is not None and checkpoint.sweep.phase is SweepPhase.MARKING
 
 
-async def _compare(page: ChangePage, view: RecordView, generation: int, preview: Preview) -> int:
+async def _compare(
+    page: ChangePage,
+    view: RecordView,
+    generation: int,
+    preview: Preview,
+    allowance: PoisonAllowance,
+) -> int:
     """Count what the page would change; return how many live ones of earlier generations it has."""
-    fit = [record for record in page.records if reason_unfit(record) is None]
-    held = await view.held_versions([record.id for record in fit])
+    numbers, poison = sorted_out(page)
+    items = len(page.records) + len(page.poison)
+    allowance.check(poison, items)
+    if poison:
+        allowance.use(len(poison), items)
+    fit = [page.records[number] for number in numbers]
+    # What is there, but unfit, is not missing: a run leaves it as it is.
+    retained = [
+        item.id for item in poison if not item.is_tombstone and reason_unfit_id(item.id) is None
+    ]
+    held = await view.held_versions(list({*(record.id for record in fit), *retained}))
     for record in newest_by_id(fit):
         _count(record, held.get(record.id), generation, preview)
     preview.pages += 1
-    preview.records_read += len(page.records) + len(page.poison)
-    preview.records_set_aside += len(page.records) - len(fit) + len(page.poison)
+    preview.records_read += items
+    preview.records_set_aside += len(poison)
     return sum(not known.deleted and known.generation < generation for known in held.values())
 
 
