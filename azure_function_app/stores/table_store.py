@@ -285,7 +285,12 @@ class TableStore:
         """Return the reports that are kept, that of the run that ended last first."""
 
         def read(requests: TableRequests) -> list[Any]:
-            entities = self._runs(requests, "value")
+            try:
+                entities = self._runs(requests, "value")
+            except ResourceNotFoundError as error:
+                if not is_table_missing(error):
+                    raise
+                return []
             if not entities:
                 # What a version of the app that kept one report only has left.
                 entities = [self._state_or_none(requests, "last_run") or {}]

@@ -106,3 +106,11 @@ async def test_when_a_generation_has_begun_then_the_view_knows_it_as_the_store_d
     assert 0 == nothing
     assert 2 == await store.newest_generation()
     assert 2 == await store.view.newest_generation()
+
+
+async def test_when_no_run_has_ended_yet_then_there_are_no_reports_and_that_is_no_error(
+    store: SqliteStore | TableStore,
+) -> None:
+    """On the first day, before there are tables, health and `bridge sync status` ask for them."""
+    assert [] == await store.load_reports()
+    assert await store.load_report() is None
