@@ -5,7 +5,11 @@ from collections import deque
 from typing import Final
 
 _REMEMBERED: Final = 16
-_SHARE_IN_TIME: Final = 0.9
+_SHARE_ENOUGH: Final = 0.7
+"""Of the calls that must have ended by then for a wait to be worth it. A larger share would judge
+an API with two speeds by the slow one, and leave hardly anyone to wait (docs/adr/0007)."""
+_SHARE_LONGEST: Final = 0.9
+"""Of the answers that must have come by then for one that did not to be the API's failure."""
 
 
 class AnswerTimes:
@@ -38,9 +42,9 @@ class AnswerTimes:
             self._enough = None
 
     def enough(self) -> float:
-        """Return the seconds within which nearly every call is answered; 0 where none is known."""
+        """Return the seconds within which most calls are answered; 0 where none is known."""
         if self._enough is None:
-            self._enough = _nearly_longest(self._times)
+            self._enough = _reached_by(_SHARE_ENOUGH, self._times)
         return self._enough
 
     def longest_answer(self) -> float | None:
@@ -48,8 +52,8 @@ class AnswerTimes:
 
         Calls that were given up do not count, so an API that fell silent does not look slow.
         """
-        return _nearly_longest(self._answers) if self._answers else None
+        return _reached_by(_SHARE_LONGEST, self._answers) if self._answers else None
 
 
-def _nearly_longest(times: deque[float]) -> float:
-    return sorted(times)[math.ceil(_SHARE_IN_TIME * (len(times) - 1))]
+def _reached_by(share: float, times: deque[float]) -> float:
+    return sorted(times)[math.ceil(share * (len(times) - 1))]
