@@ -103,27 +103,33 @@ def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
     assert process.stdout is not None
     assert process.stderr is not None
     with process, process.stdout, process.stderr:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "rotate-signing-key" in line:
-                break
-        (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
-        (record,) = (line.split()[-1] for line in lines if line.endswith("/records/EGLL\n"))
-        for url in (health, record):
-            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
-                assert 200 == answer.status
-        text = "".join(lines)
-        aws_port, *other_ports = (
-            int(port)
-            for pattern in (r"curl -si http://127.0.0.1:(\d+)/_aws", r"/127.0.0.1:(\d+)/")
-            for port in re.findall(pattern, text)
-        )
-        parts = frozenset(descendants_of(process.pid))
         try:
-            yield _Up(process, folder, health, aws_port, {aws_port, *other_ports}, parts)
+            yield _wait_until_up(process, folder)
         finally:
+            # Else leaving the block would wait for it, after a failure for ever.
             process.kill()
+
+
+def _wait_until_up(process: "subprocess.Popen[str]", folder: Path) -> _Up:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "rotate-signing-key" in line:
+            break
+    (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
+    (record,) = (line.split()[-1] for line in lines if line.endswith("/records/EGLL\n"))
+    for url in (health, record):
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
+            assert 200 == answer.status
+    text = "".join(lines)
+    aws_port, *other_ports = (
+        int(port)
+        for pattern in (r"curl -si http://127.0.0.1:(\d+)/_aws", r"/127.0.0.1:(\d+)/")
+        for port in re.findall(pattern, text)
+    )
+    parts = frozenset(descendants_of(process.pid))
+    return _Up(process, folder, health, aws_port, {aws_port, *other_ports}, parts)
 
 
 @pytest.mark.timeout(180)
