@@ -1,5 +1,6 @@
 """Fixtures that several integration tests share."""
 
+from tests.support.azurite import azurite
 from tests.support.local_aws import deploy_probes, ministack, probed_stack
 
-__all__ = ["deploy_probes", "ministack", "probed_stack"]
+__all__ = ["azurite", "deploy_probes", "ministack", "probed_stack"]

@@ -1,7 +1,6 @@
 """Looking at what a store holds: both stores say the same, and looking makes nothing."""
 
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,29 +10,9 @@ from azure.data.tables import TableServiceClient
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.record_view import HeldVersion
-from emulator.azurite import Azurite, AzuritePrograms
-from shared.clock import SystemClock
+from emulator.azurite import Azurite
+from tests.support.azurite import no_credential
 from tests.support.fake_feed import record
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-def no_credential() -> object:
-    """Azurite needs none, so asking for one is an error."""
-    raise AssertionError("a credential was asked for")
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests here; each test has tables of its own in it."""
-    azurite = Azurite.start(
-        AzuritePrograms.under(CHECKOUT / ".tools"),
-        tmp_path_factory.mktemp("azurite"),
-        clock=SystemClock(),
-        sleep=time.sleep,
-    )
-    yield azurite
-    azurite.stop()
 
 
 @pytest.fixture(params=["sqlite", "table"])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
 from emulator.airports import load_airports
 from emulator.azurite import Azurite, AzuritePrograms, AzuriteTls
 from shared.clock import SystemClock
+from tests.support.azurite import no_credential
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.faulty_server import Behavior, answer, faulty_server
@@ -42,24 +43,6 @@ from tests.support.sync_store_promises import (
 )
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def no_credential() -> Any:
-    """Azurite needs none, so asking for one is an error."""
-    raise AssertionError("a credential was asked for")
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests here; each test has tables of its own in it."""
-    azurite = Azurite.start(
-        AzuritePrograms.under(CHECKOUT / ".tools"),
-        tmp_path_factory.mktemp("azurite"),
-        clock=SystemClock(),
-        sleep=time.sleep,
-    )
-    yield azurite
-    azurite.stop()
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Table Storage that fails, hangs or loses answers: what a run makes of it, and in what time."""
 
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +12,7 @@ from azure_function_app.sync.records import PoisonRecord
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import StoresInOrder
-from emulator.azurite import Azurite, AzuritePrograms
+from emulator.azurite import Azurite
 from shared.clock import SystemClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.faulty_azurite import (
@@ -35,21 +32,6 @@ from tests.support.faulty_server import (
     faulty_server,
     say_nothing,
 )
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests here; each test has tables of its own in it."""
-    azurite = Azurite.start(
-        AzuritePrograms.under(CHECKOUT / ".tools"),
-        tmp_path_factory.mktemp("azurite"),
-        clock=SystemClock(),
-        sleep=time.sleep,
-    )
-    yield azurite
-    azurite.stop()
 
 
 def table_store(url: str, prefix: str = "bridge") -> TableStore:
