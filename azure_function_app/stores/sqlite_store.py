@@ -23,7 +23,7 @@ from azure_function_app.stores.sqlite_poison import (
     list_poison,
 )
 from azure_function_app.stores.sqlite_view import SqliteView
-from azure_function_app.stores.store_threads import StoreThreads
+from azure_function_app.stores.store_threads import StoreThreads, timed_out
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     RUNS_KEPT,
@@ -254,9 +254,16 @@ class SqliteStore:
         work: _Work[T],
         turn: Callable[[sqlite3.Connection], AbstractContextManager[None]] = transaction,
     ) -> T:
+        def in_time(connection: sqlite3.Connection) -> T:
+            result = work(connection)
+            # Whoever waits has been told that it timed out: what is not committed yet is undone.
+            if deadline is not None and deadline.has_passed:
+                raise timed_out()
+            return result
+
         def within() -> T:
             seconds = None if deadline is None else deadline.remaining_seconds()
-            return self._file.within(work, turn, seconds=seconds)
+            return self._file.within(in_time, turn, seconds=seconds)
 
         return await self._thread.run(deadline, within)
 

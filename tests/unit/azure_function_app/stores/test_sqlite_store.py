@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from azure_function_app.sync.records import PoisonRecord, Record
 from azure_function_app.sync.stored_text import encode_report
 from azure_function_app.sync.sync_store import SyncStore
 from shared.clock import SystemClock
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
 from tests.support.sync_store_promises import (
     SetAside,
@@ -291,6 +292,27 @@ async def test_when_another_process_keeps_the_file_then_a_call_is_over_at_its_de
     assert told is not None
     assert told_after < 0.3
     assert 0.5 <= over_after < 0.9
+    await store.aclose()
+    assert [] == query(path, "SELECT id FROM records")
+
+
+async def test_when_the_deadline_passes_before_a_write_is_done_then_it_is_undone(
+    store: SqliteStore, path: Path
+) -> None:
+    """Who waited for it has been told that it timed out, and the next run has its turn."""
+    clock = FakeClock()
+
+    class SlowRecords(list[Record]):
+        """Takes its time once the store has its turn and looks at them."""
+
+        def __iter__(self) -> Iterator[Record]:
+            clock.advance(6.0)
+            return super().__iter__()
+
+    with pytest.raises(StoreTimedOut):
+        await store.write(SlowRecords([record("b")]), deadline=Deadline.after(5.0, clock))
+
+    assert [] == query(path, "SELECT id FROM records")
 
 
 async def test_when_nobody_may_even_read_the_file_then_health_is_told_so_in_a_moment(
