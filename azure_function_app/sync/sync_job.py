@@ -203,10 +203,14 @@ class SyncJob:
                 has_restarted = True
                 continue
             checkpoint = await self._store(page, checkpoint, run)
-            if not page.has_more:
-                if checkpoint.is_rereading:
-                    return await self._sweep(checkpoint, run)
+            if page.has_more:
+                continue
+            if not checkpoint.is_rereading:
                 return SyncStatus.COMPLETE
+            # A record that changes while a page is read has left the place that is read, and is
+            # on a later page. Only where nothing is left has every record been seen.
+            if not page.records and not page.poison:
+                return await self._sweep(checkpoint, run)
         return SyncStatus.PAUSED
 
     async def _load(self, run: _Run) -> Checkpoint:

@@ -420,7 +420,7 @@ async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before
     job = sync_job(feed, store, clock)
     await job.run()
     feed.start_anew([record(name) for name in "abcdefg"])
-    feed.before_answer = lambda _cursor: clock.advance(80.0)
+    feed.before_answer = lambda _cursor: clock.advance(70.0)
 
     first = await job.run()
     in_between = {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
@@ -431,6 +431,28 @@ async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before
     assert (set(), True) == (in_between, was_rereading)
     assert {"h"} == {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
     assert not (await store.load()).is_rereading
+
+
+async def test_when_a_record_changes_while_a_new_feeds_last_page_is_read_then_it_is_not_deleted(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """It had left the place that was read, so only a page without anything is the end."""
+    feed = FakeFeed([record("a"), record("b")])
+    job = sync_job(feed, store, clock, page_size=10, share=1.0)
+    await job.run()
+    feed.start_anew([record("b")])
+
+    def overtake(cursor: str) -> None:
+        # After the page that said that there was no more, and before anything is marked.
+        if cursor == "new.1" and len(feed.changes_so_far) == 1:
+            feed.changes_so_far.append(record("a", 2))
+
+    feed.before_answer = overtake
+
+    report = await job.run()
+
+    assert SyncStatus.COMPLETE == report.status
+    assert (2, False) == stored(tmp_path)["a"][:2]
 
 
 async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_count(
