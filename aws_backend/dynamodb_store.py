@@ -22,16 +22,16 @@ from aws_backend.errors import (
 from aws_backend.record import StoredRecord
 from aws_backend.record_store import DecideData, FeedPage
 from aws_backend.table_layout import (
-    COUNTER_KEY,
     FEED_INDEX,
-    RECORDS,
     Counter,
     FeedState,
+    counter_key,
     counter_to_item,
     item_to_counter,
     item_to_record,
     record_key,
     record_to_item,
+    records_collection,
 )
 from shared.clock import Clock
 from shared.formats.rfc3339 import format_rfc3339
@@ -110,7 +110,7 @@ class DynamoDbRecordStore:
                 KeyConditions={
                     "collection": {
                         "ComparisonOperator": "EQ",
-                        "AttributeValueList": [{"S": RECORDS}],
+                        "AttributeValueList": [{"S": records_collection(0)}],
                     },
                     "sequence": {
                         "ComparisonOperator": "BETWEEN",
@@ -251,7 +251,7 @@ class DynamoDbRecordStore:
 
 def read_counter(client: "DynamoDBClient", table: str) -> Counter | None:
     """Return the table's counter as last committed, or None if it has no feed yet."""
-    response = client.get_item(TableName=table, Key=COUNTER_KEY, ConsistentRead=True)
+    response = client.get_item(TableName=table, Key=counter_key(), ConsistentRead=True)
     return item_to_counter(response["Item"]) if "Item" in response else None
 
 

@@ -13,12 +13,12 @@ from aws_backend.cursor import FEED_ID_BYTES
 from aws_backend.dynamodb_store import read_counter
 from aws_backend.record_import import ImportUnfinishedError, replace_counter
 from aws_backend.table_layout import (
-    COUNTER_KEY,
     FEED_INDEX,
-    RECORDS,
     Counter,
     FeedState,
+    counter_key,
     record_key,
+    records_collection,
 )
 from shared.clock import Clock, SystemClock
 from shared.formats.rfc3339 import format_rfc3339
@@ -124,7 +124,7 @@ def _shows_last_change(
             # Reads in a transaction see all of another one or nothing; a plain read may see half.
             response = client.transact_get_items(
                 TransactItems=[
-                    {"Get": {"TableName": table, "Key": COUNTER_KEY}},
+                    {"Get": {"TableName": table, "Key": counter_key()}},
                     {"Get": {"TableName": table, "Key": record_key(claim.last_id)}},
                 ]
             )
@@ -144,7 +144,7 @@ def _places(client: "DynamoDBClient", table: str) -> Iterator[tuple[str, int]]:
         ProjectionExpression="id, #sequence",
         KeyConditionExpression="#collection = :records",
         ExpressionAttributeNames={"#collection": "collection", "#sequence": "sequence"},
-        ExpressionAttributeValues={":records": {"S": RECORDS}},
+        ExpressionAttributeValues={":records": {"S": records_collection(0)}},
     )
     for page in pages:
         for item in page["Items"]:
@@ -174,7 +174,7 @@ def _move(
                 {
                     "ConditionCheck": {
                         "TableName": table,
-                        "Key": COUNTER_KEY,
+                        "Key": counter_key(),
                         "ConditionExpression": "feed_id = :feed_id AND #state = :renewing",
                         "ExpressionAttributeNames": {"#state": "state"},
                         "ExpressionAttributeValues": {

@@ -16,12 +16,12 @@ from aws_backend.cursor import FEED_ID_BYTES
 from aws_backend.dynamodb_store import read_counter
 from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
 from aws_backend.table_layout import (
-    RECORDS,
     Counter,
     FeedState,
     counter_to_item,
     record_key,
     record_to_item,
+    records_collection,
 )
 from shared.clock import Clock, SystemClock
 from shared.formats.rfc3339 import format_rfc3339
@@ -227,7 +227,7 @@ def _remove_records(client: "DynamoDBClient", table: str, sleep: Callable[[float
         ProjectionExpression="id",
         KeyConditionExpression="#collection = :records",
         ExpressionAttributeNames={"#collection": "collection"},
-        ExpressionAttributeValues={":records": {"S": RECORDS}},
+        ExpressionAttributeValues={":records": {"S": records_collection(0)}},
     )
     for page in pages:
         for items in batched(page["Items"], _BATCH, strict=False):

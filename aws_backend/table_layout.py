@@ -1,13 +1,17 @@
 """How the records, their feed and its counter lie in one DynamoDB table.
 
-    collection  id         sequence   attributes
-    records     <record>   <n>        version, updated_at, deleted, data
-    counter     counter    <last n>   feed_id, last_id, state, since, is_importing
+    collection   id         sequence   attributes
+    records      <record>   <n>        version, updated_at, deleted, data
+    counter      counter    <last n>   feed_id, shards, last_id, state, since, is_importing
+    records-1    <record>   <n>        of shard 1, and so on: what a feed of one shard does not have
+    counter-1    counter    <last n>
 
 The local index `feed` orders a collection by `sequence`; infra/aws/template.yaml makes both, and a
-test compares. The reasons: docs/adr/0002-change-feed.md.
+test compares. Each shard has two collections of its own, so that no two shards share a partition.
+The reasons: docs/adr/0002-change-feed.md.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -25,11 +29,12 @@ if TYPE_CHECKING:
     type StoredItem = Mapping[str, AttributeValueTypeDef]
     type NewItem = dict[str, UniversalAttributeValueTypeDef]
 
-RECORDS: Final = "records"
 FEED_INDEX: Final = "feed"
 
-COUNTER_KEY: Final["NewItem"] = {"collection": {"S": "counter"}, "id": {"S": "counter"}}
-"""Where the counter lies: apart from the records, so that the feed does not show it."""
+MAX_SHARDS: Final = 64
+"""Of one feed: all counters of a new feed are made in one transaction, which takes 100 items."""
+
+_IN_FEEDS_OF_ONE_SHARD: Final = 1
 
 
 class FeedState(StrEnum):
@@ -57,17 +62,37 @@ class Counter:
     state: FeedState = FeedState.OPEN
     since: str = ""
     """When it was closed, by the clock of who closed it; empty while it is open."""
+    shards: int = _IN_FEEDS_OF_ONE_SHARD
+    """How many the feed has, the same in each shard's counter; never another number under one
+    `feed_id`."""
 
 
-def record_key(record_id: str) -> "NewItem":
+def shard_of(record_id: str, shards: int) -> int:
+    """Return which of so many shards a record belongs to, from 0."""
+    digest = hashlib.sha256(record_id.encode()).digest()
+    return int.from_bytes(digest[:8]) % shards
+
+
+def records_collection(shard: int) -> str:
+    """Return the collection of a shard's records."""
+    return "records" if shard == 0 else f"records-{shard}"
+
+
+def counter_key(shard: int = 0) -> "NewItem":
+    """Return the key of a shard's counter: apart from the records, so no feed shows it."""
+    collection = "counter" if shard == 0 else f"counter-{shard}"
+    return {"collection": {"S": collection}, "id": {"S": "counter"}}
+
+
+def record_key(record_id: str, shard: int = 0) -> "NewItem":
     """Return the key of a record's item."""
-    return {"collection": {"S": RECORDS}, "id": {"S": record_id}}
+    return {"collection": {"S": records_collection(shard)}, "id": {"S": record_id}}
 
 
-def record_to_item(record: StoredRecord) -> "NewItem":
+def record_to_item(record: StoredRecord, shard: int = 0) -> "NewItem":
     """Return the item that holds the record."""
     return {
-        **record_key(record.id),
+        **record_key(record.id, shard),
         "sequence": {"N": str(record.sequence)},
         "version": {"N": str(record.version)},
         "updated_at": {"S": record.updated_at},
@@ -89,10 +114,11 @@ def item_to_record(item: "StoredItem") -> StoredRecord:
     )
 
 
-def counter_to_item(counter: Counter) -> "NewItem":
-    """Return the item that holds the counter."""
+def counter_to_item(counter: Counter, shard: int = 0) -> "NewItem":
+    """Return the item that holds a shard's counter."""
     return {
-        **COUNTER_KEY,
+        **counter_key(shard),
+        "shards": {"N": str(counter.shards)},
         "sequence": {"N": str(counter.sequence)},
         "feed_id": {"B": counter.feed_id},
         "last_id": {"S": counter.last_id},
@@ -111,6 +137,7 @@ def item_to_counter(item: "StoredItem") -> Counter:
         last_id=item["last_id"]["S"],
         state=_parse_state(item),
         since=item["since"]["S"] if "since" in item else "",
+        shards=int(item["shards"]["N"]) if "shards" in item else _IN_FEEDS_OF_ONE_SHARD,
     )
 
 

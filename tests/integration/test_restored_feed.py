@@ -30,9 +30,9 @@ from aws_backend.record import StoredRecord
 from aws_backend.record_import import ImportUnfinishedError, import_records
 from aws_backend.records_api import RecordsApi
 from aws_backend.table_layout import (
-    COUNTER_KEY,
     Counter,
     FeedState,
+    counter_key,
     counter_to_item,
 )
 from azure_function_app.deadline import Deadline
@@ -266,7 +266,7 @@ def counter_behind_and_served(store: DynamoDbRecordStore) -> None:
 
 def counter_lost(store: DynamoDbRecordStore) -> None:
     """The backup is of the moment when the feed began."""
-    store.client.delete_item(TableName=store.table, Key=COUNTER_KEY)
+    store.client.delete_item(TableName=store.table, Key=counter_key())
 
 
 HALVES: Final = pytest.mark.parametrize(
