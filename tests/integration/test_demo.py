@@ -17,7 +17,12 @@ import pytest
 
 from emulator.loopback import is_port_free
 from emulator.stack_folder import claim_folder
-from tests.support.processes import becomes_true, descendants_of, is_alive
+from tests.support.processes import (
+    becomes_true,
+    descendants_of,
+    hear_the_terminal_close,
+    is_alive,
+)
 
 BRIDGE = Path(sys.executable).with_name("bridge")
 CHECKOUT = Path(__file__).parents[2]
@@ -99,6 +104,7 @@ def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},  # noqa: TID251 - the child's, beside ours
+        preexec_fn=hear_the_terminal_close,  # noqa: PLW1509 - no other thread runs here
     )
     assert process.stdout is not None
     assert process.stderr is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emulator.tied_process import start_tied_process, stop_tied_process
-from tests.support.processes import becomes_true, is_alive
+from tests.support.processes import becomes_true, hear_the_terminal_close, is_alive
 
 CHECKOUT = Path(__file__).parents[2]
 STUBBORN = """
@@ -56,7 +56,10 @@ def test_when_the_parent_is_ended_then_a_stubborn_program_and_its_child_end_too(
     """Nothing has to be watched by the program: its supervisor kills the group."""
     log = tmp_path / "program.log"
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, STUBBORN, log], cwd=CHECKOUT, stdout=subprocess.PIPE
+        [sys.executable, "-c", PARENT, STUBBORN, log],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        preexec_fn=hear_the_terminal_close,  # noqa: PLW1509 - no other thread runs here
     ) as parent:
         process_ids = _process_ids(log)
         parent.send_signal(number)

@@ -1,6 +1,7 @@
 """Looks at real processes: whether they live, and waits for what they do."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ def is_alive(process_id: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+def hear_the_terminal_close() -> None:
+    """Undo, in a child about to start, that it inherits to ignore SIGHUP, as under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def descendants_of(process_id: int) -> set[int]:
