@@ -31,8 +31,8 @@ from azure_function_app.sync.checkpoint_store import (
     SyncReport,
 )
 from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
-from azure_function_app.sync.record_sink import Batch, encode_data, newest_by_id
-from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.record_sink import Batch, newest_by_id
+from azure_function_app.sync.records import PoisonRecord, Record, encode_data
 from azure_function_app.sync.stored_text import (
     decode_checkpoint,
     decode_report,

@@ -15,8 +15,7 @@ from azure.core import MatchConditions
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
 from azure_function_app.sync.checkpoint_store import SyncReport
-from azure_function_app.sync.record_sink import encode_data
-from azure_function_app.sync.records import Record
+from azure_function_app.sync.records import Record, encode_data
 from azure_function_app.sync.stored_text import encode_report
 
 PARTITION_KEYS: Final = tuple(f"{number:x}" for number in range(16))

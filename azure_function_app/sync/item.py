@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final, NoReturn, TypeIs
 
 from azure_function_app.sync.page_text import BrokenTextError, TooManyPartsError, cut_whole
-from azure_function_app.sync.records import ItemClaims, PoisonRecord, Record
+from azure_function_app.sync.records import ItemClaims, PoisonRecord, Record, encode_mapping
 from shared.formats.rfc3339 import parse_rfc3339
 
 _MOST_MEMBERS: Final = 100
@@ -79,10 +79,20 @@ def parse_record(item: object) -> Record:
     if not isinstance(updated_at, str) or not _is_utc(updated_at):
         raise UnfitItemError("updated_at is not a time in UTC")
     if deleted:
-        return Record(record_id, version, updated_at, deleted=True, data={})
+        return Record(record_id, version, updated_at, deleted=True, data={}, encoded="{}")
     if not isinstance(data, dict):
         raise UnfitItemError("data is not a JSON object")
-    return Record(record_id, version, updated_at, deleted=False, data=data)
+    return Record(
+        record_id, version, updated_at, deleted=False, data=data, encoded=_encoded_or_none(data)
+    )
+
+
+def _encoded_or_none(data: dict[str, object]) -> str | None:
+    try:
+        return encode_mapping(data)
+    except (ValueError, TypeError, RecursionError):
+        # A record all the same; which store could hold it is not for us to say.
+        return None
 
 
 def claims_of(raw: bytes) -> ItemClaims:

@@ -1,6 +1,5 @@
 """Where the records go: what any store must promise to the sync job."""
 
-import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from typing import Final, Protocol
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.sync.poison_store import MAX_ID_LENGTH, PoisonOrigin, PoisonStore
-from azure_function_app.sync.records import PoisonRecord, Record
+from azure_function_app.sync.records import PoisonRecord, Record, encode_data
 from azure_function_app.sync.sweep import Stretch
 from shared.formats.rfc3339 import parse_rfc3339
 
@@ -127,26 +126,6 @@ class RecordSink(PoisonStore, Protocol):
         """
 
 
-def encode_data(record: Record) -> str:
-    """Return the record's data as compact JSON, the same text for the same data.
-
-    Raises:
-        ValueError: the data has no JSON form in UTF-8: it holds NaN, say, or a lone surrogate.
-        RecursionError: the data is nested too deep.
-        TypeError: the data holds something that JSON has no word for.
-
-    """
-    text = json.dumps(
-        dict(record.data),
-        allow_nan=False,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    )
-    text.encode()
-    return text
-
-
 def reason_unfit(record: Record) -> str | None:
     """Why no store can hold the record; None if every one can.
 
@@ -172,7 +151,9 @@ def reason_unfit_id(record_id: str) -> str | None:
     """Why no store can hold a record of that ID; None if every one can."""
     if not 1 <= len(record_id) <= MAX_ID_LENGTH:
         return f"the id is not 1 to {MAX_ID_LENGTH} characters long"
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in record_id):
+    # Nearly every ID is ASCII, and then there is a quicker question.
+    is_plain = record_id.isascii() and record_id.isprintable()
+    if not is_plain and any(unicodedata.category(each) in {"Cc", "Cs"} for each in record_id):
         return "the id holds a control character or a lone surrogate"
     return None
 

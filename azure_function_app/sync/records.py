@@ -2,7 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Final
+
+_ENCODER: Final = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,9 @@ class Record:
     """When the change was committed, RFC 3339 in UTC."""
     deleted: bool
     data: Mapping[str, object]
+    encoded: str | None = field(default=None, compare=False, repr=False)
+    """What `encode_data` returns of it, where that is known already: encoding takes as long as
+    storing, so it is done once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,33 @@ class ChangePage:
         return _spelled(self.records[number]) if self.raw is None else self.raw(number)
 
 
+def encode_data(record: Record) -> str:
+    """Return the record's data as compact JSON, the same text for the same data.
+
+    Raises:
+        ValueError: the data has no JSON form in UTF-8: it holds NaN, say, or a lone surrogate.
+        RecursionError: the data is nested too deep.
+        TypeError: the data holds something that JSON has no word for.
+
+    """
+    return encode_mapping(record.data) if record.encoded is None else record.encoded
+
+
+def encode_mapping(data: Mapping[str, object]) -> str:
+    """Return the data as `encode_data` does, with its errors."""
+    text = _ENCODER.encode(dict(data))
+    text.encode()
+    return text
+
+
 def _spelled(record: Record) -> bytes:
-    members = asdict(replace(record, data={})) | {"data": dict(record.data)}
+    members = {
+        "id": record.id,
+        "version": record.version,
+        "updated_at": record.updated_at,
+        "deleted": record.deleted,
+        "data": dict(record.data),
+    }
     try:
         return json.dumps(members, default=repr).encode()
     except (ValueError, TypeError, RecursionError):

@@ -40,10 +40,9 @@ from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
     Batch,
     RecordSink,
-    encode_data,
     reason_unfit,
 )
-from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.records import ChangePage, PoisonRecord, Record, encode_data
 from azure_function_app.sync.sweep import DeletionLimit, Stretch
 from azure_function_app.sync.sync_job import ChangeSource, SyncJob
 from azure_function_app.sync.sync_store import Step, SyncStore

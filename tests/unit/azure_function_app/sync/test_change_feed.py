@@ -1,8 +1,11 @@
 """Reading the change feed."""
 
+import asyncio
 import gzip
 import json
 import logging
+import threading
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,6 +22,7 @@ from azure_function_app.errors import (
     BackendUnavailable,
     TokenRefused,
 )
+from azure_function_app.sync import change_feed
 from azure_function_app.sync.change_feed import (
     LONGEST_CURSOR,
     MAX_ITEMS,
@@ -27,7 +31,7 @@ from azure_function_app.sync.change_feed import (
     error_for_status,
     parse_change_page,
 )
-from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.records import ChangePage, Record, encode_data
 from tests.support.calling import TOKEN
 from tests.support.canned_api import Canned, CannedApi, Handler, answering, problem
 from tests.support.keys import base64url
@@ -63,6 +67,15 @@ def test_when_a_page_is_good_then_its_records_are_typed() -> None:
     record = Record("EGLL", 1, "2026-11-21T06:00:00Z", deleted=False, data={"name": "Heathrow"})
 
     assert ChangePage((record,), "c1", has_more=True) == parse_change_page(page())
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.floats() | st.text()))
+def test_when_a_record_is_read_then_its_encoding_is_the_one_that_stores_keep(
+    data: dict[str, Any],
+) -> None:
+    """What was encoded while reading is what would be encoded while storing."""
+    for record in parse_change_page(item(data=data)).records:
+        assert encode_data(record) == encode_data(replace(record, encoded=None))
 
 
 def test_when_a_record_was_deleted_then_it_is_a_tombstone() -> None:
@@ -329,6 +342,26 @@ async def test_when_changes_are_asked_for_then_cursor_and_limit_are_in_the_query
     )
     assert decoded == httpx.QueryParams(query)
     assert f"Bearer {TOKEN}" == request.headers["authorization"]
+
+
+async def test_when_a_page_is_parsed_then_the_event_loop_goes_on(
+    api: CannedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy's callers, who share the loop, wait for no page of the sync."""
+    api.handle = answering(200, json.dumps(PAGE).encode())
+    has_gone_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    seen: list[bool] = []
+
+    def parse(body: bytes) -> ChangePage:
+        loop.call_soon_threadsafe(has_gone_on.set)
+        seen.append(has_gone_on.wait(5))
+        return parse_change_page(body)
+
+    monkeypatch.setattr(change_feed, "parse_change_page", parse)
+    await feed_of(api).changes("", limit=1, deadline=api.deadline())
+
+    assert [True] == seen
 
 
 async def test_when_a_page_is_compressed_then_it_is_read_all_the_same(api: CannedApi) -> None:

@@ -11,10 +11,10 @@ from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
     MAX_TIMESTAMP_LENGTH,
     MAX_VERSION,
-    encode_data,
     newest_by_id,
     reason_unfit,
 )
+from azure_function_app.sync.records import encode_data
 from tests.support.fake_feed import record
 
 LONGEST_TEXT = MAX_DATA_BYTES - len('{"name":""}')
