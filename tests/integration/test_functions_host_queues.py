@@ -28,6 +28,7 @@ from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import FunctionsHostProcess, start_functions_host
 from shared.clock import SystemClock
 from tests.support.azurite import azurite
+from tests.support.local_stack import running_stack
 from tests.support.processes import becomes_true, descendants_of
 
 __all__ = ["azurite"]
@@ -474,3 +475,21 @@ def test_when_there_is_no_connection_then_the_host_refuses_and_names_the_setting
         bench.start(AzureWebJobsStorage=connection)
 
     assert "nonsense" not in str(refusal.value)
+
+
+async def test_when_the_sync_fans_out_then_the_stack_has_queues(tmp_path: Path) -> None:
+    """The Function App is told so, and gets a connection under which queues answer."""
+    async with running_stack(tmp_path, sync_fan_out=True, imports_records=False) as stack:
+        settings = stack.function_settings
+        received = await asyncio.to_thread(send_and_receive, settings["AzureWebJobsStorage"])
+
+    assert ("true", "message") == (settings["SYNC_FAN_OUT"], received)
+
+
+def send_and_receive(connection_string: str) -> str:
+    """A message that went through a new queue."""
+    with QueueClient.from_connection_string(connection_string, "a-queue") as queue:
+        queue.create_queue()
+        queue.send_message("message")
+        (message,) = queue.receive_messages(max_messages=1)
+        return str(message.content)
