@@ -142,29 +142,32 @@ class QueueListener:
         self._trigger.sent.set()
 
     async def listen(self) -> None:
-        """Process what is in the queue, until it is stopped."""
-        while not self._is_stopping:
-            self._trigger.sent.clear()
-            messages = await self._receive()
-            if self._is_stopping:
-                await asyncio.gather(*map(self._give_back, messages))
-                break
-            if not messages:
-                await self._pause()
-                continue
-            self._delays.after_message()
-            for message in messages:
-                task = asyncio.create_task(self._process(message))
-                self._processing.add(task)
-                task.add_done_callback(self._processing.discard)
-            while len(self._processing) > self._options.new_batch_threshold:
-                await asyncio.wait(self._processing, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(*self._processing)
+        """Process what is in the queue, until it is stopped.
 
-    async def _pause(self) -> None:
-        if self._is_stopping:
-            return
-        await _is_set_within(self._trigger.sent, self._delays.next())
+        Raises:
+            ExceptionGroup: something went wrong that is no message's and no storage's fault.
+
+        """
+        # A group, so that a task that fails for no known reason ends the listener, and is heard of.
+        async with asyncio.TaskGroup() as processing:
+            while not self._is_stopping:
+                self._trigger.sent.clear()
+                messages = await self._receive()
+                if self._is_stopping:
+                    await asyncio.gather(*map(self._give_back, messages))
+                elif messages:
+                    self._delays.after_message()
+                    await self._begin(messages, processing)
+                else:
+                    await _is_set_within(self._trigger.sent, self._delays.next())
+
+    async def _begin(self, messages: list[QueueMessage], processing: asyncio.TaskGroup) -> None:
+        for message in messages:
+            task = processing.create_task(self._process(message))
+            self._processing.add(task)
+            task.add_done_callback(self._processing.discard)
+        while len(self._processing) > self._options.new_batch_threshold:
+            await asyncio.wait(self._processing, return_when=asyncio.FIRST_COMPLETED)
 
     async def _receive(self) -> list[QueueMessage]:
         try:
@@ -237,7 +240,7 @@ class QueueListener:
         elif message.dequeue_count >= options.max_dequeue_count:
             await self._set_aside(message)
         else:
-            await self._trigger.queue.hide(message, round(options.visibility_timeout))
+            await self._trigger.queue.hide(message, int(options.visibility_timeout))
 
     async def _set_aside(self, message: QueueMessage) -> None:
         poison_queue = self._trigger.poison_queue

@@ -28,8 +28,10 @@ from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.process import FunctionsHostProcess, start_functions_host
 from shared.clock import SystemClock
 from tests.support.azurite import azurite
+from tests.support.faulty_server import faulty_server
 from tests.support.local_stack import running_stack
 from tests.support.processes import becomes_true, descendants_of
+from tests.support.storage_identity import start_tls_azurite, storage_token, token_answer
 
 __all__ = ["azurite"]
 
@@ -362,6 +364,19 @@ def test_when_a_poison_queue_has_a_trigger_then_what_fails_there_stays(bench: Be
     assert 1 == bench.count("-poison")
 
 
+def test_when_an_unreadable_text_is_poison_then_no_trigger_sees_it_there_either(
+    bench: Bench,
+) -> None:
+    """It stays in the poison queue, which somebody has to watch by its length."""
+    bench.queue().send_message("this is no base64!")
+    host = bench.start(POISON_QUEUE=f"{bench.name}-poison", lease=600)
+
+    eventually(lambda: host.log_file.read_text().count("is not base64") == 2)
+
+    assert [] == bench.notes("poisoned")
+    assert 1 == bench.count("-poison")
+
+
 def test_when_a_timer_has_queue_outputs_then_only_success_writes_them(bench: Bench) -> None:
     """A list becomes a message for each of its items."""
     host = bench.start()
@@ -475,6 +490,38 @@ def test_when_there_is_no_connection_then_the_host_refuses_and_names_the_setting
         bench.start(AzureWebJobsStorage=connection)
 
     assert "nonsense" not in str(refusal.value)
+
+
+async def test_when_the_connection_is_an_identitys_then_no_key_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trigger and output by the managed identity's token; the setting has only the address."""
+    secured = start_tls_azurite(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secured.ca_file))
+    try:
+        async with faulty_server(token_answer(storage_token("https://storage.azure.com"))) as entra:
+            with open_bench(tmp_path, secured.azurite.connection_string) as bench:
+                settings = {
+                    "AzureWebJobsStorage": "",
+                    "AzureWebJobsStorage__queueServiceUri": secured.azurite.queue_url,
+                    "AzureWebJobsStorage__credential": "managedidentity",
+                    "SSL_CERT_FILE": str(secured.ca_file),
+                    "IDENTITY_ENDPOINT": f"http://127.0.0.1:{entra.port}/token",
+                    "IDENTITY_HEADER": "made-up",
+                }
+
+                def run() -> list[str]:
+                    bench.send("succeed")
+                    bench.start(**settings)
+                    eventually(lambda: bench.count() == 0)
+                    return bench.results()
+
+                results = await asyncio.to_thread(run)
+    finally:
+        secured.azurite.stop()
+
+    assert ["result of succeed"] == results
+    assert len(entra.requests) >= 1
 
 
 async def test_when_the_sync_fans_out_then_the_stack_has_queues(tmp_path: Path) -> None:
