@@ -196,7 +196,7 @@ def test_when_the_function_fails_five_times_then_the_message_is_poison(bench: Be
 
 
 def test_when_a_message_failed_then_it_stays_invisible_as_host_json_says(bench: Bench) -> None:
-    """`visibilityTimeout` is the pause between two attempts."""
+    """`visibilityTimeout` is the pause between two attempts; the last one is followed by none."""
     bench.configure(maxDequeueCount=2, visibilityTimeout="00:00:02")
     bench.send("fail")
     bench.start()
@@ -204,7 +204,10 @@ def test_when_a_message_failed_then_it_stays_invisible_as_host_json_says(bench: 
     eventually(lambda: bench.texts("-poison"))
 
     first, second = (note["at"] for note in bench.notes("began"))
+    (poison,) = bench.queue("-poison").peek_messages(1)
     assert 1.5 < second - first < 8
+    assert poison.inserted_on is not None
+    assert poison.inserted_on.timestamp() - second < 1.5
 
 
 def test_when_a_host_is_killed_then_another_one_gets_its_message(bench: Bench) -> None:
@@ -354,7 +357,7 @@ def test_when_the_queue_is_not_there_then_the_host_waits_for_it(bench: Bench) ->
 def test_when_a_poison_queue_has_a_trigger_then_what_fails_there_stays(bench: Bench) -> None:
     """There is no poison queue of a poison queue, and the message does not come around at once."""
     bench.send("fail")
-    bench.configure(maxDequeueCount=1)
+    bench.configure(maxDequeueCount=2)
     bench.start(POISON_QUEUE=f"{bench.name}-poison", lease=600)
 
     eventually(lambda: bench.notes("poisoned"))
