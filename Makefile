@@ -49,7 +49,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/function-app/.installed: requirements/functions-host.txt .python-version | $(UV)
 	$(call environment,.tools/function-app,requirements/functions-host.txt)
 
-# For the tests of Table Storage, and for `func start`; the demo does without its 190 MB.
+# For the tests of Table Storage and queues, and for `func start`; the demo does without its 190 MB.
 .tools/azurite/.installed: emulator/azurite_package/package.json emulator/azurite_package/package-lock.json | $(VENV)/.installed
 	@echo "installing Azurite into .tools/azurite"
 	@mkdir -p .tools/azurite

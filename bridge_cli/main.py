@@ -183,6 +183,14 @@ def up(
             ' month day-of-week), such as "0 */5 * * * *".',
         ),
     ] = _EVERY_MINUTE,
+    sync_fan_out: Annotated[
+        bool,
+        typer.Option(
+            "--sync-fan-out",
+            help="Sync shard by shard, by messages in a storage queue on Azurite (run"
+            " `make azurite` once), in place of one run over the whole feed.",
+        ),
+    ] = False,
     without_records: Annotated[
         bool,
         typer.Option(
@@ -207,6 +215,7 @@ def up(
         credential=credential,
         record_store=record_store,
         schedule=schedule,
+        sync_fan_out=sync_fan_out,
         imports_records=not without_records,
     )
 

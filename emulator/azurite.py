@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from emulator.development_storage import DEVELOPMENT_ACCOUNT, DEVELOPMENT_ACCOUNT_KEY
 from emulator.loopback import LOOPBACK
 from emulator.tied_process import start_tied_process, stop_tied_process
 from shared.clock import Clock
@@ -18,11 +19,6 @@ _STOPPED_WITHIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
 _LISTENING: Final = re.compile(
     r"Azurite (Blob|Queue|Table) service is successfully listening at (https?://127\.0\.0\.1:\d+)"
-)
-_ACCOUNT: Final = "devstoreaccount1"
-# The same on every machine, published in Azurite's README, good for nothing else.
-_ACCOUNT_KEY: Final = (
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
 
@@ -88,13 +84,14 @@ class Azurite:
     def connection_string(self) -> str:
         """What AzureWebJobsStorage takes. Its key is Azurite's, which everybody knows."""
         return (
-            f"DefaultEndpointsProtocol={self.table_url.partition(':')[0]};AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
+            f"DefaultEndpointsProtocol={self.table_url.partition(':')[0]};"
+            f"AccountName={DEVELOPMENT_ACCOUNT};AccountKey={DEVELOPMENT_ACCOUNT_KEY};"
             f"BlobEndpoint={self.blob_url};QueueEndpoint={self.queue_url};"
             f"TableEndpoint={self.table_url}"
         )
 
     @classmethod
-    def start(
+    def start(  # noqa: PLR0913 - each a separate fact about the process to start
         cls,
         programs: AzuritePrograms,
         folder: Path,
@@ -102,12 +99,13 @@ class Azurite:
         clock: Clock,
         sleep: Callable[[float], None],
         tls: AzuriteTls | None = None,
+        queue_port: int = 0,
         held_open: Sequence[int] = (),
     ) -> Self:
-        """Start an empty Azurite on free ports: its data stays in memory, its log goes to `folder`.
+        """Start an empty Azurite: its data stays in memory, its log goes to `folder`.
 
-        Without `tls` it speaks plain http. The file descriptors `held_open` stay open until it has
-        ended.
+        It takes free ports, but for `queue_port` where that is given. Without `tls` it speaks plain
+        http. The file descriptors `held_open` stay open until it has ended.
 
         Raises:
             AzuriteError: it did not come up within 30 seconds.
@@ -117,8 +115,8 @@ class Azurite:
         log_file = folder.absolute() / "azurite.log"
         options = [
             option
-            for service in ("blob", "queue", "table")
-            for option in (f"--{service}Host", LOOPBACK, f"--{service}Port", "0")
+            for service, port in (("blob", 0), ("queue", queue_port), ("table", 0))
+            for option in (f"--{service}Host", LOOPBACK, f"--{service}Port", str(port))
         ]
         if tls is not None:
             options += ["--oauth", "basic"]
@@ -161,7 +159,7 @@ def _wait_until_ready(
     give_up_at = clock.monotonic() + _READY_WITHIN_SECONDS
     while True:
         urls = {
-            service: f"{url}/{_ACCOUNT}"
+            service: f"{url}/{DEVELOPMENT_ACCOUNT}"
             for service, url in _LISTENING.findall(log_file.read_text(errors="replace"))
         }
         if urls.keys() == {"Blob", "Queue", "Table"}:

@@ -237,6 +237,8 @@ def _function_settings(
         # MiniStack takes as long for a short page as for a long one.
         "SYNC_PAGE_SIZE": "1000",
     }
+    if options.sync_fan_out:
+        settings["SYNC_FAN_OUT"] = "true"
     settings |= tenant.settings_by_credential[options.credential]
     return settings
 

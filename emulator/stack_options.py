@@ -30,6 +30,8 @@ class StackOptions:
     schedule: str = _NEVER
     authorizer_cache_seconds: int = 300
     token_version: Literal[1, 2] = 2
+    sync_fan_out: bool = False
+    """Whether the sync runs shard by shard, by messages in a storage queue on Azurite."""
     record_limit: int | None = None
     """How many records the source gets; all of them by default."""
     imports_records: bool = True
@@ -37,8 +39,8 @@ class StackOptions:
 
     @property
     def needs_azurite(self) -> bool:
-        """Whether something asks for Azure Storage: the records, or the timers of Core Tools."""
-        return self._keeps_records_there or self._uses_core_tools
+        """Whether Azure Storage is needed: for records, queues, or the timers of Core Tools."""
+        return self._keeps_records_there or self.sync_fan_out or self._uses_core_tools
 
     @property
     def _keeps_records_there(self) -> bool:

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 from emulator.functions_host.errors import FunctionsHostError
-from emulator.functions_host.host import HostOptions, configure_logging, run_host
+from emulator.functions_host.host import (
+    MESSAGE_LEASE,
+    HostOptions,
+    configure_logging,
+    run_host,
+)
 from emulator.functions_host.settings import LOCAL_SETTINGS, process_environment
 from shared.clock import SystemClock
 
@@ -38,6 +43,13 @@ def _parse_options(arguments: list[str]) -> HostOptions:
         default=_DEFAULT_GRACE,
         help="seconds that running invocations get when the host is stopped; default: %(default)s",
     )
+    parser.add_argument(
+        "--message-lease",
+        type=int,
+        default=MESSAGE_LEASE,
+        help="seconds until a queue message of a host that died is visible again; "
+        "default: %(default)s, as in Azure, where it cannot be chosen",
+    )
     parsed = parser.parse_args(arguments)
     app_root = parsed.app.resolve()
     return HostOptions(
@@ -46,6 +58,7 @@ def _parse_options(arguments: list[str]) -> HostOptions:
         settings_file=None if parsed.ignore_local_settings else _settings_file(parsed, app_root),
         state_folder=(parsed.state or app_root / ".bridge" / "functions-host").resolve(),
         grace=parsed.grace,
+        message_lease=parsed.message_lease,
     )
 
 

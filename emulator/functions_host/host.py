@@ -4,10 +4,11 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Coroutine, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
@@ -19,8 +20,17 @@ from emulator.functions_host.http_front import (
     build_http_front,
     build_routes,
 )
+from emulator.functions_host.queue_listener import (
+    QueueListener,
+    QueueTrigger,
+    connect_trigger,
+    describe_input,
+    run_on_message,
+)
+from emulator.functions_host.queue_outputs import QueueOutputs
 from emulator.functions_host.routes import HttpRoute
 from emulator.functions_host.settings import apply_settings, load_local_settings
+from emulator.functions_host.storage_queue import QueueConnections
 from emulator.functions_host.timers import (
     FileScheduleMonitor,
     TimerListener,
@@ -30,6 +40,8 @@ from emulator.functions_host.timers import (
 )
 from emulator.functions_host.worker import (
     HTTP_TRIGGER,
+    QUEUE_OUTPUT,
+    QUEUE_TRIGGER,
     TIMER_TRIGGER,
     IndexedFunction,
     Worker,
@@ -40,6 +52,8 @@ from shared.clock import Clock
 from shared.log import redacted
 
 _LOG = logging.getLogger("host")
+MESSAGE_LEASE: Final = 600
+"""What the real host asks for, whatever host.json says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,17 @@ class HostOptions:
     """Where the timers' status is kept."""
     grace: float
     """Seconds that running invocations get to finish when the host is stopped."""
+    message_lease: int = MESSAGE_LEASE
+    """Seconds for which a queue message is this host's, from each renewal on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _App:
+    worker: Worker
+    host_json: HostJson
+    routes: Sequence[HttpRoute]
+    timers: Sequence[TimerTrigger]
+    queues: Sequence[QueueTrigger]
 
 
 class _StdoutLines(logging.Formatter):
@@ -73,6 +98,8 @@ def configure_logging() -> None:
     root.setLevel(logging.INFO)
     # The worker library tells at INFO what it indexed; the list of functions says it better.
     logging.getLogger("azure.functions").setLevel(logging.WARNING)
+    # One of the queue service's client for each of its requests.
+    logging.getLogger("host.storage").setLevel(logging.WARNING)
 
 
 async def run_host(
@@ -91,56 +118,71 @@ async def run_host(
         port = listener.getsockname()[1]
         _load_settings(options, port, environment)
         host_json = load_host_json(options.app_root)
-        worker = _only_wanted(
-            await load_worker(options.app_root, host_json.function_timeout), host_json
-        )
-        routes = build_routes(worker.functions, host_json.route_prefix)
-        now = datetime.fromtimestamp(clock.now(), UTC)
-        timers = [
-            parse_timer(function, environment, now)
-            for function in worker.functions
-            if function.trigger["type"] == TIMER_TRIGGER
-        ]
-        _check_triggers(worker.functions)
-        return await _serve(options, listener, (worker, host_json, routes, timers), clock, stop)
+        async with QueueConnections(environment) as connections:
+            outputs = QueueOutputs(connections, environment, host_json.queues.message_encoding)
+            worker = _only_wanted(
+                await load_worker(options.app_root, host_json.function_timeout, outputs), host_json
+            )
+            _check_bindings(worker.functions)
+            now = datetime.fromtimestamp(clock.now(), UTC)
+            app = _App(
+                worker,
+                host_json,
+                build_routes(worker.functions, host_json.route_prefix),
+                [parse_timer(f, environment, now) for f in _triggered(worker, TIMER_TRIGGER)],
+                [
+                    connect_trigger(f, connections, environment)
+                    for f in _triggered(worker, QUEUE_TRIGGER)
+                ],
+            )
+            return await _serve(options, listener, app, clock, stop)
+
+
+def _triggered(worker: Worker, kind: str) -> list[IndexedFunction]:
+    return [function for function in worker.functions if function.trigger["type"] == kind]
 
 
 async def _serve(
-    options: HostOptions,
-    listener: socket.socket,
-    parts: tuple[Worker, HostJson, Sequence[HttpRoute], Sequence[TimerTrigger]],
-    clock: Clock,
-    stop: asyncio.Event,
+    options: HostOptions, listener: socket.socket, app: _App, clock: Clock, stop: asyncio.Event
 ) -> bool:
-    worker, host_json, routes, timers = parts
-    requested: set[asyncio.Task[None]] = set()
+    worker, host_json = app.worker, app.host_json
+    requested: set[asyncio.Task[object]] = set()
 
-    def run_now(function: IndexedFunction) -> None:
-        # As in the real host, a run on request does not wait for the timer's own.
-        task = asyncio.create_task(
-            run_timer(function, worker.invoke_timer, None, reason="on request")
-        )
+    def run_now(function: IndexedFunction, given: object) -> None:
+        # As in the real host, a run on request does not wait for the trigger's own.
+        running: Coroutine[None, None, object]
+        if function.trigger["type"] == QUEUE_TRIGGER:
+            running = run_on_message(function, worker.invoke_queue, describe_input(given))
+        else:
+            running = run_timer(function, worker.invoke_timer, None, reason="on request")
+        task: asyncio.Task[object] = asyncio.create_task(running)
         requested.add(task)
         task.add_done_callback(requested.discard)
 
-    front = HttpFront(worker, host_json, routes, run_now, Admission.under(host_json))
+    front = HttpFront(worker, host_json, app.routes, run_now, Admission.under(host_json))
     runner = web.AppRunner(build_http_front(front), access_log=None, shutdown_timeout=options.grace)
     await runner.setup()
     await web.SockSite(runner, listener).start()
     monitor = FileScheduleMonitor(options.state_folder)
-    listeners = [TimerListener(t, worker.invoke_timer, monitor, clock) for t in timers]
+    listeners: list[TimerListener | QueueListener] = [
+        TimerListener(timer, worker.invoke_timer, monitor, clock) for timer in app.timers
+    ]
+    listeners += [
+        QueueListener(queue, worker.invoke_queue, host_json.queues, options.message_lease)
+        for queue in app.queues
+    ]
     listening = [listener.start() for listener in listeners]
     url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-    _say(_describe(url, worker.functions, routes, timers))
+    _say(_describe(url, app))
 
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *listening], return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():
         stopped.cancel()
-        _LOG.critical("a timer's listener ended; the host stops")
+        _LOG.critical("a trigger's listener ended; the host stops")
     _LOG.info("Stopping; %d invocations are under way", worker.running)
-    for timer_listener in listeners:
-        timer_listener.stop()
+    for trigger_listener in listeners:
+        trigger_listener.stop()
     ending = [asyncio.create_task(runner.cleanup()), *listening, *requested]
     await asyncio.wait(ending, timeout=options.grace)
     is_idle = await worker.wait_until_idle(0) and stop.is_set()
@@ -172,33 +214,35 @@ def _only_wanted(worker: Worker, host_json: HostJson) -> Worker:
     return worker
 
 
-def _check_triggers(functions: Sequence[IndexedFunction]) -> None:
+def _check_bindings(functions: Sequence[IndexedFunction]) -> None:
     for function in functions:
         kind = function.trigger["type"]
-        if kind not in {HTTP_TRIGGER, TIMER_TRIGGER}:
+        if kind not in {HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER}:
             raise FunctionsHostError(
-                f"{function.name} has a {kind}, which this host does not serve; it knows HTTP and "
-                "timer triggers. Install Azure Functions Core Tools to run it."
+                f"{function.name} has a {kind}, which this host does not serve; it knows HTTP, "
+                "timer and queue triggers. Install Azure Functions Core Tools to run it."
             )
+        for name, binding in function.outputs.items():
+            if binding["type"] != QUEUE_OUTPUT:
+                raise FunctionsHostError(
+                    f"{function.name} has {name}, a binding of type {binding['type']}, which this "
+                    "host does not serve; beside triggers it knows queue outputs. Install Azure "
+                    "Functions Core Tools to run it."
+                )
 
 
-def _describe(
-    origin: str,
-    functions: Sequence[IndexedFunction],
-    routes: Sequence[HttpRoute],
-    timers: Sequence[TimerTrigger],
-) -> str:
-    addresses = {route.function_name: route for route in routes}
-    schedules = {timer.function.name: timer for timer in timers}
+def _describe(origin: str, app: _App) -> str:
+    addresses = {route.function_name: route for route in app.routes}
+    others = {t.function.name: f"timerTrigger ({t.schedule.expression})" for t in app.timers}
+    others |= {q.function.name: f"queueTrigger ({q.queue.name})" for q in app.queues}
     lines = ["\nFunctions:\n"]
-    for function in sorted(functions, key=lambda function: function.name.lower()):
+    for function in sorted(app.worker.functions, key=lambda function: function.name.lower()):
         if function.name in addresses:
             route = addresses[function.name]
             methods = ",".join(sorted(route.methods)) if route.methods else "ALL"
             lines.append(f"\t{function.name}: [{methods}] {origin}/{route.template.text}\n")
         else:
-            schedule = schedules[function.name].schedule.expression
-            lines.append(f"\t{function.name}: timerTrigger ({schedule})\n")
+            lines.append(f"\t{function.name}: {others[function.name]}\n")
     return "\n".join([*lines, f"Run a timer now: curl -X POST {origin}/admin/functions/<name>\n"])
 
 

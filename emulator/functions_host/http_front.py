@@ -24,6 +24,7 @@ from emulator.functions_host.host_json import HostJson
 from emulator.functions_host.routes import HttpRoute, RouteTemplate, find_route
 from emulator.functions_host.worker import (
     HTTP_TRIGGER,
+    QUEUE_TRIGGER,
     HttpCall,
     HttpResult,
     IndexedFunction,
@@ -41,8 +42,8 @@ _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%!$&'()*+,;=:@~-._"
 _LOG = logging.getLogger("host")
 
-RunNow = Callable[[IndexedFunction], None]
-"""Starts a timer-triggered function now, and does not wait for it."""
+RunNow = Callable[[IndexedFunction, object], None]
+"""Starts a function without an address now, on that input, and does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,10 @@ async def _list_functions(request: web.Request) -> web.Response:
     functions = request.app[_FRONT].worker.functions
     return web.json_response(
         [
-            {"name": function.name, "config": {"bindings": [function.trigger]}}
+            {
+                "name": function.name,
+                "config": {"bindings": [function.trigger, *function.outputs.values()]},
+            }
             for function in functions
         ]
     )
@@ -163,16 +167,22 @@ async def _run_function(request: web.Request) -> web.Response:
         return web.Response(status=404)
     body = await request.read()
     try:
-        json.loads(body or b"{}")
+        document = json.loads(body or b"{}")
     except ValueError:
+        document = None
+    if not isinstance(document, dict):
         return web.json_response(
-            {"message": 'The body must be JSON, such as {"input": ""}.'}, status=400
+            {"message": 'The body must be a JSON object, such as {"input": ""}.'}, status=400
         )
     if named[0].trigger["type"] == HTTP_TRIGGER:
         return web.json_response(
             {"message": "This function has an address of its own; call that."}, status=400
         )
-    front.run_now(named[0])
+    if named[0].trigger["type"] == QUEUE_TRIGGER and "input" not in document:
+        return web.json_response(
+            {"message": 'This function runs on a message: {"input": "<the message>"}.'}, status=400
+        )
+    front.run_now(named[0], document.get("input"))
     return web.Response(status=202)
 
 

@@ -99,6 +99,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     *,
     kind: HostKind = "auto",
     held_open: Sequence[int] = (),
+    message_lease: int | None = None,
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> FunctionsHostProcess:
@@ -115,6 +116,8 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
             keeps the timers' status.
         kind: `auto` takes Core Tools where `func` is on the PATH.
         held_open: file descriptors that stay open until the last of the host has ended.
+        message_lease: seconds until a queue message of a host that died is visible again, where
+            the emulated host runs; by default as in Azure, ten minutes.
         clock: measures the time-outs.
         sleep: waits between two looks.
 
@@ -125,7 +128,14 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     """
     port = port or find_free_port()
     chosen, process = _launch(
-        app_root, python, port, environment, log_file, kind, held_open=held_open
+        app_root,
+        python,
+        port,
+        environment,
+        log_file,
+        kind,
+        held_open=held_open,
+        message_lease=message_lease,
     )
     host = FunctionsHostProcess(
         chosen, f"http://{LOOPBACK}:{port}", log_file, process, clock or SystemClock(), sleep
@@ -147,6 +157,7 @@ def _launch(  # noqa: PLR0913 - as above
     kind: HostKind,
     *,
     held_open: Sequence[int],
+    message_lease: int | None,
 ) -> tuple[_Chosen, "subprocess.Popen[bytes]"]:
     settings = inherited_environment() | dict(environment)
     settings.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
@@ -159,6 +170,8 @@ def _launch(  # noqa: PLR0913 - as above
     match chosen:
         case "emulated":
             arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
+            if message_lease is not None:
+                arguments += ["--message-lease", str(message_lease)]
         case "core-tools":
             pass  # they take the folder that they start in
         case _:

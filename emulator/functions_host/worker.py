@@ -10,11 +10,11 @@ import json
 import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import uuid4
 
 import azure_functions_runtime
@@ -25,6 +25,10 @@ from emulator.functions_host.errors import FunctionsHostError
 
 HTTP_TRIGGER: Final = "httpTrigger"
 TIMER_TRIGGER: Final = "timerTrigger"
+QUEUE_TRIGGER: Final = "queueTrigger"
+QUEUE_OUTPUT: Final = "queue"
+_HTTP_OUTPUT: Final = "http"
+_RETURNED: Final = "$return"
 _SCRIPT: Final = "function_app.py"
 
 
@@ -77,6 +81,37 @@ class IndexedFunction:
     function_id: str
     trigger: Mapping[str, Any]
     """The trigger binding: `type`, the parameter's `name`, and what the decorator said."""
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The output bindings, by the parameter's name; an HTTP function's response is none."""
+
+
+class SetOutput(NamedTuple):
+    """What a function set for one of its outputs, as the library encoded it."""
+
+    name: str
+    kind: str | None
+    """The library's name of the value's type: string, bytes, json."""
+    value: Any
+
+
+class OutputWriter(Protocol):
+    """Writes what functions set for their outputs."""
+
+    async def write(self, function: IndexedFunction, outputs: Sequence[SetOutput]) -> None:
+        """Write the outputs of an invocation that has succeeded.
+
+        Raises:
+            InvocationFailed: one of them could not be written.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMessage:
+    """A message that triggers a function."""
+
+    body: bytes
+    metadata: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +147,16 @@ class InvocationFailed(Exception):
 class Worker:
     """The app, loaded once; runs one invocation per call."""
 
-    def __init__(self, functions: Sequence[IndexedFunction], timeout: float | None) -> None:
-        """Take the functions and how many seconds an invocation may last."""
+    def __init__(
+        self,
+        functions: Sequence[IndexedFunction],
+        timeout: float | None,
+        outputs: OutputWriter,
+    ) -> None:
+        """Take the functions, how many seconds an invocation may last, and what writes outputs."""
         self.functions = functions
         self._timeout = timeout
+        self._outputs = outputs
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
@@ -154,6 +195,26 @@ class Worker:
         """
         await self._invoke(function, Datum(json.dumps(timer), "json"), TraceContext.new())
 
+    async def invoke_queue(self, function: IndexedFunction, message: TriggerMessage) -> None:
+        """Run a queue-triggered function on a message, and write its outputs.
+
+        Raises:
+            InvocationFailed: it did not succeed, or the message is no text where a text is due.
+
+        """
+        if function.trigger.get("dataType", "").upper() == "BINARY":
+            datum = Datum(message.body, "bytes")
+        else:
+            try:
+                datum = Datum(message.body.decode(), "string")
+            except UnicodeDecodeError as error:
+                raise InvocationFailed(f"the message is not UTF-8: {error.reason}") from error
+        metadata = {
+            name: Datum(value, "string") if isinstance(value, str) else Datum(str(value), "json")
+            for name, value in message.metadata.items()
+        }
+        await self._invoke(function, datum, TraceContext.new(), metadata)
+
     async def wait_until_idle(self, seconds: float) -> bool:
         """Wait for the running invocations, and return whether all ended within that time."""
         if self._running:
@@ -161,14 +222,18 @@ class Worker:
         return not self._running
 
     async def _invoke(
-        self, function: IndexedFunction, datum: Datum, trace: "TraceContext"
+        self,
+        function: IndexedFunction,
+        datum: Datum,
+        trace: "TraceContext",
+        metadata: Mapping[str, Datum] | None = None,
     ) -> Datum | None:
         invocation = asyncio.ensure_future(
             invocation_request_native(
                 str(uuid4()),
                 function.function_id,
                 [(function.trigger["name"], datum)],
-                {},
+                dict(metadata or {}),
                 trace.parent,
                 trace.state,
             )
@@ -178,7 +243,7 @@ class Worker:
         try:
             # A client that goes away does not stop the function, in the real host either.
             async with asyncio.timeout(self._timeout):
-                succeeded, result, _, error, _ = await asyncio.shield(invocation)
+                succeeded, result, set_outputs, error, _ = await asyncio.shield(invocation)
         except TimeoutError:
             invocation.cancel()
             raise InvocationFailed(
@@ -186,6 +251,11 @@ class Worker:
             ) from None
         if not succeeded:
             raise InvocationFailed(error)
+        outputs = [SetOutput(name, set_.type, set_.value) for name, set_ in set_outputs]
+        if result is not None and _RETURNED in function.outputs:
+            outputs.append(SetOutput(_RETURNED, result.type, result.value))
+        if outputs:
+            await self._outputs.write(function, outputs)
         return result
 
 
@@ -202,7 +272,9 @@ class TraceContext:
         return cls(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", "")
 
 
-async def load_worker(app_root: Path, function_timeout: float | None) -> Worker:
+async def load_worker(
+    app_root: Path, function_timeout: float | None, outputs: OutputWriter
+) -> Worker:
     """Load the app by Microsoft's library, in a process of the app's own, and return its worker.
 
     Raises:
@@ -233,13 +305,18 @@ async def load_worker(app_root: Path, function_timeout: float | None) -> Worker:
     functions = tuple(map(_read_metadata, metadata.function_metadata_results or ()))
     if not functions:
         raise FunctionsHostError(f"{app_root / _SCRIPT} declares no function.")
-    return Worker(functions, function_timeout)
+    return Worker(functions, function_timeout, outputs)
 
 
 def _read_metadata(metadata: Any) -> IndexedFunction:  # noqa: ANN401 - the library's own class
     bindings = [json.loads(binding) for binding in metadata.raw_bindings]
     triggers = [binding for binding in bindings if binding["type"].endswith("Trigger")]
-    return IndexedFunction(metadata.name, metadata.function_id, triggers[0])
+    outputs = {
+        binding["name"]: binding
+        for binding in bindings
+        if binding not in triggers and binding["type"] != _HTTP_OUTPUT
+    }
+    return IndexedFunction(metadata.name, metadata.function_id, triggers[0], outputs)
 
 
 def _strings(values: Mapping[str, str]) -> dict[str, Datum]:

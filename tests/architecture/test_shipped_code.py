@@ -32,6 +32,18 @@ def test_when_code_ships_then_all_that_it_imports_of_ours_ships_with_it(deployab
     assert set() == strays
 
 
+def test_when_the_function_app_ships_then_it_has_no_client_of_queues() -> None:
+    """The local host's environment has one, which would hide that the deployed app has none."""
+    strays = {
+        f"{file.relative_to(CHECKOUT)}: {name}"
+        for file in _files(SHIPPED["FunctionApp"])
+        for name in _mentioned_modules(file)
+        if name.startswith("azure.storage.queue")
+    }
+
+    assert set() == strays
+
+
 def _files(names: tuple[str, ...]) -> Iterator[Path]:
     for name in names:
         path = CHECKOUT / name

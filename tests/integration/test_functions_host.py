@@ -523,10 +523,35 @@ BROKEN_APPS = {
     "trigger": (
         (
             "app = func.FunctionApp()\n"
-            "@app.queue_trigger('message', 'queue', 'AzureWebJobsStorage')\n"
+            "@app.blob_trigger('blob', 'container', 'AzureWebJobsStorage')\n"
+            "def x(blob: func.InputStream) -> None: ...\n"
+        ),
+        "x has a blobTrigger, which this host does not serve",
+    ),
+    "output": (
+        (
+            "app = func.FunctionApp()\n"
+            "@app.timer_trigger('timer', '0 0 0 1 1 *')\n"
+            "@app.blob_output('blob', 'container/blob', 'AzureWebJobsStorage')\n"
+            "def x(timer: func.TimerRequest, blob: func.Out[str]) -> None: ...\n"
+        ),
+        "x has blob, a binding of type blob, which this host does not serve",
+    ),
+    "queue without storage": (
+        (
+            "app = func.FunctionApp()\n"
+            "@app.queue_trigger('message', 'queue', 'OrdersStorage')\n"
             "def x(message: func.QueueMessage) -> None: ...\n"
         ),
-        "x has a queueTrigger, which this host does not serve",
+        "x has a queue trigger: the app setting OrdersStorage is not set",
+    ),
+    "queue's name": (
+        (
+            "app = func.FunctionApp()\n"
+            "@app.queue_trigger('message', 'no_queue', 'OrdersStorage')\n"
+            "def x(message: func.QueueMessage) -> None: ...\n"
+        ),
+        "the queue of x is wrong: 'no_queue' is no queue's name",
     ),
 }
 

@@ -1,8 +1,6 @@
 """Table Storage, as Azurite keeps its rules: keys, sizes, ETags, transactions."""
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -12,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-import trustme
 from azure.data.tables import TableServiceClient
 from azure.identity import ManagedIdentityCredential
 from hypothesis import HealthCheck, given, settings
@@ -28,13 +25,12 @@ from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
 from emulator.airports import load_airports
-from emulator.azurite import Azurite, AzuritePrograms, AzuriteTls
-from shared.clock import SystemClock
+from emulator.azurite import Azurite
 from tests.support.azurite import no_credential
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
-from tests.support.faulty_server import Behavior, answer, faulty_server
-from tests.support.keys import base64url
+from tests.support.faulty_server import faulty_server
+from tests.support.storage_identity import start_tls_azurite, storage_token, token_answer
 from tests.support.sync_store_promises import (
     SetAside,
     Store,
@@ -141,32 +137,6 @@ class TestTableStore(SyncStorePromises):
         yield place
         for store in place.stores:
             await store.aclose()
-
-
-def storage_token(audience: str) -> str:
-    """A token as Azurite takes it, which checks everything but the signature."""
-    now = int(SystemClock().now())
-    claims = {
-        "aud": audience,
-        "iss": "https://sts.windows.net/11111111-2222-4333-8444-555555555555/",
-        "iat": now - 60,
-        "nbf": now - 60,
-        "exp": now + 3600,
-    }
-    parts = [{"alg": "RS256", "typ": "JWT"}, claims]
-    encoded = [base64url(json.dumps(part).encode()) for part in parts]
-    return ".".join([*encoded, "c2ln"])
-
-
-def token_answer(token: str) -> Behavior:
-    """The managed identity endpoint's answer with that token."""
-    members = {
-        "access_token": token,
-        "expires_on": str(int(SystemClock().now()) + 3600),
-        "resource": "https://storage.azure.com",
-        "token_type": "Bearer",
-    }
-    return answer(200, json.dumps(members).encode(), ("Content-Type", "application/json"))
 
 
 @settings(
@@ -289,23 +259,12 @@ async def test_when_the_account_asks_for_a_token_then_the_managed_identity_bring
     tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """azure-identity unmodified, over TLS: no key, and a refusal that names the role to give."""
-    authority = trustme.CA()
-    identity = authority.issue_cert("127.0.0.1")
-    files = {name: tmp_path / name for name in ("ca.pem", "certificate.pem", "key.pem")}
-    authority.cert_pem.write_to_path(str(files["ca.pem"]))
-    identity.cert_chain_pems[0].write_to_path(str(files["certificate.pem"]))
-    identity.private_key_pem.write_to_path(str(files["key.pem"]))
-    azurite = Azurite.start(
-        AzuritePrograms.under(CHECKOUT / ".tools"),
-        tmp_path / "azurite",
-        clock=SystemClock(),
-        sleep=time.sleep,
-        tls=AzuriteTls(files["certificate.pem"], files["key.pem"]),
-    )
+    secured = start_tls_azurite(tmp_path)
+    azurite = secured.azurite
     good, foreign = storage_token("https://storage.azure.com"), storage_token("https://elsewhere")
     try:
         async with faulty_server(token_answer(good), token_answer(foreign)) as endpoint:
-            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files["ca.pem"]))
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secured.ca_file))
             monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{endpoint.port}/token")
             monkeypatch.setenv("IDENTITY_HEADER", "made-up")
             store = build_table_store(azurite.table_url, ManagedIdentityCredential, prefix=prefix)

@@ -81,6 +81,18 @@ def test_when_the_table_store_has_no_azurite_then_the_command_is_named(
     assert [] == _codes(wanting)
 
 
+def test_when_the_sync_fans_out_without_azurite_then_the_command_is_named(
+    options: StackOptions,
+) -> None:
+    """Its messages wait in a storage queue; nothing else of the demo needs one."""
+    wanting = replace(options, sync_fan_out=True)
+
+    assert not options.needs_azurite
+    assert ["azurite_unavailable"] == _codes(wanting)
+    _install(options.checkout / AZURITE)
+    assert [] == _codes(wanting)
+
+
 @pytest.mark.parametrize("host", ["auto", "core-tools"])
 def test_when_core_tools_have_no_azurite_then_the_command_is_named(
     options: StackOptions,

@@ -1,0 +1,1 @@
+"""A small Function App with queue triggers and outputs; its functions note each of their runs."""
