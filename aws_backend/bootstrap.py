@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from aws_backend.dynamodb_store import DynamoDbRecordStore
+from aws_backend.feed.known_feed import KnownFeed
 from aws_backend.records_api import RecordsApi
 from aws_backend.settings import RecordsSettings
 from shared.clock import SystemClock
@@ -36,5 +37,6 @@ def build_records_api(settings: RecordsSettings) -> RecordsApi:
             clock=SystemClock(),
             sleep=time.sleep,
             jitter=secrets.SystemRandom().random,
+            known=KnownFeed(settings.feed_shards),
         )
     )

@@ -89,7 +89,7 @@ def test_when_a_text_is_no_cursor_then_it_is_refused(text: str) -> None:
 
 def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() -> None:
     """The start is a cursor like any other."""
-    assert 0 == parse_cursor(Cursor.at_start().to_text()).sequence
+    assert Cursor.at_start() == parse_cursor(Cursor.at_start().to_text())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() 
     [
         b"\x01" + FEED + (7).to_bytes(8),
         b"\x01" + bytes(24),
-        b"\x03" + FEED + bytes(12),
+        b"\x05" + FEED + bytes(12),
         b"\x0f" + FEED + (7).to_bytes(8),
     ],
     ids=["format 1", "start in format 1", "a longer, newer one", "a newer one"],
