@@ -118,10 +118,9 @@ def parse_cursor(unverified_text: str) -> FeedCursor:
         InvalidRequest: `cursor_invalid`.
 
     """
+    if len(unverified_text) > MAX_CURSOR_LENGTH:
+        raise _invalid()
     try:
-        # One character is at least one byte, so this bounds the work too.
-        if len(unverified_text) > MAX_CURSOR_LENGTH:
-            raise ValueError("longer than any cursor")
         packed = decode_base64url(unverified_text.encode("ascii"))
     except ValueError:
         raise _invalid() from None
