@@ -1,9 +1,11 @@
 """Writes a record and its place in the feed, in one transaction."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import botocore.exceptions
 
 from aws_backend.errors import FeedContended
 from aws_backend.feed.feed_table import FeedTable
@@ -33,17 +35,31 @@ if TYPE_CHECKING:
 
     from aws_backend.table_layout import StoredItem
 
-MAX_ATTEMPTS: Final = 12
+MAX_ATTEMPTS: Final = 24
 """How often a write is tried while other writers win."""
+
+PATIENT_ATTEMPTS: Final = 10
+"""So many times a write that has lost steps back; after that it does not wait any more. Whoever has
+lost often comes before those who have just begun, so that few lose every time."""
 
 SIZE_LOGGED_FROM_GIGABYTES: Final = 5.0
 """From where on a write logs how large a shard's records are: half of what may share a key."""
+
+LONGEST_WRITE_SECONDS: Final = 7.0
+"""When no further attempt begins: the caller gets an answer before Lambda's time-out."""
 
 _LOOKS: Final = 3
 """How often a write looks at the table in one attempt: as remembered, by the counter of shard 0,
 and as that says."""
 
 _logger = logging.getLogger(__name__)
+
+
+class _Lost(NamedTuple):
+    """Another writer came first."""
+
+    counter: Counter | None = None
+    """The shard's counter by now, if DynamoDB has said it, and the record is as it was."""
 
 
 class _Seen(NamedTuple):
@@ -67,10 +83,15 @@ class RecordWriter:
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """See `RecordStore.write_record`."""
+        started = self.clock.monotonic()
+        ahead: _Seen | None = None
         for attempt in range(MAX_ATTEMPTS):
-            if attempt > 0:
+            if self.clock.monotonic() - started > LONGEST_WRITE_SECONDS:
+                break
+            if attempt > 0 and ahead is None:
                 self.table.pause(attempt)
-            seen = self._look(record_id)
+            seen = ahead or self._look(record_id)
+            ahead = None
             if seen is None:
                 continue
             counter, current = seen.counter, seen.record
@@ -87,8 +108,11 @@ class RecordWriter:
                 deleted=data is None,
                 data="{}" if data is None else data,
             )
-            if self._commit(seen, written):
+            lost = self._commit(seen, written)
+            if lost is None:
                 return written
+            if attempt + 1 >= PATIENT_ATTEMPTS and self._is_ours(lost.counter):
+                ahead = seen._replace(counter=lost.counter)
         raise FeedContended("Other writers were quicker; try again.")
 
     def _look(self, record_id: str) -> _Seen | None:
@@ -129,8 +153,13 @@ class RecordWriter:
         counter, record = self.table.get_items([counter_key(shard), record_key(record_id, shard)])
         return _counter(counter), _record(record)
 
-    def _commit(self, seen: _Seen, written: StoredRecord) -> bool:
-        """Commit the change and return True, or return False if another writer came first."""
+    def _is_ours(self, counter: Counter | None) -> bool:
+        """Return whether the counter is one of the feed that this process remembers."""
+        feed = self.known.seen
+        return feed is not None and feed.owns(counter)
+
+    def _commit(self, seen: _Seen, written: StoredRecord) -> _Lost | None:
+        """Commit the change and return None, or return how another writer came first."""
         counter = seen.counter
         if counter is None:
             moved = Counter(self.new_feed_id(), written.sequence, written.id, shards=seen.shards)
@@ -139,7 +168,7 @@ class RecordWriter:
             moved = replace(counter, sequence=written.sequence, last_id=written.id)
             actions = self._go_on(seen, written, counter, moved)
         else:
-            return False
+            return _Lost()
         try:
             with storage_errors():
                 response = self.table.client.transact_write_items(
@@ -147,12 +176,12 @@ class RecordWriter:
                 )
         except self.table.client.exceptions.TransactionCanceledException as error:
             check_lost_race(error)
-            return False
+            return _Lost(_counter_in(error))
         if counter is None:
             self.known.learn(moved)
         self.known.note_commit(moved.feed_id, seen.shard, moved.sequence)
         _log_size(response)
-        return True
+        return None
 
     def _begin_feed(self, seen: _Seen, written: StoredRecord, moved: Counter) -> "list[Action]":
         # All counters at once: none is ever absent from a feed, and of two processes that begin one
@@ -210,6 +239,8 @@ class RecordWriter:
                 ":feed_id": {"B": counter.feed_id},
                 ":no": {"BOOL": False},
             },
+            # The next attempt then needs no read.
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
 
     def _check_previous(self, shard: int, counter: Counter) -> "ConditionCheckTypeDef":
@@ -231,6 +262,20 @@ def _counter(item: "StoredItem | None") -> Counter | None:
 
 def _record(item: "StoredItem | None") -> StoredRecord | None:
     return None if item is None else item_to_record(item)
+
+
+def _counter_in(error: botocore.exceptions.ClientError) -> Counter | None:
+    """Return the counter as the canceled transaction found it, if nothing but that was wrong."""
+    # The record comes first, the counter second, the check of the change before third.
+    reasons: Any = error.response.get("CancellationReasons", ())
+    match reasons:
+        case [record, {"Item": item}, *others] if not any(map(_failed, (record, *others))):
+            return item_to_counter(item) if item else None
+    return None
+
+
+def _failed(reason: Mapping[str, object]) -> bool:
+    return reason.get("Code", "None") != "None"
 
 
 def _says_already(current: StoredRecord, data: str) -> bool:
