@@ -10,6 +10,7 @@ from aws_backend.feed import record_writing
 from aws_backend.feed.feed_reading import FeedReader
 from aws_backend.feed.feed_table import FeedTable, read_counter
 from aws_backend.feed.known_feed import KnownFeed
+from aws_backend.feed.open_feed import check_open
 from aws_backend.feed.record_writing import RecordWriter
 from aws_backend.record import StoredRecord
 from aws_backend.record_store import DecideData, FeedPage, ShardListing
@@ -49,17 +50,20 @@ class DynamoDbRecordStore:
 
     def get_record(self, record_id: str) -> StoredRecord | None:
         """See `RecordStore.get_record`."""
-        shards = self.known.likely_shards
-        record = self._get_record(record_id, shards)
+        remembered = self.known.seen
+        record = self._get_record(record_id, self.known.likely_shards)
         if record is not None:
             return record
-        # It is not where this process would look for it; another feed may have another place.
+        # It is not where this process has looked for it; another feed may have another place.
         (first,) = self._table.get_counters([0])
-        if first is not None and first.state is FeedState.OPEN:
-            self.known.learn(first)
-        # Records are read by their IDs while the feed is closed too, and without one.
-        actual_shards = 1 if first is None else first.shards
-        return None if actual_shards == shards else self._get_record(record_id, actual_shards)
+        if first is None:
+            return self._get_record(record_id, 1)
+        if first.state is FeedState.RENEWING:
+            # It may be on its way from one shard to another.
+            check_open(first)
+        if first.state is FeedState.OPEN and self.known.learn(first) == remembered:
+            return None
+        return self._get_record(record_id, first.shards)
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """See `RecordStore.write_record`."""

@@ -73,7 +73,15 @@ class RecordStore(Protocol):
         """
 
     def get_record(self, record_id: str) -> StoredRecord | None:
-        """Return the record as last committed, or its tombstone, or None if it never existed."""
+        """Return the record as last committed, or its tombstone, or None if it never existed.
+
+        While the records are being imported it is returned as far as it is there.
+
+        Raises:
+            FeedRenewing: it is not found while it may be on its way to another shard.
+            StorageUnavailable: the storage did not answer.
+
+        """
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """Write what `decide` returns, on exactly the state that it was given; return the record.

@@ -38,19 +38,18 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS: Final = 24
 """How often a write is tried while other writers win."""
 
-PATIENT_ATTEMPTS: Final = 10
+PATIENT_ATTEMPTS: Final = 8
 """So many times a write that has lost steps back; after that it does not wait any more. Whoever has
 lost often comes before those who have just begun, so that few lose every time."""
 
 SIZE_LOGGED_FROM_GIGABYTES: Final = 5.0
 """From where on a write logs how large a shard's records are: half of what may share a key."""
 
-LONGEST_WRITE_SECONDS: Final = 7.0
+LONGEST_WRITE_SECONDS: Final = 8.0
 """When no further attempt begins: the caller gets an answer before Lambda's time-out."""
 
-_LOOKS: Final = 3
-"""How often a write looks at the table in one attempt: as remembered, by the counter of shard 0,
-and as that says."""
+_LOOKS: Final = 2
+"""How often a write looks at the table in one attempt: as remembered, and as it is by now."""
 
 _logger = logging.getLogger(__name__)
 
@@ -118,36 +117,24 @@ class RecordWriter:
     def _look(self, record_id: str) -> _Seen | None:
         """Return the record and its shard's counter; None while the feed is being replaced."""
         for _ in range(_LOOKS):
-            remembered = self.known.seen
-            if remembered is not None:
-                shard = shard_of(record_id, remembered.shards)
-                counter, record = self._get(shard, record_id)
-                if remembered.owns(counter):
-                    return _Seen(remembered.shards, shard, counter, record)
-                # Another feed, or a closed one: the counter of shard 0 says which.
-                self.known.forget()
-            seen = self._look_anew(record_id)
-            if seen is not None:
-                return seen
+            feed = self.known.seen
+            if feed is None:
+                # By itself and first: what is read after it is of this feed or of a later one.
+                (first,) = self.table.get_counters([0])
+                if first is None:
+                    shards = self.known.new_shards
+                    shard = shard_of(record_id, shards)
+                    (item,) = self.table.get_items([record_key(record_id, shard)])
+                    return _Seen(shards, shard, None, _record(item))
+                check_open(first)
+                feed = self.known.learn(first)
+            shard = shard_of(record_id, feed.shards)
+            counter, record = self._get(shard, record_id)
+            if feed.owns(counter):
+                return _Seen(feed.shards, shard, counter, record)
+            # Another feed, or a closed one: the counter of shard 0 says which.
+            self.known.forget()
         return None
-
-    def _look_anew(self, record_id: str) -> _Seen | None:
-        """Return the same by the counter of shard 0; None if another shard is to be looked at."""
-        shards = self.known.new_shards
-        shard = shard_of(record_id, shards)
-        if shard == 0:
-            first, record = self._get(0, record_id)
-            counter = first
-        else:
-            keys = [counter_key(), counter_key(shard), record_key(record_id, shard)]
-            items = self.table.get_items(keys)
-            first, counter, record = _counter(items[0]), _counter(items[1]), _record(items[2])
-        if first is None:
-            return _Seen(shards, shard, None, record)
-        check_open(first)
-        feed = self.known.learn(first)
-        is_found = shard == shard_of(record_id, feed.shards) and feed.owns(counter)
-        return _Seen(feed.shards, shard, counter, record) if is_found else None
 
     def _get(self, shard: int, record_id: str) -> tuple[Counter | None, StoredRecord | None]:
         counter, record = self.table.get_items([counter_key(shard), record_key(record_id, shard)])

@@ -33,6 +33,7 @@ from aws_backend.table_layout import (
     counter_key,
     counter_to_item,
     item_to_counter,
+    record_key,
     record_to_item,
     shard_of,
 )
@@ -529,6 +530,34 @@ def test_when_the_counters_are_not_of_one_feed_then_nobody_reads_or_writes_by_th
 
     assert [record_id] == [record.id for record in follow(patient)]
     assert 2 == put(patient, record_id).version
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["remembered", "a new process"])
+def test_when_records_are_on_their_way_to_other_shards_then_none_is_said_to_be_absent(
+    store: DynamoDbRecordStore,
+    is_known: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A renewal to another number of shards copies each record before it removes one."""
+    written = put(store, "a")
+    old = shard_of("a", SHARDS)
+    claim = replace(counter_of(store, 0), feed_id=b"n" * 16, shards=7, state=FeedState.RENEWING)
+    put_counter(store, claim, 0)
+    reader = store if is_known else another_process(store, 7)
+
+    with pytest.raises(FeedRenewing):
+        reader.get_record("nobody")
+    if not is_known:
+        with pytest.raises(FeedRenewing):
+            reader.get_record("a")
+
+    store.client.put_item(TableName=store.table, Item=record_to_item(written, shard_of("a", 7)))
+    store.client.delete_item(TableName=store.table, Key=record_key("a", old))
+    for shard in range(7):
+        put_counter(store, Counter(b"n" * 16, 1, "", shards=7), shard)
+
+    assert written == reader.get_record("a")
+    assert 2 == put(reader, "a").version
+    assert 7 == len(listed(reader))
 
 
 # --- what a write costs -------------------------------------------------------------------------

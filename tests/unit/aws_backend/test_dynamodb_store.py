@@ -22,7 +22,6 @@ from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
 
 NOTHING: dict[str, Any] = {}
-NO_ITEMS: dict[str, Any] = {"Responses": {}, "UnprocessedKeys": {}}
 
 
 class Scripted:
@@ -44,7 +43,8 @@ class Scripted:
 
     def cancel(self, *codes: str) -> None:
         """Let one attempt find an empty table and its transaction be canceled with these codes."""
-        self.answers.add_response("batch_get_item", NO_ITEMS)
+        self.answers.add_response("get_item", NOTHING)
+        self.answers.add_response("get_item", NOTHING)
         self.answers.add_client_error(
             "transact_write_items",
             "TransactionCanceledException",
@@ -53,12 +53,14 @@ class Scripted:
 
     def succeed(self) -> None:
         """Let one attempt find an empty table and its transaction pass."""
-        self.answers.add_response("batch_get_item", NO_ITEMS)
+        self.answers.add_response("get_item", NOTHING)
+        self.answers.add_response("get_item", NOTHING)
         self.answers.add_response("transact_write_items", NOTHING)
 
     def succeed_with_size(self, *gigabytes: float) -> None:
         """Let one attempt pass; DynamoDB puts the records' size between these two."""
-        self.answers.add_response("batch_get_item", NO_ITEMS)
+        self.answers.add_response("get_item", NOTHING)
+        self.answers.add_response("get_item", NOTHING)
         collection = {
             "ItemCollectionKey": {"collection": {"S": "records"}},
             "SizeEstimateRangeGB": list(gigabytes),

@@ -42,7 +42,9 @@ class ScriptedWriter:
         self.clock = FakeClock()
         self.answers = Stubber(client)
         table = FeedTable(client, "records", self.pauses.append, lambda: 0.5)
-        self.writer = RecordWriter(table, KnownFeed(1), self.clock, lambda: b"n" * 16)
+        known = KnownFeed(1)
+        known.learn(FIRST)
+        self.writer = RecordWriter(table, known, self.clock, lambda: b"n" * 16)
 
     def read(self, counter: Counter = FIRST) -> None:
         """Let the counter and no record be read."""
