@@ -23,6 +23,10 @@ _CLIENT_CONFIG: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 
+LONGEST_WRITE_SECONDS: Final = 8.0
+"""When a write that other writers keep back gives up: the caller is told that nothing was written,
+before Lambda's time-out leaves that open."""
+
 
 def build_records_api(settings: RecordsSettings) -> RecordsApi:
     """Return the records API over DynamoDB.
@@ -37,6 +41,7 @@ def build_records_api(settings: RecordsSettings) -> RecordsApi:
             clock=SystemClock(),
             sleep=time.sleep,
             jitter=secrets.SystemRandom().random,
+            longest_write_seconds=LONGEST_WRITE_SECONDS,
             known=KnownFeed(settings.feed_shards),
         )
     )

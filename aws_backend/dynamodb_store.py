@@ -1,5 +1,6 @@
 """The record store on DynamoDB. Why it is built like this: docs/adr/0002-change-feed.md."""
 
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class DynamoDbRecordStore:
     jitter: Callable[[], float]
     """Gives a random number from 0 to 1, for the pauses between attempts."""
     new_feed_id: Callable[[], bytes] = lambda: secrets.token_bytes(FEED_ID_BYTES)
+    longest_write_seconds: float = math.inf
+    """From when on a write that other writers keep back is not tried again."""
     known: KnownFeed = field(default_factory=lambda: KnownFeed(new_shards=1))
     """What this process has seen of the feed, and how many shards it gives a new one."""
 
@@ -67,7 +70,9 @@ class DynamoDbRecordStore:
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """See `RecordStore.write_record`."""
-        writer = RecordWriter(self._table, self.known, self.clock, self.new_feed_id)
+        writer = RecordWriter(
+            self._table, self.known, self.clock, self.new_feed_id, self.longest_write_seconds
+        )
         return writer.write_record(record_id, decide)
 
     @property

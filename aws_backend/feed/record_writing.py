@@ -45,9 +45,6 @@ lost often comes before those who have just begun, so that few lose every time."
 SIZE_LOGGED_FROM_GIGABYTES: Final = 5.0
 """From where on a write logs how large a shard's records are: half of what may share a key."""
 
-LONGEST_WRITE_SECONDS: Final = 8.0
-"""When no further attempt begins: the caller gets an answer before Lambda's time-out."""
-
 _LOOKS: Final = 2
 """How often a write looks at the table in one attempt: as remembered, and as it is by now."""
 
@@ -79,13 +76,15 @@ class RecordWriter:
     known: KnownFeed
     clock: Clock
     new_feed_id: Callable[[], bytes]
+    longest_seconds: float
+    """From when on no further attempt begins."""
 
     def write_record(self, record_id: str, decide: DecideData) -> StoredRecord:
         """See `RecordStore.write_record`."""
         started = self.clock.monotonic()
         ahead: _Seen | None = None
         for attempt in range(MAX_ATTEMPTS):
-            if self.clock.monotonic() - started > LONGEST_WRITE_SECONDS:
+            if self.clock.monotonic() - started > self.longest_seconds:
                 break
             if attempt > 0 and ahead is None:
                 self.table.pause(attempt)

@@ -9,11 +9,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from aws_backend.bootstrap import LONGEST_WRITE_SECONDS
 from aws_backend.errors import FeedContended
 from aws_backend.feed.feed_table import FeedTable
 from aws_backend.feed.known_feed import KnownFeed
 from aws_backend.feed.record_writing import (
-    LONGEST_WRITE_SECONDS,
     MAX_ATTEMPTS,
     PATIENT_ATTEMPTS,
     RecordWriter,
@@ -44,7 +44,9 @@ class ScriptedWriter:
         table = FeedTable(client, "records", self.pauses.append, lambda: 0.5)
         known = KnownFeed(1)
         known.learn(FIRST)
-        self.writer = RecordWriter(table, known, self.clock, lambda: b"n" * 16)
+        self.writer = RecordWriter(
+            table, known, self.clock, lambda: b"n" * 16, LONGEST_WRITE_SECONDS
+        )
 
     def read(self, counter: Counter = FIRST) -> None:
         """Let the counter and no record be read."""
