@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from aws_backend.dynamodb_store import DynamoDbRecordStore
+from aws_backend.feed.known_feed import KnownFeed
 from aws_backend.records_api import RecordsApi
 from aws_backend.settings import RecordsSettings
 from shared.clock import SystemClock
@@ -21,6 +22,10 @@ _CLIENT_CONFIG: Final = Config(
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+
+LONGEST_WRITE_SECONDS: Final = 8.0
+"""When a write that other writers keep back gives up: the caller is told that nothing was written,
+before Lambda's time-out leaves that open."""
 
 
 def build_records_api(settings: RecordsSettings) -> RecordsApi:
@@ -36,5 +41,7 @@ def build_records_api(settings: RecordsSettings) -> RecordsApi:
             clock=SystemClock(),
             sleep=time.sleep,
             jitter=secrets.SystemRandom().random,
+            longest_write_seconds=LONGEST_WRITE_SECONDS,
+            known=KnownFeed(settings.feed_shards),
         )
     )

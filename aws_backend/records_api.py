@@ -1,17 +1,19 @@
 """The records API: each operation from a request to a response (docs/openapi.yaml)."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_backend.cursor import Cursor, parse_cursor
+from aws_backend.cursor import Cursor, FeedCursor, parse_cursor
 from aws_backend.dispatch import Operation
 from aws_backend.errors import InvalidRequest, RecordNotFound
 from aws_backend.preconditions import parse_preconditions
 from aws_backend.proxy_event import BackendRequest, BackendResponse
 from aws_backend.record import StoredRecord, check_media_type, parse_record_data, parse_record_id
 from aws_backend.record_store import RecordStore
+from shared.formats.base64url import encode_base64url
 
 DEFAULT_LIMIT: Final = 500
 MAX_LIMIT: Final = 1000
@@ -33,6 +35,7 @@ class RecordsApi:
         """Return each operation by method and route."""
         return {
             ("GET", "/v1/records"): self.list_changes,
+            ("GET", "/v1/shards"): self.list_shards,
             ("GET", "/v1/records/{id}"): self.get_record,
             ("PUT", "/v1/records/{id}"): self.put_record,
             ("DELETE", "/v1/records/{id}"): self.delete_record,
@@ -53,6 +56,27 @@ class RecordsApi:
             f'"has_more":{has_more}}}'
         )
         return BackendResponse(200, body, _JSON | _NOT_STORED)
+
+    def list_shards(self, request: BackendRequest) -> BackendResponse:
+        """Return the feed's shards, each with its start and where it stands.
+
+        Before the first write there is no feed, and the answer says so with null: a reader must not
+        take that for a feed that has lost all of its records.
+        """
+        _parse_parameters(request)
+        listing = self.store.list_shards()
+        document = {
+            "feed": encode_base64url(listing.feed) if listing else None,
+            "shards": [
+                {
+                    "shard": each.shard,
+                    "start": each.start.to_text(),
+                    "end": each.end.to_text(),
+                }
+                for each in (listing.shards if listing else ())
+            ],
+        }
+        return BackendResponse(200, json.dumps(document), _JSON | _NOT_STORED)
 
     def get_record(self, request: BackendRequest) -> BackendResponse:
         """Return the record, or 304 if the caller has it already."""
@@ -132,7 +156,7 @@ def _parse_parameters(request: BackendRequest, *known: str) -> Mapping[str, str]
     return {name: values[0] for name, values in request.query.items()}
 
 
-def _parse_start(unverified_text: str) -> Cursor:
+def _parse_start(unverified_text: str) -> FeedCursor:
     # Many clients write a cursor that they do not have yet as an empty one.
     return parse_cursor(unverified_text) if unverified_text else Cursor.at_start()
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from aws_backend.table_layout import MAX_SHARDS
 from shared.contract import CONTRACT_SETTINGS, ApiIdentity, read_api_identity
 from shared.loopback import is_loopback_address
+from shared.setting_parsers import whole_number
 from shared.settings_reader import Setting, reading_settings
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
@@ -45,6 +47,14 @@ RECORDS_TABLE: Final = Setting(
     _parse_table_name,
     example="records",
 )
+FEED_SHARDS: Final = Setting(
+    "FEED_SHARDS",
+    "How many shards a new feed gets: writes to different shards do not wait for each other. A feed"
+    " that is there keeps its own number.",
+    f"a whole number from 1 to {MAX_SHARDS}",
+    whole_number(1, MAX_SHARDS),
+    default="1",
+)
 PUBLIC_URL: Final = Setting(
     "PUBLIC_URL",
     "The API's address as callers know it, for its public metadata (RFC 9728).",
@@ -54,7 +64,7 @@ PUBLIC_URL: Final = Setting(
     default="",
 )
 
-RECORDS_SETTINGS: Final[tuple[Setting[object], ...]] = (RECORDS_TABLE,)
+RECORDS_SETTINGS: Final[tuple[Setting[object], ...]] = (RECORDS_TABLE, FEED_SHARDS)
 """What the records Lambda reads."""
 
 DISCOVERY_SETTINGS: Final[tuple[Setting[object], ...]] = (*CONTRACT_SETTINGS, PUBLIC_URL)
@@ -69,6 +79,7 @@ class RecordsSettings:
     """The records Lambda's settings."""
 
     table: str
+    feed_shards: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,8 @@ def load_records_settings(environment: Mapping[str, str] = os.environ) -> Record
     """
     with reading_settings(environment) as reader:
         table = reader.read(RECORDS_TABLE)
-    return RecordsSettings(table)
+        feed_shards = reader.read(FEED_SHARDS)
+    return RecordsSettings(table, feed_shards)
 
 
 def load_discovery_settings(environment: Mapping[str, str] = os.environ) -> DiscoverySettings:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from aws_backend import cursor
 from aws_backend.record import StoredRecord
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 FEED_INDEX: Final = "feed"
 
-MAX_SHARDS: Final = 64
+MAX_SHARDS: Final = cursor.MAX_SHARDS
 """Of one feed: all counters of a new feed are made in one transaction, which takes 100 items."""
 
 _IN_FEEDS_OF_ONE_SHARD: Final = 1

@@ -161,6 +161,20 @@ def test_when_a_record_lives_then_every_answer_is_as_described(backend: Backend)
     assert [201, 200, 304, 200, 204, 404, 404, 201] == outcomes
 
 
+def test_when_shards_are_listed_then_every_answer_is_as_described(backend: Backend) -> None:
+    """Before the first write there is no feed, which is said; afterwards there are its shards."""
+    assert (200, {"feed": None, "shards": []}) == backend.call("GET", "/v1/shards")
+    backend.call("PUT", body='{"n":1}')
+
+    status, listing = backend.call("GET", "/v1/shards")
+    assert listing is not None
+    _, page = backend.changes(cursor=listing["shards"][0]["start"])
+
+    assert page is not None
+    assert (200, [0]) == (status, [each["shard"] for each in listing["shards"]])
+    assert listing["shards"][0]["end"] == page["next_cursor"]
+
+
 def test_when_changes_are_listed_then_every_page_is_as_described(backend: Backend) -> None:
     """An empty feed, a full page, a tombstone, the end."""
     assert 200 == backend.changes()[0]
@@ -182,10 +196,12 @@ def test_when_changes_are_listed_then_every_page_is_as_described(backend: Backen
     [
         (400, "GET", "/v1/records", {"query": {"limit": ["0"]}}),
         (400, "GET", "/v1/records", {"query": {"cursor": ["x"]}}),
+        (400, "GET", "/v1/shards", {"query": {"cursor": [""]}}),
         (400, "GET", RECORD, {"record_id": ".."}),
         (400, "PUT", RECORD, {"body": "[]"}),
         (400, "DELETE", RECORD, {"headers": {"If-Match": "3"}}),
         (403, "GET", "/v1/records", {"authorizer": CALLER | {"roles": ""}}),
+        (403, "GET", "/v1/shards", {"authorizer": CALLER | {"roles": "Records.Write"}}),
         (403, "PUT", RECORD, {"authorizer": CALLER | {"roles": "Records.Read"}}),
         (403, "DELETE", RECORD, {"authorizer": CALLER | {"roles": "Records.Read"}}),
         (404, "GET", RECORD, {}),
@@ -222,7 +238,13 @@ def test_when_a_request_is_refused_then_the_problem_is_as_described(
 )
 @pytest.mark.parametrize(
     ("method", "resource"),
-    [("GET", "/v1/records"), ("GET", RECORD), ("PUT", RECORD), ("DELETE", RECORD)],
+    [
+        ("GET", "/v1/records"),
+        ("GET", "/v1/shards"),
+        ("GET", RECORD),
+        ("PUT", RECORD),
+        ("DELETE", RECORD),
+    ],
 )
 def test_when_the_storage_fails_then_the_problem_is_as_described(
     backend: Backend, method: str, resource: str, error: Exception

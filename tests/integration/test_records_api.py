@@ -112,6 +112,28 @@ async def test_when_a_record_changes_then_a_follower_of_the_feed_sees_it(
     assert not page["has_more"]
 
 
+async def test_when_the_shards_are_listed_then_a_follower_of_each_sees_every_record(
+    client: LocalClient, stack: LocalStack
+) -> None:
+    """Each shard's start leads to its end, which is the cursor that the listing names."""
+    token = await client.token_for(stack.tenant.editor)
+    await call(client, "PUT", "/v1/records/shards", RECORD, token=token, body={"n": 1})
+    answer = await call(client, "GET", "/v1/shards", "/v1/shards", token=token)
+    seen: set[str] = set()
+    cursors = []
+
+    for shard in answer.json()["shards"]:
+        page = {"next_cursor": shard["start"], "has_more": True}
+        while page["has_more"]:
+            path = f"/v1/records?cursor={page['next_cursor']}&limit=20"
+            page = (await call(client, "GET", path, "/v1/records", token=token)).json()
+            seen |= {item["id"] for item in page["items"]}
+        cursors.append(page["next_cursor"])
+
+    assert [shard["end"] for shard in answer.json()["shards"]] == cursors
+    assert {"00AA", "shards"} <= seen
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

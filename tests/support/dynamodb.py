@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from aws_backend.dynamodb_store import DynamoDbRecordStore
+from aws_backend.feed.known_feed import KnownFeed
 from emulator.aws.template import load_template
 from shared.clock import SystemClock
 
@@ -33,10 +34,20 @@ def build_client(endpoint_url: str) -> "DynamoDBClient":
     )
 
 
-def open_store(client: "DynamoDBClient", table: str) -> DynamoDbRecordStore:
-    """The store on the table, with true pauses and random numbers."""
+def open_store(client: "DynamoDBClient", table: str, shards: int = 1) -> DynamoDbRecordStore:
+    """The store on the table as a new process has it, with true pauses and random numbers.
+
+    A feed that it makes gets so many shards.
+    """
     jitter = random.Random(1).random  # noqa: S311 - spreads attempts, guards nothing
-    return DynamoDbRecordStore(client, table, SystemClock(), sleep=time.sleep, jitter=jitter)
+    return DynamoDbRecordStore(
+        client,
+        table,
+        SystemClock(),
+        sleep=time.sleep,
+        jitter=jitter,
+        known=KnownFeed(shards),
+    )
 
 
 def create_table(client: "DynamoDBClient", name: str | None = None) -> str:

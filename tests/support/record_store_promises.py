@@ -4,16 +4,15 @@ A test module makes it its own by a subclass, and gives it the two fixtures.
 """
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
-from aws_backend.cursor import Cursor
+from aws_backend.cursor import Cursor, FeedCursor
 from aws_backend.errors import CursorExpired, RecordNotFound
 from aws_backend.record import StoredRecord
 from aws_backend.record_store import FeedPage, RecordStore
 
-START = Cursor.at_start()
+START: FeedCursor = Cursor.at_start()
 
 _numbers = itertools.count(1)
 
@@ -24,7 +23,7 @@ def put(store: RecordStore, record_id: str, data: str | None = None) -> StoredRe
     return store.write_record(record_id, lambda _current: text)
 
 
-def follow(store: RecordStore, after: Cursor = START, limit: int = 1000) -> list[StoredRecord]:
+def follow(store: RecordStore, after: FeedCursor = START, limit: int = 1000) -> list[StoredRecord]:
     """Every change from the cursor to the end of the feed."""
     changes: list[StoredRecord] = []
     while True:
@@ -33,6 +32,12 @@ def follow(store: RecordStore, after: Cursor = START, limit: int = 1000) -> list
         after = page.next_cursor
         if not page.has_more:
             return changes
+
+
+def place(cursor: FeedCursor) -> int:
+    """The sequence in a cursor of a feed of one shard."""
+    assert isinstance(cursor, Cursor)
+    return cursor.sequence
 
 
 def ids(page: FeedPage) -> list[str]:
@@ -66,7 +71,7 @@ class RecordStorePromises:
             (record.id, record.version, record.sequence) for record in page.records
         ]
         assert not page.has_more
-        assert 4 == page.next_cursor.sequence
+        assert 4 == place(page.next_cursor)
 
     def test_when_the_limit_cuts_the_feed_then_the_pages_join_without_gap_or_overlap(
         self, store: RecordStore
@@ -182,4 +187,4 @@ class RecordStorePromises:
 
         assert not store.read_changes(cursor, 10).records
         with pytest.raises(CursorExpired):
-            store.read_changes(replace(cursor, sequence=cursor.sequence + 1), 10)
+            store.read_changes(Cursor(cursor.feed, place(cursor) + 1), 10)

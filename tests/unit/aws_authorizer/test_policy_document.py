@@ -86,7 +86,11 @@ def test_when_a_caller_may_read_then_the_policy_opens_reading_on_the_stage() -> 
                 {
                     "Action": "execute-api:Invoke",
                     "Effect": "Allow",
-                    "Resource": [f"{STAGE_ARN}/GET/v1/records", f"{STAGE_ARN}/GET/v1/records/*"],
+                    "Resource": [
+                        f"{STAGE_ARN}/GET/v1/records",
+                        f"{STAGE_ARN}/GET/v1/shards",
+                        f"{STAGE_ARN}/GET/v1/records/*",
+                    ],
                 }
             ],
         },

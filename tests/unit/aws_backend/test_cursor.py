@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_backend.cursor import FEED_ID_BYTES, Cursor, identify_feed, parse_cursor
+from aws_backend.cursor import (
+    FEED_ID_BYTES,
+    MAX_CURSOR_LENGTH,
+    MAX_SHARDS,
+    Cursor,
+    FeedCursor,
+    ShardCursor,
+    WholeCursor,
+    identify_feed,
+    parse_cursor,
+)
 from aws_backend.errors import ApiError, CursorExpired, InvalidRequest
 from shared.formats.base64url import encode_base64url
 
@@ -19,15 +29,60 @@ def spell(packed: bytes) -> str:
     return encode_base64url(packed)
 
 
-@given(
-    feed=st.binary(min_size=FEED_ID_BYTES, max_size=FEED_ID_BYTES),
-    sequence=st.integers(0, 2**64 - 1),
-)
-def test_when_a_cursor_is_written_then_it_reads_as_itself(feed: bytes, sequence: int) -> None:
-    """A cursor survives its way to the caller and back."""
-    cursor = Cursor(feed, sequence)
+FEEDS = st.binary(min_size=FEED_ID_BYTES, max_size=FEED_ID_BYTES)
+SEQUENCES = st.integers(0, 2**64 - 1)
 
+
+@st.composite
+def shard_cursors(draw: st.DrawFn) -> ShardCursor:
+    """Cursors of one shard of a feed."""
+    shards = draw(st.integers(1, MAX_SHARDS))
+    shard = draw(st.integers(0, shards - 1))
+    return ShardCursor(draw(FEEDS), shards, shard, draw(SEQUENCES))
+
+
+@st.composite
+def whole_cursors(draw: st.DrawFn) -> WholeCursor:
+    """Cursors of feeds of several shards."""
+    sequences = draw(st.lists(SEQUENCES, min_size=2, max_size=MAX_SHARDS))
+    next_shard = draw(st.integers(0, len(sequences) - 1))
+    return WholeCursor(draw(FEEDS), tuple(sequences), next_shard)
+
+
+@given(st.one_of(st.builds(Cursor, FEEDS, SEQUENCES), shard_cursors(), whole_cursors()))
+def test_when_a_cursor_is_written_then_it_reads_as_itself(cursor: FeedCursor) -> None:
+    """A cursor survives its way to the caller and back."""
     assert cursor == parse_cursor(cursor.to_text())
+
+
+def test_when_a_cursor_is_of_an_earlier_release_then_it_is_read_as_it_was_meant() -> None:
+    """A feed of one shard hands out the same text as before there were shards."""
+    earlier = "AgABAgMEBQYHCAkKCwwNDg8AAAAAAAAABw"
+
+    assert Cursor(FEED, 7) == parse_cursor(earlier)
+    assert earlier == Cursor(FEED, 7).to_text()
+
+
+def test_when_a_feed_has_the_most_shards_then_its_cursor_is_short_enough_for_a_url() -> None:
+    """A gateway takes headers of 10 KB together, the request line among them."""
+    longest = WholeCursor(FEED, (2**64 - 1,) * MAX_SHARDS, MAX_SHARDS - 1).to_text()
+
+    assert 708 == len(longest)
+    assert len(longest) < MAX_CURSOR_LENGTH
+
+
+@given(st.binary(min_size=FEED_ID_BYTES, max_size=600), st.sampled_from([2, 3, 4]))
+def test_when_the_bytes_of_a_cursor_are_made_up_then_it_is_refused_or_means_them(
+    made_up: bytes, number: int
+) -> None:
+    """Whatever is accepted is a cursor that we could have written, exactly so."""
+    text = spell(bytes([number]) + made_up)
+    try:
+        spelling = parse_cursor(text).to_text()
+    except InvalidRequest:
+        return
+
+    assert text == spelling
 
 
 @given(st.text())
@@ -74,6 +129,18 @@ def test_when_one_character_is_changed_then_it_is_refused_or_another_cursor() ->
         spell(b"\x00" + b"\xff" * 24),
         spell(b"\x10" + b"\xff" * 24),
         spell(b"\x02" + b"\xff" * 25),
+        spell(b"\x03" + FEED + bytes([0, 0]) + bytes(8)),
+        spell(b"\x03" + FEED + bytes([2, 2]) + bytes(8)),
+        spell(b"\x03" + FEED + bytes([65, 0]) + bytes(8)),
+        spell(b"\x03" + FEED + bytes([2, 0]) + bytes(16)),
+        spell(b"\x03" + FEED + bytes([2, 0]) + bytes(7)),
+        spell(b"\x03" + FEED + bytes(8)),
+        spell(b"\x04" + FEED + bytes([1, 0]) + bytes(8)),
+        spell(b"\x04" + FEED + bytes([2, 2]) + bytes(16)),
+        spell(b"\x04" + FEED + bytes([2, 0]) + bytes(15)),
+        spell(b"\x04" + FEED + bytes([2, 0]) + bytes(24)),
+        spell(b"\x04" + FEED + bytes([65, 0]) + bytes(65 * 8)),
+        spell(b"\x05" + bytes(4000)),
         "7",
         "",
         "é" * len(TEXT),
@@ -89,7 +156,7 @@ def test_when_a_text_is_no_cursor_then_it_is_refused(text: str) -> None:
 
 def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() -> None:
     """The start is a cursor like any other."""
-    assert 0 == parse_cursor(Cursor.at_start().to_text()).sequence
+    assert Cursor.at_start() == parse_cursor(Cursor.at_start().to_text())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +164,7 @@ def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() 
     [
         b"\x01" + FEED + (7).to_bytes(8),
         b"\x01" + bytes(24),
-        b"\x03" + FEED + bytes(12),
+        b"\x05" + FEED + bytes(12),
         b"\x0f" + FEED + (7).to_bytes(8),
     ],
     ids=["format 1", "start in format 1", "a longer, newer one", "a newer one"],

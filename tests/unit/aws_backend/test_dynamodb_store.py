@@ -112,7 +112,7 @@ def test_when_the_race_is_lost_every_time_then_the_write_gives_up(scripted: Scri
 
     with pytest.raises(FeedContended):
         scripted.put()
-    assert [0.01, 0.02, 0.04, 0.08] + [0.16] * 7 == scripted.pauses
+    assert [0.01, 0.02, 0.04, 0.08] + [0.16] * (MAX_ATTEMPTS - 5) == scripted.pauses
 
 
 @pytest.mark.parametrize(

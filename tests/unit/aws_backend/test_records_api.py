@@ -115,6 +115,48 @@ def test_when_a_limit_is_given_then_it_holds(
     assert [limit] == store.limits
 
 
+def shards_request() -> BackendRequest:
+    """A request for the shards."""
+    return parse_proxy_event(proxy_event("GET", "/v1/shards"))
+
+
+def test_when_shards_are_listed_then_each_may_be_followed_from_its_start_to_its_end(
+    api: RecordsApi,
+) -> None:
+    """A reader who has read everything stands where the listing says that the shard ends."""
+    put(api, "a")
+    put(api, "b")
+    (shard,) = json.loads(api.list_shards(shards_request()).body)["shards"]
+
+    page = json.loads(api.list_changes(listing(cursor=shard["start"])).body)
+
+    assert ["a", "b"] == [item["id"] for item in page["items"]]
+    assert (shard["end"], False) == (page["next_cursor"], page["has_more"])
+
+
+def test_when_nothing_was_ever_written_then_there_is_no_feed_and_no_shard(api: RecordsApi) -> None:
+    """Null is no feed's name, so no reader takes this for a feed without records."""
+    response = api.list_shards(shards_request())
+
+    assert {"feed": None, "shards": []} == json.loads(response.body)
+    assert ("no-store", "application/json") == (
+        response.headers["Cache-Control"],
+        response.headers["Content-Type"],
+    )
+
+
+def test_when_the_table_has_another_feed_then_the_listing_names_another(api: RecordsApi) -> None:
+    """And a start of the one before is no start of this one."""
+    put(api)
+    other = RecordsApi(FakeRecordStore(feed=bytes(reversed(range(16)))))
+    put(other)
+    here, there = (json.loads(each.list_shards(shards_request()).body) for each in (api, other))
+
+    assert here["feed"] != there["feed"]
+    with pytest.raises(CursorExpired):
+        other.list_changes(listing(cursor=here["shards"][0]["start"]))
+
+
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "+1", "1.0", " 1", "", "01", "1e2", "٣", "x"])
 def test_when_the_limit_is_no_number_within_bounds_then_it_is_refused(
     api: RecordsApi, limit: str

@@ -31,6 +31,23 @@ def test_when_the_table_has_no_name_then_the_setting_is_named(name: str) -> None
         load_records_settings({"RECORDS_TABLE": name})
 
 
+@pytest.mark.parametrize(("text", "shards"), [(None, 1), ("1", 1), ("16", 16), ("64", 64)])
+def test_when_the_shards_of_a_new_feed_are_set_then_they_are_read(
+    text: str | None, shards: int
+) -> None:
+    """One is the default: the feed as it always was."""
+    given = {} if text is None else {"FEED_SHARDS": text}
+
+    assert shards == load_records_settings({"RECORDS_TABLE": "abc"} | given).feed_shards
+
+
+@pytest.mark.parametrize("text", ["0", "65", "-1", "1.0", "x", "1 6"])
+def test_when_the_shards_are_no_number_within_bounds_then_the_setting_is_named(text: str) -> None:
+    """All counters of a new feed are made in one transaction, and that has an end."""
+    with pytest.raises(SettingsError, match=r"FEED_SHARDS: .*from 1 to 64"):
+        load_records_settings({"RECORDS_TABLE": "abc", "FEED_SHARDS": text})
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,0 +1,1 @@
+"""The change feed in DynamoDB, in shards: how it is read and how it is written."""

@@ -1,0 +1,169 @@
+"""How a write goes on when others come first. What it promises is tested on a real DynamoDB API."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from aws_backend.bootstrap import LONGEST_WRITE_SECONDS
+from aws_backend.errors import FeedContended
+from aws_backend.feed.feed_table import FeedTable
+from aws_backend.feed.known_feed import KnownFeed
+from aws_backend.feed.record_writing import (
+    MAX_ATTEMPTS,
+    PATIENT_ATTEMPTS,
+    RecordWriter,
+)
+from aws_backend.record import StoredRecord
+from aws_backend.table_layout import Counter, FeedState, counter_to_item
+from emulator.aws.template import load_template
+from tests.support.fake_clock import FakeClock
+
+FIRST = Counter(b"f" * 16, 1, "other")
+AHEAD = replace(FIRST, sequence=9, last_id="another")
+
+
+class ScriptedWriter:
+    """A writer whose DynamoDB answers from a script."""
+
+    def __init__(self) -> None:
+        """Make the writer; nothing is answered yet."""
+        client = boto3.client(
+            "dynamodb",
+            region_name="eu-west-1",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )
+        self.pauses: list[float] = []
+        self.clock = FakeClock()
+        self.answers = Stubber(client)
+        table = FeedTable(client, "records", self.pauses.append, lambda: 0.5)
+        known = KnownFeed(1)
+        known.learn(FIRST)
+        self.writer = RecordWriter(
+            table, known, self.clock, lambda: b"n" * 16, LONGEST_WRITE_SECONDS
+        )
+
+    def read(self, counter: Counter = FIRST) -> None:
+        """Let the counter and no record be read."""
+        item: Any = counter_to_item(counter)
+        self.answers.add_response("batch_get_item", {"Responses": {"records": [item]}})
+
+    def lose(self, counter: Counter | None, record: str = "None", previous: str = "None") -> None:
+        """Let a transaction be canceled, and say what the counter is by now."""
+        reasons: list[Any] = [
+            {"Code": record},
+            {"Code": "ConditionalCheckFailed"},
+            {"Code": previous},
+        ]
+        if counter is not None:
+            reasons[1]["Item"] = counter_to_item(counter)
+        self.answers.add_client_error(
+            "transact_write_items",
+            "TransactionCanceledException",
+            modeled_fields={"CancellationReasons": reasons},
+        )
+
+    def lose_patiently(self) -> None:
+        """Lose as often as a write steps back."""
+        for _ in range(PATIENT_ATTEMPTS - 1):
+            self.read()
+            self.lose(FIRST)
+        self.read()
+
+    def succeed(self) -> None:
+        """Let a transaction pass."""
+        self.answers.add_response("transact_write_items", {})
+
+    def write(self) -> StoredRecord:
+        """The record as written."""
+        return self.writer.write_record("a", lambda _current: "{}")
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedWriter]:
+    """A script that must be used up."""
+    script = ScriptedWriter()
+    with script.answers:
+        yield script
+    script.answers.assert_no_pending_responses()
+
+
+def test_when_a_write_has_lost_often_then_it_goes_on_at_once_from_what_it_was_told(
+    scripted: ScriptedWriter,
+) -> None:
+    """It reads nothing and waits for nobody; those who have just begun step back instead."""
+    scripted.lose_patiently()
+    scripted.lose(FIRST)
+    scripted.lose(AHEAD)
+    scripted.succeed()
+
+    assert AHEAD.sequence + 1 == scripted.write().sequence
+    assert PATIENT_ATTEMPTS - 1 == len(scripted.pauses)
+
+
+@pytest.mark.parametrize(
+    ("counter", "record", "previous"),
+    [
+        (None, "None", "None"),
+        (AHEAD, "ConditionalCheckFailed", "None"),
+        (AHEAD, "None", "ConditionalCheckFailed"),
+        (AHEAD, "None", "TransactionConflict"),
+        (replace(AHEAD, feed_id=b"g" * 16), "None", "None"),
+        (replace(AHEAD, shards=2), "None", "None"),
+        (replace(AHEAD, state=FeedState.RENEWING), "None", "None"),
+    ],
+    ids=[
+        "not told",
+        "the record has changed",
+        "the change before does not show",
+        "it is being applied",
+        "another feed",
+        "other shards",
+        "closed",
+    ],
+)
+def test_when_anything_else_is_wrong_too_then_the_write_waits_and_reads_again(
+    scripted: ScriptedWriter, counter: Counter | None, record: str, previous: str
+) -> None:
+    """What it was told is enough only if nothing but the counter has moved."""
+    scripted.lose_patiently()
+    scripted.lose(counter, record, previous)
+    scripted.read()
+    scripted.succeed()
+
+    assert FIRST.sequence + 1 == scripted.write().sequence
+    assert PATIENT_ATTEMPTS == len(scripted.pauses)
+
+
+def test_when_the_race_is_lost_every_time_then_the_write_gives_up(
+    scripted: ScriptedWriter,
+) -> None:
+    """Impatience has an end too."""
+    scripted.lose_patiently()
+    for _ in range(MAX_ATTEMPTS - PATIENT_ATTEMPTS + 1):
+        scripted.lose(AHEAD)
+
+    with pytest.raises(FeedContended):
+        scripted.write()
+
+
+def test_when_the_attempts_take_too_long_then_the_write_gives_up(
+    scripted: ScriptedWriter,
+) -> None:
+    """The caller is told that nothing was written, before Lambda's time-out says nothing at all."""
+    template = load_template(Path(__file__).parents[4] / "infra" / "aws" / "template.yaml")
+    scripted.read()
+    scripted.lose(FIRST)
+
+    def decide(_current: StoredRecord | None) -> str:
+        scripted.clock.advance(LONGEST_WRITE_SECONDS + 1)
+        return "{}"
+
+    with pytest.raises(FeedContended):
+        scripted.writer.write_record("a", decide)
+    assert LONGEST_WRITE_SECONDS < template["Globals"]["Function"]["Timeout"]
