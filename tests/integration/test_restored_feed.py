@@ -323,9 +323,9 @@ def test_when_a_feed_is_renewed_then_it_is_whole(
     places = [record.sequence for record in changes]
     assert {f"r{number:02}" for number in range(RECORDS)} == {record.id for record in changes}
     assert places == sorted(set(places))
-    assert places[-1] <= counter_of(store).sequence == renewed.sequence
+    assert places[-1] <= counter_of(store).sequence == renewed.sequences[0]
     assert len(changes) == renewed.records
-    assert (halves in {counter_ahead, counter_ahead_of_a_new_record}) == renewed.is_last_change_lost
+    assert (halves in {counter_ahead, counter_ahead_of_a_new_record}) == renewed.lost_changes
     assert (3 if halves is counter_behind_and_served else 0) == renewed.records_moved
     for record_id in ("r20", "r22", "r25", "new"):
         put(store, record_id)
@@ -387,7 +387,7 @@ def test_when_a_feed_is_renewed_twice_then_each_time_it_is_another_one(
     for _ in range(2):
         renewed = renew_feed(client, store.table)
 
-        assert RenewedFeed(RECORDS, RECORDS, is_last_change_lost=False, records_moved=0) == renewed
+        assert RenewedFeed(RECORDS, (RECORDS,), lost_changes=0, records_moved=0) == renewed
         cursors.append(store.read_changes(START, 10).next_cursor)
 
     assert 3 == len({cursor.feed for cursor in cursors})
