@@ -137,9 +137,8 @@ def _renew(
             ends[shard] += 1
             _move(held, shard, record_id, sequence, ends[shard])
             doubles += 1
-    resharded = 0
-    if any(survey.misplaced for survey in found):
-        resharded = _reshard(held, ends)
+    sources = [shard for shard, survey in enumerate(found) if survey.misplaced]
+    resharded = _reshard(held, ends, sources)
     _open(held, claims, ends)
     records = sum(survey.in_place for survey in found) + resharded
     return RenewedFeed(records, tuple(ends), lost, doubles, resharded)
@@ -301,9 +300,9 @@ def _move(held: HeldFeed, shard: int, record_id: str, old: int, new: int) -> Non
     held.commit({"Update": update})
 
 
-def _reshard(held: HeldFeed, ends: list[int]) -> int:
+def _reshard(held: HeldFeed, ends: list[int], sources: list[int]) -> int:
     try:
-        return move_to_their_shards(held, ends)
+        return move_to_their_shards(held, ends, sources)
     except DifferingCopiesError as error:
         raise MisplacedRecordsError(
             f"Two records of {held.table} have one ID and different contents, {error} being where"

@@ -5,7 +5,7 @@ record is somewhere, so a move that was killed is taken up again, and a backup o
 is whole. Each step is of one transaction with a check that the feed is held by its caller yet.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import batched
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,6 @@ from aws_backend.feed_upkeep.counters import HeldFeed
 from aws_backend.record import StoredRecord
 from aws_backend.table_layout import (
     FEED_INDEX,
-    MAX_SHARDS,
     item_to_record,
     record_key,
     record_to_item,
@@ -68,12 +67,13 @@ def read_shard(
         yield from page["Items"]
 
 
-def move_to_their_shards(held: HeldFeed, ends: list[int]) -> int:
+def move_to_their_shards(held: HeldFeed, ends: list[int], sources: Sequence[int]) -> int:
     """Move what is misplaced to the end of its shard, and return how many records were copied.
 
     Args:
         held: the feed; its claim says how many shards there are to be.
         ends: the highest sequence of each of those shards, moved on by what is copied.
+        sources: in whose collections something is misplaced.
 
     Raises:
         NotHeldError: the feed is not held under the claim any more.
@@ -81,10 +81,10 @@ def move_to_their_shards(held: HeldFeed, ends: list[int]) -> int:
 
     """
     copied = 0
-    for shard in range(MAX_SHARDS):
+    for shard in sources:
         for group in _groups(_misplaced(held, shard)):
             copied += _copy(held, ends, shard, group)
-    for shard in range(MAX_SHARDS):
+    for shard in sources:
         found = read_shard(held.client, held.table, shard, "id, #sequence")
         ids = (item["id"]["S"] for item in found)
         gone = (one for one in ids if is_misplaced(one, shard, held.claim.shards))
