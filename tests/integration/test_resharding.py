@@ -24,13 +24,8 @@ from aws_backend.table_layout import (
     shard_of,
 )
 from emulator.aws.ministack import Ministack
-from tests.support.dynamodb import (
-    build_client,
-    create_table,
-    read_counter_of,
-    read_items,
-    read_places,
-)
+from tests.support.dynamodb import build_client, create_table
+from tests.support.feed_items import read_counter_of, read_items, read_places
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

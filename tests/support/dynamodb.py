@@ -4,20 +4,17 @@ import itertools
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
 
 from aws_backend.dynamodb_store import DynamoDbRecordStore
-from aws_backend.table_layout import Counter, counter_key, item_to_counter, records_collection
 from emulator.aws.template import load_template
 from shared.clock import SystemClock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    type Items = list[dict[str, Any]]
 
 TEMPLATE: Final = Path(__file__).parents[2] / "infra" / "aws" / "template.yaml"
 
@@ -54,26 +51,3 @@ def create_table(client: "DynamoDBClient", name: str | None = None) -> str:
         LocalSecondaryIndexes=table["LocalSecondaryIndexes"],
     )
     return name
-
-
-def read_items(client: "DynamoDBClient", table: str) -> "Items":
-    """Every item of the table."""
-    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    return [item for page in pages for item in page["Items"]]
-
-
-def read_places(items: "Items", shard: int) -> list[tuple[int, str]]:
-    """The sequence and the ID of each record in a shard's collection, in the order of the feed."""
-    collection = {"S": records_collection(shard)}
-    return sorted(
-        (int(item["sequence"]["N"]), str(item["id"]["S"]))
-        for item in items
-        if item["collection"] == collection
-    )
-
-
-def read_counter_of(items: "Items", shard: int) -> Counter | None:
-    """A shard's counter, where there is one."""
-    collection = counter_key(shard)["collection"]
-    found = [item_to_counter(item) for item in items if item["collection"] == collection]
-    return found[0] if found else None
