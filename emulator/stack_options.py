@@ -32,6 +32,8 @@ class StackOptions:
     token_version: Literal[1, 2] = 2
     record_limit: int | None = None
     """How many records the source gets; all of them by default."""
+    feed_shards: int = 1
+    """How many shards the source's feed gets."""
     imports_records: bool = True
     """Whether the source gets any; without, its table takes an import of somebody else's."""
 

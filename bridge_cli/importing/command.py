@@ -93,9 +93,10 @@ def import_file(  # noqa: PLR0913 - a command has an argument for each of its op
             min=1,
             max=MAX_SHARDS,
             metavar="N",
-            help="How many shards the feed gets, for good: as many as FeedShards of the stack. One"
-            " takes some 40 writes a second and 10 GB, its indexes included; 16 of them 16 times"
-            " that. Each costs readers some time a request, so 1 is right unless you need more.",
+            help="How many shards the feed gets: as many as the stack's FeedShards says. One takes"
+            " some 40 writes a second and 10 GB, the index included, and 16 take 16 times that;"
+            " each costs a reader of the whole feed a read unit a request. `bridge feed renew`"
+            " changes the number, which closes the feed for a while.",
         ),
     ] = 1,
     region: Annotated[
