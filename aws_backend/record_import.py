@@ -3,31 +3,42 @@
 import contextlib
 import json
 import secrets
+import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import batched
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import botocore.exceptions
 
 from aws_backend.cursor import FEED_ID_BYTES
-from aws_backend.dynamodb_store import read_counter
+from aws_backend.feed_upkeep.counters import (
+    put_over,
+    read_counter,
+    read_counters,
+    replace_counter,
+)
 from aws_backend.record import StoredRecord, parse_record_data, parse_record_id
 from aws_backend.table_layout import (
+    MAX_SHARDS,
     Counter,
     FeedState,
+    counter_key,
     counter_to_item,
     record_key,
     record_to_item,
     records_collection,
+    shard_of,
 )
 from shared.clock import Clock, SystemClock
 from shared.formats.rfc3339 import format_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef as Action
     from mypy_boto3_dynamodb.type_defs import WriteRequestUnionTypeDef as WriteRequest
 
 _BATCH: Final = 25  # the most that BatchWriteItem takes
@@ -35,8 +46,18 @@ _THREADS: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
+_ATTEMPTS: Final = 30
+_CLAIM_PAUSE_SECONDS: Final = 0.1
+
 type ImportedRecord = tuple[str, Mapping[str, object]]
 """A record's ID and its data."""
+
+
+class _End(NamedTuple):
+    """How far a shard has been filled."""
+
+    sequence: int
+    last_id: str
 
 
 class FeedNotEmptyError(Exception):
@@ -63,20 +84,22 @@ class NoImportRunningError(Exception):
     code = "no_import_running"
 
 
-def import_records(
+def import_records(  # noqa: PLR0913 - where to, what, and what is handed in
     client: "DynamoDBClient",
     table: str,
     records: Iterable[ImportedRecord],
     *,
+    shards: int = 1,
     progress: Callable[[int], None] = lambda _count: None,
     clock: Clock | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Import records as the first changes of a new feed, in their order, and return how many.
 
-    Until all are there, readers of the feed and writers are refused. `progress` is called now and
-    then, in this thread, with the number of records written so far. An ID may occur once; that is
-    checked as the records come.
+    The feed has so many shards for good; each record goes into its own one, and the order is that
+    of each shard. Until all are there, readers of the feed and writers are refused. `progress` is
+    called now and then, in this thread, with the number of records written so far. An ID may occur
+    once; that is checked as the records come, in a temporary file beyond the first few megabytes.
 
     An import that fails leaves a feed that says so, until another import has succeeded: that one
     removes what there is and begins anew. One that was killed leaves a feed that says that it is
@@ -87,24 +110,29 @@ def import_records(
         ImportUnfinishedError: another import has not ended; nothing was written.
         ImportStoppedError: somebody has stopped this import.
         InvalidRequest, BodyTooLarge: a record's ID or data is not what the API would take.
-        ValueError: an ID came twice.
+        ValueError: an ID came twice; or no feed can have that number of shards, and nothing was
+            written.
 
     """
+    if not 1 <= shards <= MAX_SHARDS:
+        raise ValueError(f"a feed has 1 to {MAX_SHARDS} shards, not {shards}")
     now = format_rfc3339((clock or SystemClock()).now())
-    claim = Counter(secrets.token_bytes(FEED_ID_BYTES), 0, "", FeedState.IMPORTING, now)
-    is_second_try = _start(client, table, claim)
+    feed_id = secrets.token_bytes(FEED_ID_BYTES)
+    claim = Counter(feed_id, 0, "", FeedState.IMPORTING, now, shards)
+    is_second_try = _claim_all(client, table, claim, sleep)
     try:
         if is_second_try:
-            _remove_records(client, table, sleep)
-        count, last_id = _write_all(client, table, claim, _batches(records, now), progress, sleep)
-        finished = replace(claim, sequence=count, last_id=last_id, state=FeedState.OPEN, since="")
-        _finish(client, table, claim, finished)
+            _remove_records(client, table, claim, sleep)
+        ends = [_End(0, "")] * shards
+        with closing(_batches(records, now, ends)) as batches:
+            count = _write_all(client, table, claim, batches, progress, sleep)
+        _finish(client, table, claim, ends)
     except BaseException:
         # What ended the import matters more than that the table could not be told.
         with contextlib.suppress(
             botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError
         ):
-            replace_counter(client, table, claim, replace(claim, state=FeedState.IMPORT_FAILED))
+            _declare_failed(client, table, claim)
         raise
     return count
 
@@ -120,135 +148,182 @@ def stop_import(client: "DynamoDBClient", table: str) -> None:
 
     """
     counter = read_counter(client, table)
-    failed = counter and replace(counter, state=FeedState.IMPORT_FAILED)
-    if counter is None or failed is None or counter.state is not FeedState.IMPORTING:
+    if counter is None or counter.state is not FeedState.IMPORTING:
         raise NoImportRunningError(f"No import into {table} is running")
-    if not replace_counter(client, table, counter, failed):
+    if not _declare_failed(client, table, counter):
         raise NoImportRunningError(f"The import into {table} has just ended")
 
 
-def replace_counter(
-    client: "DynamoDBClient", table: str, seen: Counter | None, new: Counter
+def _claim_all(
+    client: "DynamoDBClient", table: str, claim: Counter, sleep: Callable[[float], None]
 ) -> bool:
-    """Put the new counter in the place of the one seen; return False if it says something else.
-
-    A transaction that is being applied to it counts as that too.
-    """
-    try:
-        if seen is None:
-            client.put_item(
-                TableName=table,
-                Item=counter_to_item(new),
-                ConditionExpression="attribute_not_exists(id)",
-            )
+    """Claim the table, and return whether it may hold what a failed import has left."""
+    failed: Counter | None = None
+    for attempt in range(_ATTEMPTS):
+        if attempt > 0:
+            sleep(_CLAIM_PAUSE_SECONDS)
+        try:
+            client.transact_write_items(TransactItems=_claim_actions(table, failed, claim))
+        except client.exceptions.TransactionCanceledException as error:
+            present = read_counter(client, table)
+            # The answer to a transaction may be lost, and the repeated one finds itself.
+            if present == claim:
+                return failed is not None
+            match present and present.state:
+                case FeedState.IMPORT_FAILED:
+                    failed = present
+                case FeedState.OPEN | FeedState.RENEWING:
+                    raise FeedNotEmptyError(
+                        f"{table} has a feed already; import into a new table"
+                    ) from error
+                case FeedState.IMPORTING:
+                    raise ImportUnfinishedError(
+                        f"An import into {table} has not ended; if it was killed, run"
+                        f" bridge feed stop-import --table {table} and import again"
+                    ) from error
+                case None if read_counters(client, table, sleep=sleep):
+                    raise FeedNotEmptyError(
+                        f"{table} holds a part of a feed, without its first counter; import into a"
+                        f" new table, or mend it: bridge feed renew --table {table}"
+                    ) from error
+                case _:
+                    # A transaction is being applied: in a moment there is a feed, or none.
+                    failed = None
         else:
-            client.put_item(
-                TableName=table,
-                Item=counter_to_item(new),
-                ConditionExpression=(
-                    "feed_id = :feed_id AND #sequence = :sequence AND last_id = :last_id"
-                    " AND is_importing = :is_importing"
-                    " AND (#state = :state OR attribute_not_exists(#state))"
-                ),
-                ExpressionAttributeNames={"#sequence": "sequence", "#state": "state"},
-                ExpressionAttributeValues={
-                    ":feed_id": {"B": seen.feed_id},
-                    ":sequence": {"N": str(seen.sequence)},
-                    ":last_id": {"S": seen.last_id},
-                    ":is_importing": {"BOOL": seen.state is not FeedState.OPEN},
-                    ":state": {"S": seen.state},
-                },
-            )
-    except client.exceptions.ConditionalCheckFailedException:
-        # A put whose answer was lost is repeated by botocore, and finds itself.
-        return read_counter(client, table) == new
-    except client.exceptions.TransactionConflictException:
-        return False
-    return True
+            return failed is not None
+    raise ImportUnfinishedError(f"Others came first into {table} every time; import again")
 
 
-def _start(client: "DynamoDBClient", table: str, claim: Counter) -> bool:
-    """Claim the table, and return whether it holds what a failed import has left."""
-    if replace_counter(client, table, None, claim):
-        return False
-    present = read_counter(client, table)
-    match present and present.state:
-        case FeedState.IMPORT_FAILED if replace_counter(client, table, present, claim):
-            return True
-        case FeedState.OPEN | FeedState.RENEWING:
-            raise FeedNotEmptyError(f"{table} has a feed already; import into a new table")
-        case _:
-            raise ImportUnfinishedError(
-                f"An import into {table} has not ended; if it was killed, run"
-                f" bridge feed stop-import --table {table} and import again"
-            )
+def _claim_actions(table: str, failed: Counter | None, claim: Counter) -> "list[Action]":
+    """Return what claims all counters at once; over a failed import its counters are replaced."""
+    actions: list[Action] = [{"Put": put_over(table, failed, claim)}]
+    if failed is None:
+        others = range(1, claim.shards)
+        return actions + [{"Put": put_over(table, None, claim, shard)} for shard in others]
+    # Its other counters are as closed as its first one, which whoever changes them has to hold.
+    for shard in range(1, max(claim.shards, failed.shards)):
+        if shard < claim.shards:
+            actions.append({"Put": {"TableName": table, "Item": counter_to_item(claim, shard)}})
+        else:
+            actions.append({"Delete": {"TableName": table, "Key": counter_key(shard)}})
+    return actions
 
 
 def _write_all(
     client: "DynamoDBClient",
     table: str,
     claim: Counter,
-    batches: Iterator[tuple[StoredRecord, ...]],
+    batches: "Iterator[tuple[WriteRequest, ...]]",
     progress: Callable[[int], None],
     sleep: Callable[[float], None],
-) -> tuple[int, str]:
-    """Write the batches; return how many records they had, and the last one's ID."""
-    last_id = ""
+) -> int:
+    """Write the batches, and return how many records they had."""
     count = 0
 
-    def write(batch: tuple[StoredRecord, ...]) -> None:
-        requests: list[WriteRequest] = [{"PutRequest": {"Item": record_to_item(r)}} for r in batch]
-        _write_batch(client, table, requests, sleep)
+    def write(batch: "tuple[WriteRequest, ...]") -> None:
+        _write_batch(client, table, list(batch), sleep)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         # A bounded number of batches is in hand, so that a long source is not held in memory.
         for group in batched(batches, _THREADS, strict=False):
-            # A batch has no conditions: one that was stopped must see that for itself.
-            if read_counter(client, table) != claim:
-                raise _stopped(table)
+            _check_claimed(client, table, claim)
             for _ in pool.map(write, group):
                 pass
             count += sum(map(len, group))
-            last_id = group[-1][-1].id
             progress(count)
-    return count, last_id
+    return count
 
 
-def _finish(client: "DynamoDBClient", table: str, claim: Counter, finished: Counter) -> None:
-    if not replace_counter(client, table, claim, finished):
+def _finish(client: "DynamoDBClient", table: str, claim: Counter, ends: Sequence[_End]) -> None:
+    """Open the feed; the counter that every reader and writer begins with comes last."""
+    for shard in reversed(range(claim.shards)):
+        sequence, last_id = ends[shard]
+        finished = replace(
+            claim, sequence=sequence, last_id=last_id, state=FeedState.OPEN, since=""
+        )
+        if not replace_counter(client, table, claim, finished, shard):
+            raise _stopped(table)
+
+
+def _declare_failed(client: "DynamoDBClient", table: str, seen: Counter) -> bool:
+    """Let the counters say that the import has failed; return False if it is not that one's feed.
+
+    What counts is the first counter. The others are for the message that a writer gets.
+    """
+    failed = replace(seen, state=FeedState.IMPORT_FAILED)
+    if not replace_counter(client, table, seen, failed):
+        return False
+    for shard in range(1, seen.shards):
+        replace_counter(client, table, seen, failed, shard)
+    return True
+
+
+def _check_claimed(client: "DynamoDBClient", table: str, claim: Counter) -> None:
+    # A batch has no conditions: one that was stopped must see that for itself.
+    if read_counter(client, table) != claim:
         raise _stopped(table)
 
 
-def _remove_records(client: "DynamoDBClient", table: str, sleep: Callable[[float], None]) -> None:
-    # What stays would come up as changes once the feed has reached its sequences.
-    pages = client.get_paginator("query").paginate(
-        TableName=table,
-        ConsistentRead=True,
-        ProjectionExpression="id",
-        KeyConditionExpression="#collection = :records",
-        ExpressionAttributeNames={"#collection": "collection"},
-        ExpressionAttributeValues={":records": {"S": records_collection(0)}},
-    )
-    for page in pages:
-        for items in batched(page["Items"], _BATCH, strict=False):
-            requests: list[WriteRequest] = [
-                {"DeleteRequest": {"Key": record_key(item["id"]["S"])}} for item in items
-            ]
-            _write_batch(client, table, requests, sleep)
+def _remove_records(
+    client: "DynamoDBClient", table: str, claim: Counter, sleep: Callable[[float], None]
+) -> None:
+    # What stays would come up as changes once the feed has reached its sequences. In every
+    # collection that a feed can have: the failed import may have had more shards than this one,
+    # and so may one before it that was killed while it removed what it had found.
+    for shard in range(MAX_SHARDS):
+        pages = client.get_paginator("query").paginate(
+            TableName=table,
+            ConsistentRead=True,
+            ProjectionExpression="id",
+            KeyConditionExpression="#collection = :records",
+            ExpressionAttributeNames={"#collection": "collection"},
+            ExpressionAttributeValues={":records": {"S": records_collection(shard)}},
+        )
+        for page in pages:
+            for items in batched(page["Items"], _BATCH, strict=False):
+                _check_claimed(client, table, claim)
+                requests: list[WriteRequest] = [
+                    {"DeleteRequest": {"Key": record_key(item["id"]["S"], shard)}} for item in items
+                ]
+                _write_batch(client, table, requests, sleep)
 
 
 def _batches(
-    records: Iterable[ImportedRecord], updated_at: str
-) -> Iterator[tuple[StoredRecord, ...]]:
-    seen: set[str] = set()
-    for numbered in batched(enumerate(records, start=1), _BATCH, strict=False):
-        batch = []
-        for sequence, (record_id, data) in numbered:
-            if record_id in seen:
-                raise ValueError(f"{record_id} came twice")
-            seen.add(record_id)
-            batch.append(_build_record(record_id, data, sequence, updated_at))
-        yield tuple(batch)
+    records: Iterable[ImportedRecord], updated_at: str, ends: list[_End]
+) -> "Generator[tuple[WriteRequest, ...]]":
+    """Give each record its place in its shard, and move that shard's end."""
+    with closing(_SeenIds()) as seen:
+        for batch in batched(records, _BATCH, strict=False):
+            requests: list[WriteRequest] = []
+            for record_id, data in batch:
+                seen.add(record_id)
+                shard = shard_of(record_id, len(ends))
+                sequence = ends[shard].sequence + 1
+                record = _build_record(record_id, data, sequence, updated_at)
+                requests.append({"PutRequest": {"Item": record_to_item(record, shard)}})
+                ends[shard] = _End(sequence, record_id)
+            yield tuple(requests)
+
+
+class _SeenIds:
+    """The IDs that have come, on disk beyond a few megabytes; gone with the import."""
+
+    def __init__(self) -> None:
+        # An unnamed database is a temporary file of SQLite's own, made once its cache is full.
+        self._connection = sqlite3.connect("")
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
+
+    def add(self, record_id: str) -> None:
+        """Raise ValueError if the ID has come before."""
+        try:
+            self._connection.execute("INSERT INTO ids VALUES (?)", (record_id,))
+        except sqlite3.IntegrityError:
+            raise ValueError(f"{record_id} came twice") from None
+
+    def close(self) -> None:
+        """Forget all."""
+        self._connection.close()
 
 
 def _build_record(

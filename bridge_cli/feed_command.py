@@ -8,8 +8,9 @@ import botocore.exceptions
 import typer
 from botocore.config import Config
 
-from aws_backend.feed_renewal import FeedRenewalError, renew_feed
+from aws_backend.feed_renewal import FeedRenewalError, RenewedFeed, renew_feed
 from aws_backend.record_import import ImportUnfinishedError, NoImportRunningError, stop_import
+from aws_backend.table_layout import MAX_SHARDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,32 +39,62 @@ Profile = Annotated[
 
 
 @feed_app.command()
-def renew(*, table: Table, region: Region = "", profile: Profile = "") -> None:
+def renew(
+    *,
+    table: Table,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_SHARDS,
+            metavar="N",
+            help="Give the feed this many shards from now on, and move each record into its own."
+            " Every record that moves is copied, so it takes longer. By default the number stays,"
+            " and no record moves to another shard.",
+        ),
+    ] = None,
+    region: Region = "",
+    profile: Profile = "",
+) -> None:
     """Give a restored table's feed a new ID, and make the feed whole.
 
     Every reader starts over by itself. Until the command is through, which takes the reading of the
     whole feed, readers and writers get 503. It can be run again at any time, and must be if it was
-    interrupted.
+    interrupted: with the same options.
+
+    With --shards it gives a feed in use another number of shards.
 
     Exits with 0 if the feed is whole, and with 1 otherwise.
     """
 
     def run(client: "DynamoDBClient") -> str:
-        renewed = renew_feed(client, table)
-        sentences = [
-            f"{table} has a new feed: {renewed.records} records, deleted ones included.",
-            "Every reader starts over.",
-        ]
-        if renewed.is_last_change_lost:
-            sentences.append("The last change was not in the backup and is lost.")
-        if renewed.records_moved:
-            sentences.append(
-                f"{renewed.records_moved} records shared their place in the feed with another one"
-                " and have moved to its end."
-            )
-        return "\n".join(sentences)
+        return _describe(table, renew_feed(client, table, shards=shards))
 
     _with_client(run, region, profile)
+
+
+def _describe(table: str, renewed: RenewedFeed) -> str:
+    count = len(renewed.sequences)
+    in_shards = f", in {count} shards" if count > 1 else ""
+    sentences = [
+        f"{table} has a new feed: {renewed.records} records, deleted ones included{in_shards}.",
+        "Every reader starts over.",
+    ]
+    if renewed.lost_changes == 1:
+        sentences.append("The last change was not in the backup and is lost.")
+    elif renewed.lost_changes:
+        sentences.append(
+            f"The last changes of {renewed.lost_changes} shards were not in the backup and are"
+            " lost."
+        )
+    if renewed.records_moved:
+        sentences.append(
+            f"{renewed.records_moved} records shared their place in the feed with another one and"
+            " have moved to its end."
+        )
+    if renewed.records_resharded:
+        sentences.append(f"{renewed.records_resharded} records have moved to another shard.")
+    return "\n".join(sentences)
 
 
 @feed_app.command("stop-import")

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from aws_backend.table_layout import MAX_SHARDS
 from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
@@ -198,6 +199,16 @@ def up(
             help="Leave the table empty, for `bridge import`, in place of the world's airports.",
         ),
     ] = False,
+    shards: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_SHARDS,
+            metavar="N",
+            help="How many shards the change feed of the airports gets: more take more writes a"
+            " second, by as many writers at once.",
+        ),
+    ] = 1,
     folder: FolderOption = Path(".bridge/up"),
 ) -> None:
     """Keep the whole bridge running until Ctrl-C, and print its URLs.
@@ -217,6 +228,7 @@ def up(
         schedule=schedule,
         sync_fan_out=sync_fan_out,
         imports_records=not without_records,
+        feed_shards=shards,
     )
 
     async def run() -> int:

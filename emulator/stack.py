@@ -150,7 +150,7 @@ async def start_stack(
                 _import_airports,
                 LocalAws(ministack.endpoint_url),
                 deployment.table_name,
-                options.record_limit,
+                options,
                 reporter.advance,
             )
 
@@ -244,14 +244,15 @@ def _function_settings(
 
 
 def _import_airports(
-    aws: LocalAws, table_name: str, limit: int | None, advance: Callable[[int, int], None]
+    aws: LocalAws, table_name: str, options: StackOptions, advance: Callable[[int, int], None]
 ) -> int:
-    airports = list(load_airports())[:limit]
+    airports = list(load_airports())[: options.record_limit]
     client = aws.session().client("dynamodb", endpoint_url=aws.endpoint_url, config=aws.config)
     import_records(
         client,
         table_name,
         airports,
+        shards=options.feed_shards,
         progress=lambda done: advance(done, len(airports)),
     )
     return len(airports)

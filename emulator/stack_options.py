@@ -34,6 +34,8 @@ class StackOptions:
     """Whether the sync runs shard by shard, by messages in a storage queue on Azurite."""
     record_limit: int | None = None
     """How many records the source gets; all of them by default."""
+    feed_shards: int = 1
+    """How many shards the source's feed gets."""
     imports_records: bool = True
     """Whether the source gets any; without, its table takes an import of somebody else's."""
 

@@ -21,7 +21,7 @@ from aws_backend.record_import import (
     ImportUnfinishedError,
     import_records,
 )
-from aws_backend.table_layout import FeedState
+from aws_backend.table_layout import MAX_SHARDS, FeedState
 from bridge_cli.complaint import complain
 from bridge_cli.importing.record_file import FORMAT_BY_SUFFIX, FileFormat, LineProblem, format_of
 from bridge_cli.importing.staging import StagedRecords, staging
@@ -87,6 +87,18 @@ def import_file(  # noqa: PLR0913 - a command has an argument for each of its op
             ' Without it each record is an object such as {"id": "a", "data": {}}.',
         ),
     ] = None,
+    shards: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_SHARDS,
+            metavar="N",
+            help="How many shards the feed gets: as many as the stack's FeedShards says. One takes"
+            " some 40 writes a second and 10 GB, the index included, and 16 take 16 times that;"
+            " each costs a reader of the whole feed a read unit a request. `bridge feed renew`"
+            " changes the number, which closes the feed for a while.",
+        ),
+    ] = 1,
     region: Annotated[
         str,
         typer.Option(
@@ -142,7 +154,7 @@ def import_file(  # noqa: PLR0913 - a command has an argument for each of its op
                 _check_table(client, table)
             _stage(staged, file, chosen, id_member, reporter)
             if not staged.problem_count and client is not None:
-                _import(client, table, staged, reporter)
+                _import(client, table, staged, shards, reporter)
         code = _show_result(staged, file, table, only_checks=only_checks, as_json=as_json)
     except (ImportRefusedError, ImportBrokenOffError) as error:
         code = _show_failure(error.code, str(error), as_json=as_json)
@@ -226,7 +238,7 @@ def _check_table(client: "DynamoDBClient", table: str) -> None:
         raise ImportRefusedError(
             f"AWS refused to look into {table} ({error.response['Error']['Code']}): the signed-in"
             " role needs dynamodb:GetItem, PutItem and BatchWriteItem on it, after a failed import"
-            " also Query, and it must be the stack's RecordsTable.",
+            " also Query and DeleteItem, and it must be the stack's RecordsTable.",
             "table_refused",
         ) from error
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
@@ -260,7 +272,7 @@ def _has_feed(table: str) -> ImportRefusedError:
 
 
 def _import(
-    client: "DynamoDBClient", table: str, staged: StagedRecords, reporter: Reporter
+    client: "DynamoDBClient", table: str, staged: StagedRecords, shards: int, reporter: Reporter
 ) -> None:
     reporter.step(f"Importing into {table}")
     written = 0
@@ -271,7 +283,7 @@ def _import(
         reporter.advance(count, staged.count)
 
     try:
-        import_records(client, table, staged.read(), progress=advance)
+        import_records(client, table, staged.read(), shards=shards, progress=advance)
     except ImportUnfinishedError as error:
         raise _is_importing(table) from error
     except FeedNotEmptyError as error:

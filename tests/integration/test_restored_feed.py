@@ -8,7 +8,8 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from aws_backend.dispatch import dispatch_event
-from aws_backend.dynamodb_store import DynamoDbRecordStore, read_counter
+from aws_backend.dynamodb_store import DynamoDbRecordStore
 from aws_backend.errors import (
     CursorExpired,
     FeedContended,
@@ -34,6 +35,7 @@ from aws_backend.table_layout import (
     FeedState,
     counter_key,
     counter_to_item,
+    shard_of,
 )
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendUnavailable
@@ -46,6 +48,7 @@ from azure_function_app.sync.sync_job import SyncJob
 from emulator.aws.ministack import Ministack
 from shared.clock import SystemClock
 from tests.support.dynamodb import build_client, create_table, open_store
+from tests.support.feed_items import read_counter_of, read_items
 from tests.support.proxy_event import proxy_event
 from tests.support.record_store_promises import START, follow, place, put
 
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RECORDS: Final = 40
+NAMES: Final = tuple(f"r{number:02}" for number in range(RECORDS))
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +138,10 @@ def live(store: DynamoDbRecordStore) -> dict[str, Any]:
     return {r.id: json.loads(r.data) for r in follow(store) if not r.deleted}
 
 
-def fill(store: DynamoDbRecordStore) -> None:
+def fill(store: DynamoDbRecordStore, shards: int = 1) -> None:
     """Write the records once, each with the same text of the past."""
-    records: list[tuple[str, dict[str, object]]] = [
-        (f"r{number:02}", {"at": "first"}) for number in range(RECORDS)
-    ]
-    import_records(store.client, store.table, records)
+    records: list[tuple[str, dict[str, object]]] = [(name, {"at": "first"}) for name in NAMES]
+    import_records(store.client, store.table, records, shards=shards)
 
 
 def change(store: DynamoDbRecordStore, numbers: range, what: str) -> list[StoredRecord]:
@@ -152,8 +154,7 @@ type Backup = list[dict[str, Any]]
 
 def back_up(store: DynamoDbRecordStore) -> Backup:
     """Every item of the table."""
-    pages = store.client.get_paginator("scan").paginate(TableName=store.table)
-    return [item for page in pages for item in page["Items"]]
+    return read_items(store.client, store.table)
 
 
 def restore(client: "DynamoDBClient", backup: Backup, table: str) -> DynamoDbRecordStore:
@@ -172,11 +173,16 @@ def put_item(store: DynamoDbRecordStore, item: Any) -> None:
     store.client.put_item(TableName=store.table, Item=item)
 
 
-def counter_of(store: DynamoDbRecordStore) -> Counter:
-    """The counter, which is there."""
-    counter = read_counter(store.client, store.table)
+def counter_of(store: DynamoDbRecordStore, shard: int = 0) -> Counter:
+    """A shard's counter, which is there."""
+    counter = read_counter_of(back_up(store), shard)
     assert counter is not None
     return counter
+
+
+def shards_of(store: DynamoDbRecordStore) -> range:
+    """The shards of the store's feed."""
+    return range(counter_of(store).shards)
 
 
 # --- healing, from end to end -------------------------------------------------------------------
@@ -238,24 +244,32 @@ def nothing_by_half(_store: DynamoDbRecordStore) -> None:
     """A backup between two transactions."""
 
 
-def counter_ahead(store: DynamoDbRecordStore) -> None:
+def counter_ahead(store: DynamoDbRecordStore, record_id: str = "r20") -> None:
     """Of the last transaction the backup has the counter."""
-    counter = counter_of(store)
-    put_item(store, counter_to_item(replace(counter, sequence=counter.sequence + 1, last_id="r20")))
+    shard = shard_of(record_id, len(shards_of(store)))
+    counter = counter_of(store, shard)
+    ahead = replace(counter, sequence=counter.sequence + 1, last_id=record_id)
+    put_item(store, counter_to_item(ahead, shard))
 
 
 def counter_ahead_of_a_new_record(store: DynamoDbRecordStore) -> None:
     """The same, and the record was new."""
-    counter = counter_of(store)
-    put_item(store, counter_to_item(replace(counter, sequence=counter.sequence + 1, last_id="n")))
+    counter_ahead(store, "n")
+
+
+def every_counter_ahead(store: DynamoDbRecordStore) -> None:
+    """The same in each shard."""
+    shards = shards_of(store)
+    for shard in shards:
+        counter_ahead(store, next(name for name in NAMES if shard_of(name, len(shards)) == shard))
 
 
 def counter_behind(store: DynamoDbRecordStore) -> None:
     """Of the last three transactions the backup has the records."""
-    counter = counter_of(store)
-    changed = change(store, range(20, 23), "by half")
-    assert counter.sequence + 3 == changed[-1].sequence
-    put_item(store, counter_to_item(counter))
+    counters = [counter_of(store, shard) for shard in shards_of(store)]
+    change(store, range(20, 23), "by half")
+    for shard, counter in enumerate(counters):
+        put_item(store, counter_to_item(counter, shard))
 
 
 def counter_behind_and_served(store: DynamoDbRecordStore) -> None:
@@ -266,28 +280,70 @@ def counter_behind_and_served(store: DynamoDbRecordStore) -> None:
 
 def counter_lost(store: DynamoDbRecordStore) -> None:
     """The backup is of the moment when the feed began."""
+    last = shards_of(store)[-1]
+    store.client.delete_item(TableName=store.table, Key=counter_key(last))
+
+
+def first_counter_lost(store: DynamoDbRecordStore) -> None:
+    """The one that says how many there are."""
     store.client.delete_item(TableName=store.table, Key=counter_key())
 
 
+def all_counters_lost_but_one(store: DynamoDbRecordStore) -> None:
+    """The one that is left says it as well."""
+    for shard in [shard for shard in shards_of(store) if shard != 2]:
+        store.client.delete_item(TableName=store.table, Key=counter_key(shard))
+
+
+def shards_of_different_moments(store: DynamoDbRecordStore) -> None:
+    """Of some shards the backup is a moment younger than of the others."""
+    older = {"counter", "counter-2", "records", "records-2"}
+    before = [item for item in back_up(store) if item["collection"]["S"] in older]
+    change(store, range(30, 40), "a moment later")
+    for item in before:
+        put_item(store, item)
+
+
+def renewal_killed_half_way(store: DynamoDbRecordStore) -> None:
+    """Of the counters some have the new feed's ID, and are closed."""
+    for shard in list(shards_of(store))[:2]:
+        claimed = replace(counter_of(store, shard), feed_id=b"k" * 16, state=FeedState.RENEWING)
+        put_item(store, counter_to_item(claimed, shard))
+
+
+ONE_SHARD: Final = (
+    nothing_by_half,
+    counter_ahead,
+    counter_ahead_of_a_new_record,
+    counter_behind,
+    counter_behind_and_served,
+    counter_lost,
+    renewal_killed_half_way,
+)
+SHARDS: Final = 4
 HALVES: Final = pytest.mark.parametrize(
-    "halves",
+    ("shards", "halves"),
     [
-        nothing_by_half,
-        counter_ahead,
-        counter_ahead_of_a_new_record,
-        counter_behind,
-        counter_behind_and_served,
-        counter_lost,
+        *((1, halves) for halves in ONE_SHARD),
+        *((SHARDS, halves) for halves in ONE_SHARD),
+        (SHARDS, every_counter_ahead),
+        (SHARDS, first_counter_lost),
+        (SHARDS, all_counters_lost_but_one),
+        (SHARDS, shards_of_different_moments),
     ],
 )
 
 
 @HALVES
 async def test_when_a_table_is_taken_back_and_renewed_then_the_sink_heals(
-    client: "DynamoDBClient", store: DynamoDbRecordStore, sink: Sink, halves: Halves
+    client: "DynamoDBClient",
+    store: DynamoDbRecordStore,
+    sink: Sink,
+    shards: int,
+    halves: Halves,
 ) -> None:
     """Under the same name, with half of a transaction; some had read it before the renewal."""
-    fill(store)
+    fill(store, shards)
     backup = back_up(store)
     change(store, range(15), "lost with the restore")
     put(store, "lost", "{}")
@@ -306,27 +362,43 @@ async def test_when_a_table_is_taken_back_and_renewed_then_the_sink_heals(
     assert live(store) == sink.records()
 
 
+LOST_CHANGES: Final[Mapping[Halves, int]] = {
+    counter_ahead: 1,
+    counter_ahead_of_a_new_record: 1,
+    every_counter_ahead: SHARDS,
+}
+
+
+def doubles(shards: int) -> int:
+    """How many of the five changes got a place that one of the three before had taken."""
+    taken = Counts(shard_of(f"r{number}", shards) for number in range(20, 23))
+    given = Counts(shard_of(f"r{number}", shards) for number in range(25, 30))
+    return (taken & given).total()
+
+
 @HALVES
 def test_when_a_feed_is_renewed_then_it_is_whole(
-    client: "DynamoDBClient", store: DynamoDbRecordStore, halves: Halves
+    client: "DynamoDBClient", store: DynamoDbRecordStore, shards: int, halves: Halves
 ) -> None:
-    """Each record has a place of its own, none beyond the counter, and every record takes writes.
+    """Each record has a place of its own, none beyond its counter, and every record takes writes.
 
     A page of one record at a time is where two records in one place would be passed over.
     """
-    fill(store)
+    fill(store, shards)
     change(store, range(5), "before")
     halves(store)
     renewed = renew_feed(client, store.table)
 
     changes = follow(store, limit=1)
-    places = [record.sequence for record in changes]
-    assert {f"r{number:02}" for number in range(RECORDS)} == {record.id for record in changes}
-    assert places == sorted(set(places))
-    assert places[-1] <= counter_of(store).sequence == renewed.sequence
+    assert shards == len(renewed.sequences)
+    for shard in range(shards):
+        places = [each.sequence for each in changes if shard_of(each.id, shards) == shard]
+        assert places == sorted(set(places))
+        assert places[-1] <= counter_of(store, shard).sequence == renewed.sequences[shard]
+    assert sorted(NAMES) == sorted(record.id for record in changes)
     assert len(changes) == renewed.records
-    assert (halves in {counter_ahead, counter_ahead_of_a_new_record}) == renewed.is_last_change_lost
-    assert (3 if halves is counter_behind_and_served else 0) == renewed.records_moved
+    assert LOST_CHANGES.get(halves, 0) == renewed.lost_changes
+    assert (doubles(shards) if halves is counter_behind_and_served else 0) == renewed.records_moved
     for record_id in ("r20", "r22", "r25", "new"):
         put(store, record_id)
 
@@ -387,7 +459,7 @@ def test_when_a_feed_is_renewed_twice_then_each_time_it_is_another_one(
     for _ in range(2):
         renewed = renew_feed(client, store.table)
 
-        assert RenewedFeed(RECORDS, RECORDS, is_last_change_lost=False, records_moved=0) == renewed
+        assert RenewedFeed(RECORDS, (RECORDS,), lost_changes=0, records_moved=0) == renewed
         cursors.append(store.read_changes(START, 10).next_cursor)
 
     assert 3 == len({cursor.feed for cursor in cursors})
@@ -409,11 +481,12 @@ def test_when_an_empty_table_is_renewed_then_it_is_an_empty_feed(
 # --- others at the same time --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shards", [1, SHARDS])
 def test_when_a_feed_is_renewed_under_writers_and_a_reader_then_no_change_is_lost(
-    client: "DynamoDBClient", store: DynamoDbRecordStore
+    client: "DynamoDBClient", store: DynamoDbRecordStore, shards: int
 ) -> None:
     """Whoever follows the feed, starting over where told to, ends with the latest of each."""
-    fill(store)
+    fill(store, shards)
     is_renewed, is_written = threading.Event(), threading.Event()
 
     def write(writer: int) -> dict[str, StoredRecord]:
@@ -544,3 +617,61 @@ def test_when_the_table_holds_part_of_an_import_then_it_is_not_renewed(
         renew_feed(client, store.table)
 
     assert part == counter_of(store)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, SHARDS), (SHARDS, 1), (SHARDS, 3)])
+async def test_when_a_feed_gets_another_number_of_shards_then_the_sink_stays_right(
+    client: "DynamoDBClient", store: DynamoDbRecordStore, sink: Sink, before: int, after: int
+) -> None:
+    """The store is one that has seen the feed before; its readers start over."""
+    fill(store, before)
+    change(store, range(15), "before")
+    put(store, "new")
+    source = Source(store)
+    await sink.sync(source)
+
+    renew_feed(client, store.table, shards=after)
+
+    for fresh in (store, open_store(client, store.table)):
+        assert [] == [name for name in (*NAMES, "new") if fresh.get_record(name) is None]
+    change(store, range(10, 20), "after")
+    store.write_record("r30", lambda _current: None)
+    assert SyncStatus.COMPLETE == await sink.sync(source)
+    assert live(store) == sink.records()
+    assert RECORDS == len(sink.records())
+
+
+def test_when_a_feed_gets_another_number_of_shards_under_writers_then_no_write_is_lost(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """Who has seen the old number is turned away, or looks again; each keeps its latest write."""
+    fill(store)
+    is_over = threading.Event()
+
+    def write(writer: int) -> dict[str, StoredRecord]:
+        own = open_store(client, store.table)
+        written: dict[str, StoredRecord] = {}
+        number = 0
+        while not is_over.is_set():
+            record_id = f"w{writer}-{number % 5}"
+            number += 1
+            try:
+                written[record_id] = put(own, record_id)
+            except ServiceUnavailable:
+                continue
+        return written
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(write, writer) for writer in range(3)]
+        try:
+            for shards in (SHARDS, 2, 3):
+                renew_feed(client, store.table, shards=shards)
+        finally:
+            is_over.set()
+        written = {name: record for future in writing for name, record in future.result().items()}
+
+    found = {record.id: record for record in follow(store)}
+    assert {*NAMES, *written} == set(found)
+    for name, record in written.items():
+        assert (record.version, record.data) == (found[name].version, found[name].data)
+        assert found[name] == store.get_record(name)

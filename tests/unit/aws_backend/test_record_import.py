@@ -1,5 +1,6 @@
 """How an import treats what DynamoDB does not take at once. The rest is tested on a real API."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,13 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from aws_backend.record_import import ImportStoppedError, import_records
+from aws_backend.record_import import (
+    ImportStoppedError,
+    ImportUnfinishedError,
+    _batches,
+    _End,
+    import_records,
+)
 from tests.support.fake_clock import FakeClock
 
 
@@ -21,10 +28,16 @@ class Scripted:
         )
         self.counter: dict[str, Any] = {}
         self.client.meta.events.register("before-parameter-build.dynamodb.PutItem", self._keep)
+        self.client.meta.events.register(
+            "before-parameter-build.dynamodb.TransactWriteItems", self._keep_first
+        )
         self.answers = Stubber(self.client)
 
     def _keep(self, params: dict[str, Any], **_given: object) -> None:
         self.counter["Item"] = params["Item"]
+
+    def _keep_first(self, params: dict[str, Any], **_given: object) -> None:
+        self.counter["Item"] = params["TransactItems"][0]["Put"]["Item"]
 
     def run(self, pauses: list[float]) -> int:
         """How many records an import of two ends with."""
@@ -54,7 +67,7 @@ def test_when_dynamodb_takes_a_part_then_the_rest_is_sent_again_after_a_pause(
         }
     }
     answers = scripted.answers
-    answers.add_response("put_item", {})
+    answers.add_response("transact_write_items", {})
     answers.add_response("get_item", scripted.counter)
     answers.add_response("batch_write_item", left)
     answers.add_response("batch_write_item", left, {"RequestItems": left["UnprocessedItems"]})
@@ -68,9 +81,9 @@ def test_when_dynamodb_takes_a_part_then_the_rest_is_sent_again_after_a_pause(
 def test_when_the_answer_to_the_claim_is_lost_then_the_repeated_claim_finds_itself(
     scripted: Scripted,
 ) -> None:
-    """Botocore repeats a put whose answer did not come; that is no other import."""
+    """Botocore repeats what was not answered; that is no other import."""
     answers = scripted.answers
-    answers.add_client_error("put_item", "ConditionalCheckFailedException")
+    answers.add_client_error("transact_write_items", "TransactionCanceledException")
     answers.add_response("get_item", scripted.counter)
     answers.add_response("get_item", scripted.counter)
     answers.add_response("batch_write_item", {"UnprocessedItems": {}})
@@ -85,7 +98,7 @@ def test_when_the_import_was_stopped_meanwhile_then_it_writes_no_further_record(
     """A process that was frozen for long looks before each of its steps."""
     answers = scripted.answers
     other = {"Item": {**_item(), "feed_id": {"B": b"another import"}}}
-    answers.add_response("put_item", {})
+    answers.add_response("transact_write_items", {})
     answers.add_response("get_item", other)
     # It may not call the other one's import a failed one.
     answers.add_client_error(
@@ -103,6 +116,55 @@ def test_when_the_import_was_stopped_meanwhile_then_it_writes_no_further_record(
 
     with pytest.raises(ImportStoppedError, match="records"):
         scripted.run([])
+
+
+def test_when_a_transaction_is_being_applied_then_the_claim_waits_for_it(
+    scripted: Scripted,
+) -> None:
+    """A writer's, for instance: in a moment there is a feed, or still none."""
+    pauses: list[float] = []
+    answers = scripted.answers
+    answers.add_client_error("transact_write_items", "TransactionCanceledException")
+    answers.add_response("get_item", {})
+    answers.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}})
+    answers.add_response("transact_write_items", {})
+    answers.add_response("get_item", scripted.counter)
+    answers.add_response("batch_write_item", {"UnprocessedItems": {}})
+    answers.add_response("put_item", {})
+
+    assert 2 == scripted.run(pauses)
+    assert [0.1] == pauses
+
+
+def test_when_others_come_first_every_time_then_the_import_gives_up(scripted: Scripted) -> None:
+    """It has written nothing then."""
+    answers = scripted.answers
+    for _ in range(30):
+        answers.add_client_error("transact_write_items", "TransactionCanceledException")
+        answers.add_response("get_item", {})
+        answers.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}})
+
+    with pytest.raises(ImportUnfinishedError, match="first"):
+        scripted.run([])
+
+
+def test_when_an_id_comes_twice_with_many_between_then_it_is_found_in_little_memory() -> None:
+    """What has come is on disk by then: 20,000 IDs of 126 letters would take some 4 MB."""
+
+    def records() -> Iterator[tuple[str, dict[str, object]]]:
+        for number in (*range(20_000), 0):
+            yield f"{number:05}-{'x' * 120}", {}
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^00000-x{120} came twice$"):
+            for _batch in _batches(records(), "", [_End(0, "")]):
+                pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 1_000_000 > peak
 
 
 def _item() -> dict[str, Any]:

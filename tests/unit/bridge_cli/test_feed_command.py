@@ -48,25 +48,28 @@ def complaint(command: str = "renew") -> str:
     return result.stderr
 
 
-@pytest.mark.parametrize("command", ["renew", "stop-import"])
+@pytest.mark.parametrize(
+    ("command", "asks", "operation"),
+    [("renew", "batch_get_item", "BatchGetItem"), ("stop-import", "get_item", "GetItem")],
+)
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("ResourceNotFoundException", "no such table"),
-        ("AccessDeniedException", "GetItem is not allowed: docs/runbook.md"),
-        ("ValidationException", "refused GetItem (ValidationException)"),
+        ("AccessDeniedException", "{} is not allowed: docs/runbook.md"),
+        ("ValidationException", "refused {} (ValidationException)"),
     ],
 )
 def test_when_aws_refuses_then_one_sentence_says_what_to_change(
-    session: Scripted, command: str, code: str, said: str
+    session: Scripted, command: str, asks: str, operation: str, code: str, said: str
 ) -> None:
     """No traceback, and exit code 1."""
-    session.answers.add_client_error("get_item", code)
+    session.answers.add_client_error(asks, code)
 
     text = complaint(command)
 
     assert text.startswith("✗ ")
-    assert said in text
+    assert said.format(operation) in text
     assert 1 == len(text.splitlines())
 
 

@@ -100,11 +100,10 @@ def test_when_another_import_was_quicker_then_nothing_is_written(
 ) -> None:
     """The condition decides, not the look before it."""
     with staging() as staged, Stubber(client) as answers:
-        answers.add_client_error("put_item", "ConditionalCheckFailedException")
-        for _ in range(2):
-            answers.add_response("get_item", counter(state))
+        answers.add_client_error("transact_write_items", "TransactionCanceledException")
+        answers.add_response("get_item", counter(state))
         with pytest.raises(ImportRefusedError) as caught:
-            _import(client, "records", staged, SilentReporter())
+            _import(client, "records", staged, 1, SilentReporter())
 
     assert code == caught.value.code
 
@@ -116,11 +115,11 @@ def test_when_the_import_breaks_off_then_the_message_says_what_is_left(
     lines = "".join(f'{{"id": "r{number}", "data": {{}}}}\n' for number in range(30))
     with staging() as staged, Stubber(client) as answers:
         staged.add_all(io.StringIO(lines), FileFormat.LINES, id_member=None)
-        answers.add_response("put_item", {})
+        answers.add_response("transact_write_items", {})
         answers.add_client_error("get_item", "ProvisionedThroughputExceededException")
         answers.add_response("put_item", {})
         with pytest.raises(ImportBrokenOffError) as caught:
-            _import(client, "records", staged, SilentReporter())
+            _import(client, "records", staged, 1, SilentReporter())
 
     assert "0 of 30 records (An error occurred (Provisioned" in str(caught.value)
     assert "Import again" in str(caught.value)
