@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from aws_backend.cursor import FEED_ID_BYTES
+from aws_backend.feed.feed_table import read_counter
 from aws_backend.feed_upkeep.counters import (
     HeldFeed,
     NotHeldError,
     put_over,
-    read_counter,
     read_counters,
     replace_counter,
 )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import botocore.exceptions
 
 from aws_backend.cursor import FEED_ID_BYTES
+from aws_backend.feed.feed_table import read_counter
 from aws_backend.feed_upkeep.counters import (
     put_over,
-    read_counter,
     read_counters,
     replace_counter,
 )

@@ -206,6 +206,7 @@ def _template_parameters(tenant: LocalTenant, options: StackOptions) -> dict[str
         "AcceptedTokenVersions": directory.api.token_version.value,
         "AuthorizerResultTtlInSeconds": str(options.authorizer_cache_seconds),
         "StageName": _STAGE,
+        "FeedShards": str(options.feed_shards),
     }
 
 

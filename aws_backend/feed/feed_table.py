@@ -36,9 +36,9 @@ class ShardReading(NamedTuple):
     """Whether there is more to read at once; never true without records."""
 
 
-def read_counter(client: "DynamoDBClient", table: str) -> Counter | None:
-    """Return the counter of shard 0 as last committed, or None if the table has no feed yet."""
-    response = client.get_item(TableName=table, Key=counter_key(), ConsistentRead=True)
+def read_counter(client: "DynamoDBClient", table: str, shard: int = 0) -> Counter | None:
+    """Return a shard's counter as last committed; without one of shard 0 there is no feed yet."""
+    response = client.get_item(TableName=table, Key=counter_key(shard), ConsistentRead=True)
     return item_to_counter(response["Item"]) if "Item" in response else None
 
 

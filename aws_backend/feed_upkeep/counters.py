@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aws_backend.feed.feed_table import read_counter
 from aws_backend.table_layout import (
     MAX_SHARDS,
     Counter,
@@ -47,12 +48,6 @@ def read_counters(
             return found
         request = response["UnprocessedKeys"][table]
         sleep(_PAUSE_SECONDS)
-
-
-def read_counter(client: "DynamoDBClient", table: str, shard: int = 0) -> Counter | None:
-    """Return a shard's counter as last committed, or None if there is none."""
-    response = client.get_item(TableName=table, Key=counter_key(shard), ConsistentRead=True)
-    return item_to_counter(response["Item"]) if "Item" in response else None
 
 
 def put_over(table: str, seen: Counter | None, new: Counter, shard: int = 0) -> "PutTypeDef":
