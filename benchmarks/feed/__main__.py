@@ -33,13 +33,20 @@ def main() -> int:
     rounds: dict[tuple[int, int], list[Written]] = {
         (shards, writers): [] for shards in _SHARDS for writers in _WRITERS
     }
+    throttled: dict[tuple[int, int], list[Written]] = {
+        (shards, MOST_WRITERS): [] for shards in _SHARDS
+    }
     for number in range(options.rounds):
         for (shards, writers), results in rounds.items():
             sys.stderr.write(f"round {number + 1}: {shards} shards, {writers} writers\n")
             load = Load(writers, shards, options.seconds, _RECORDS)
-            results.append(write_virtually(load, number + 1, limits=Limits()))
+            results.append(write_virtually(load, number + 1))
+            if writers == MOST_WRITERS:
+                throttled[shards, writers].append(
+                    write_virtually(load, number + 1, limits=Limits())
+                )
     real_time = write_in_real_time(Load(1, 1, min(3.0, options.seconds), _RECORDS), 1)
-    figures = Figures(rounds, real_time)
+    figures = Figures(rounds, throttled, real_time)
     print(tables(figures))
     run = {
         "date": options.date,

@@ -63,12 +63,14 @@ class Figures:
     """Everything that one run measured."""
 
     rounds: Rounds
+    throttled: Rounds
+    """The same with a partition's limits; a throttled request is answered 503 and asked again."""
     real_time: Written
     """One writer, one shard, and the model asleep as long as each step takes."""
 
     def targets(self) -> list[Target]:
         """The targets; a ratio is taken within each round, and then the median of the rounds."""
-        gain = self.gain(MOST_SHARDS, MOST_WRITERS)
+        gain = _gain(self.rounds, MOST_SHARDS, MOST_WRITERS)
         return [
             Target(
                 f"{MOST_WRITERS} writers: writes a second with {MOST_SHARDS} shards, times those"
@@ -79,41 +81,45 @@ class Figures:
             )
         ]
 
-    def gain(self, shards: int, writers: int) -> float:
-        """Return how many times as many writes a second as with one shard."""
-        return median(
-            many.writes_per_second / one.writes_per_second
-            for many, one in zip(self.rounds[shards, writers], self.rounds[1, writers], strict=True)
-        )
-
     def as_json(self) -> dict[str, object]:
         """The figures, medians alone."""
         return {
             "targets": [asdict(target) for target in self.targets()],
-            "by_shards_and_writers": [
-                {
-                    "shards": shards,
-                    "writers": writers,
-                    "times_one_shard": self.gain(shards, writers),
-                    "writes_per_second": median(each.writes_per_second for each in rounds),
-                    "refused_share": median(each.refused_share for each in rounds),
-                    "p50_ms": _milliseconds(rounds, 0.5),
-                    "p99_ms": _milliseconds(rounds, 0.99),
-                    "conflicts_a_write": median(
-                        each.conflicts / max(1, each.writes) for each in rounds
-                    ),
-                    "cost_of_a_write": asdict(_middle(rounds)),
-                    "dollars_a_million_writes": _middle(rounds).dollars_a_million,
-                }
-                for (shards, writers), rounds in self.rounds.items()
-            ],
+            "by_shards_and_writers": _rows(self.rounds),
+            "with_the_limits_of_a_partition": _rows(self.throttled),
             "one_writer_in_real_time": {"writes_per_second": self.real_time.writes_per_second},
         }
+
+
+def _rows(measured: Rounds) -> list[dict[str, object]]:
+    return [
+        {
+            "shards": shards,
+            "writers": writers,
+            "times_one_shard": _gain(measured, shards, writers),
+            "writes_per_second": median(each.writes_per_second for each in rounds),
+            "refused_share": median(each.refused_share for each in rounds),
+            "p50_ms": _milliseconds(rounds, 0.5),
+            "p99_ms": _milliseconds(rounds, 0.99),
+            "conflicts_a_write": median(each.conflicts / max(1, each.writes) for each in rounds),
+            "cost_of_a_write": asdict(_middle(rounds)),
+            "dollars_a_million_writes": _middle(rounds).dollars_a_million,
+        }
+        for (shards, writers), rounds in measured.items()
+    ]
 
 
 def _middle(rounds: Sequence[Written]) -> Cost:
     costs = sorted(map(Cost.of, rounds), key=lambda cost: cost.write_units)
     return costs[len(costs) // 2]
+
+
+def _gain(measured: Rounds, shards: int, writers: int) -> float:
+    """Return how many times as many writes a second as with one shard."""
+    return median(
+        many.writes_per_second / max(1.0, one.writes_per_second)
+        for many, one in zip(measured[shards, writers], measured[1, writers], strict=True)
+    )
 
 
 def _milliseconds(rounds: Sequence[Written], share: float) -> float:
@@ -125,7 +131,8 @@ def tables(figures: Figures) -> str:
     real = figures.real_time.writes_per_second
     return "\n\n".join(
         [
-            "### Writes of one feed\n\n" + _writes_table(figures),
+            "### Writes of one feed\n\n" + _writes_table(figures.rounds),
+            "### With the limits of a partition\n\n" + _writes_table(figures.throttled),
             f"One writer, one shard, in real time instead of the model's: {real:.0f} a second.",
             "### What a write costs\n\n" + _costs_table(figures),
             "### Targets\n\n"
@@ -144,7 +151,7 @@ def _verdict(target: Target) -> str:
     return "held" if target.is_held else "MISSED"
 
 
-def _writes_table(figures: Figures) -> str:
+def _writes_table(measured: Rounds) -> str:
     return _table(
         ["shards", "writers", "writes/s", "times one shard", "answered 503", "p50 / p99 ms"],
         [
@@ -152,11 +159,11 @@ def _writes_table(figures: Figures) -> str:
                 str(shards),
                 str(writers),
                 f"{median(each.writes_per_second for each in rounds):,.0f}",
-                f"{figures.gain(shards, writers):.1f}",
+                f"{_gain(measured, shards, writers):.1f}",
                 f"{median(each.refused_share for each in rounds):.2%}",
                 f"{_milliseconds(rounds, 0.5):,.0f} / {_milliseconds(rounds, 0.99):,.0f}",
             ]
-            for (shards, writers), rounds in figures.rounds.items()
+            for (shards, writers), rounds in measured.items()
         ],
     )
 

@@ -14,12 +14,14 @@ def main() -> int:
     parser.add_argument("--changes", type=int, default=100_000, help="default: %(default)s")
     parser.add_argument("--writers", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--readers", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--shards", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="another order; default: %(default)s")
     options = parser.parse_args()
     trial = Trial(
         changes=options.changes,
         writers=options.writers,
         readers=options.readers,
+        shards=options.shards,
         records=max(5, options.changes // 100),
         limits=Limits(),
     )

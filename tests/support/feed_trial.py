@@ -46,6 +46,8 @@ class Trial:
     shares: Shares = field(default_factory=Shares)
     rewrite: Rewrite = lambda _operation, request: request
     limits: Limits | None = None
+    answers_early: bool = False
+    """Whether a transaction is answered before all of it shows, which DynamoDB does not do."""
 
 
 @dataclass(slots=True)
@@ -153,7 +155,12 @@ class _Run:
         self.trial = trial
         self.random = random
         self.driver = VirtualTime(most_steps=10_000 + 4_000 * trial.changes)
-        self.model = DynamoDbModel(weather, limits=trial.limits, now=self.driver.now)
+        self.model = DynamoDbModel(
+            weather,
+            limits=trial.limits,
+            answers_early=trial.answers_early,
+            now=self.driver.now,
+        )
         self.outcome = Outcome()
         self.readers = [_Reader(trial.shards) for _ in range(trial.readers)]
         if trial.shards > 1:

@@ -94,7 +94,7 @@ class RealTime:
                 except StopIteration as stop:
                     response: Response = stop.value
                     return response
-            if wait > 0:
+            if isinstance(wait, float) and wait > 0:
                 self._sleep(wait)
 
     def sleep(self, seconds: float) -> None:
@@ -248,7 +248,7 @@ class VirtualTime:
     def _step(self, running: _Running) -> None:
         outcome: Response | BaseException
         try:
-            self._at(next(running.operation), running)
+            came = next(running.operation)
         except StopIteration as stop:
             outcome = stop.value
         except ServiceError as error:
@@ -258,7 +258,11 @@ class VirtualTime:
             if running.caller is None:
                 self._failure = self._failure or error
         else:
-            return
+            if isinstance(came, float):
+                self._at(came, running)
+                return
+            self._at(0.0, _Running(running.operation, None))
+            outcome = came
         if running.caller is not None:
             running.caller.outcome = outcome
             self._at(0.0, running.caller)

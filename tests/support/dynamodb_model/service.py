@@ -35,7 +35,8 @@ from tests.support.dynamodb_model.weather import Calm, Step, Weather
 
 type Response = dict[str, Any]
 type Request = Mapping[str, Any]
-type Operation = Generator[float, None, Response]
+type Operation = Generator[float | Response, None, Response]
+"""A response that it yields, and not returns, is one that comes before it is through."""
 
 _MOST_PAGE_BYTES: Final = 1024 * 1024
 _MOST_TRANSACTION_BYTES: Final = 4 * 1024 * 1024
@@ -147,12 +148,15 @@ class DynamoDbModel:
         *,
         limits: Limits | None = None,
         index_factor: int = 2,
+        answers_early: bool = False,
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Make a service without tables; without limits no partition is throttled.
 
         `index_factor` is what a transaction's index entries cost, times a plain write's: AWS says
         that a transaction doubles "every item", and not whether that is meant of indexes too.
+        `answers_early` makes it another service than the paper's, whose coordinator waits for all
+        commits before it answers: here the answer comes once they are decided.
         """
         self.weather = weather or Calm()
         self.now = now
@@ -164,6 +168,7 @@ class DynamoDbModel:
         """Called in the moment in which a write becomes visible."""
         self.limits = limits
         self._index_factor = index_factor
+        self._answers_early = answers_early
         self._buckets: dict[tuple[str, Any], _Bucket] = {}
         self._tokens: dict[str, _Idempotency] = {}
 
@@ -498,16 +503,7 @@ class DynamoDbModel:
             yield self.weather.delay(Step.REPLY)
             return {}
         transaction = object()
-        reasons = ["None"] * len(actions)
-        try:
-            for number, wait in self._spread(Step.PREPARE, len(actions)):
-                yield wait
-                reasons[number] = self._prepare(actions[number], transaction)
-        except ValidationError:
-            self._forget(token)
-            for action in actions:
-                _release(action, transaction)
-            raise
+        reasons = yield from self._prepare_all(actions, transaction, token)
         if set(reasons) != {"None"}:
             for number, wait in self._spread(Step.RELEASE, len(actions)):
                 yield wait
@@ -516,6 +512,8 @@ class DynamoDbModel:
             yield self.weather.delay(Step.REPLY)
             raise _canceled(reasons)
         results = [action.result() for action in actions]
+        if self._answers_early:
+            yield {}
         for number, wait in self._spread(Step.COMMIT, len(actions)):
             yield wait
             # The table and its indexes show an item's write at once; the next item's comes later.
@@ -527,6 +525,22 @@ class DynamoDbModel:
             self._tokens[token].done_at = self.now()
         yield self.weather.delay(Step.REPLY)
         return self._metrics(actions) if request.get("ReturnItemCollectionMetrics") else {}
+
+    def _prepare_all(
+        self, actions: Sequence[_Action], transaction: object, token: str | None
+    ) -> Generator[float, None, list[str]]:
+        """Hold each item for the transaction, and return for each "None" or why not."""
+        reasons = ["None"] * len(actions)
+        try:
+            for number, wait in self._spread(Step.PREPARE, len(actions)):
+                yield wait
+                reasons[number] = self._prepare(actions[number], transaction)
+        except ValidationError:
+            self._forget(token)
+            for action in actions:
+                _release(action, transaction)
+            raise
+        return reasons
 
     def _transaction_actions(self, request: Request) -> list[_Action]:
         actions = []

@@ -85,6 +85,13 @@ def test_when_nothing_goes_wrong_then_leaving_out_the_check_still_misses_a_chang
     assert any(run_trial(trial, seed).missed for seed in range(SCHEDULES))
 
 
+def test_when_an_answer_comes_before_all_of_a_transaction_shows_then_a_change_is_missed() -> None:
+    """A writer that trusts its own commits relies on this: the answer comes after all items."""
+    trial = replace(small_trial(), answers_early=True)
+
+    assert any(run_trial(trial, seed).missed for seed in range(SCHEDULES))
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(choices=st.lists(st.integers(0, 12), max_size=150), seed=st.integers(0, 3))
 def test_when_the_order_of_steps_is_chosen_then_nothing_is_missed(

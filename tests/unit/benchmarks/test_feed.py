@@ -30,5 +30,5 @@ def test_when_the_gain_falls_short_then_the_table_says_so() -> None:
     many = Written(writes=70, seconds=1.0, latencies=[0.1])
     held = Written(writes=80, seconds=1.0, latencies=[0.1])
 
-    assert "MISSED" in tables(Figures({(1, 64): [one], (16, 64): [many]}, one))
-    assert "held" in tables(Figures({(1, 64): [one], (16, 64): [held]}, one))
+    assert "MISSED" in tables(Figures({(1, 64): [one], (16, 64): [many]}, {}, one))
+    assert "held" in tables(Figures({(1, 64): [one], (16, 64): [held]}, {}, one))
