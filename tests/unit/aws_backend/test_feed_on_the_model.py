@@ -1,6 +1,9 @@
 """The feed's promise, on a DynamoDB whose transactions become visible item by item."""
 
+import contextlib
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aws_backend.dynamodb_store import DynamoDbRecordStore
-from aws_backend.errors import StorageUnavailable
+from aws_backend.errors import FeedContended, StorageUnavailable
 from aws_backend.feed_renewal import renew_feed
 from aws_backend.record_import import import_records
 from tests.support.dynamodb import create_table, open_store
 from tests.support.dynamodb_model.client import ModelClient, Rewrite
+from tests.support.dynamodb_model.drivers import VirtualTime
 from tests.support.dynamodb_model.service import DynamoDbModel, Limits
-from tests.support.dynamodb_model.weather import Calm, Chosen, Fate, Shares
+from tests.support.dynamodb_model.weather import Calm, Chosen, Fate, Shares, Storm
 from tests.support.feed_trial import (
     MUTANTS,
     Trial,
@@ -26,6 +30,8 @@ from tests.support.record_store_promises import START, RecordStorePromises, foll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aws_backend.record import StoredRecord
 
 SCHEDULES = 60
 
@@ -101,6 +107,41 @@ def test_when_the_order_of_steps_is_chosen_then_nothing_is_missed(
     trial = Trial(changes=4, writers=3, readers=2, records=3)
 
     assert {} == run_chosen(trial, Chosen(choices), seed).complaints
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_when_processes_begin_a_feed_with_other_numbers_of_shards_then_there_is_one_feed(
+    seed: int,
+) -> None:
+    """One of them makes it, the others find it, and each write stands where readers look for it."""
+    random = Random(seed)  # noqa: S311 - chooses an order
+    driver = VirtualTime()
+    model = DynamoDbModel(now=driver.now)
+    table = create_table(ModelClient(model).as_boto3())
+    model.weather = Storm(random, Shares(0.01, 0.02, 0.0, 0.0, 0.01))
+    reported: dict[str, StoredRecord] = {}
+
+    def write(shards: int) -> None:
+        store = replace(
+            open_store(ModelClient(model, driver).as_boto3(), table, shards),
+            sleep=driver.sleep,
+            jitter=random.random,
+        )
+        for number in range(3):
+            with contextlib.suppress(StorageUnavailable, FeedContended):
+                written = put(store, f"of-{shards}-{number}")
+                reported[written.id] = written
+
+    for shards in (1, 2, 5):
+        driver.spawn(partial(write, shards))
+    driver.run()
+    model.weather = Calm()
+    reader = open_store(ModelClient(model).as_boto3(), table, 64)
+    held = {record.id: record for record in follow(reader)}
+
+    assert reported
+    assert reported == {record_id: held.get(record_id) for record_id in reported}
+    assert reported == {record_id: reader.get_record(record_id) for record_id in reported}
 
 
 def test_when_a_seed_is_tried_again_then_the_same_happens() -> None:
