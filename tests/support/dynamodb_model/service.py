@@ -49,6 +49,7 @@ _ACTIONS: Final = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _EXPRESSION_PARAMETERS: Final = frozenset(
     {"TableName", "ExpressionAttributeNames", "ExpressionAttributeValues"}
 )
+_ON_FAILURE: Final = "ReturnValuesOnConditionCheckFailure"
 
 
 class ServiceError(Exception):
@@ -292,7 +293,7 @@ class DynamoDbModel:
                 reasons[number] = _CONFLICT
         yield self.weather.delay(Step.REPLY)
         if set(reasons) != {"None"}:
-            raise _canceled(reasons)
+            raise _canceled([{"Code": reason} for reason in reasons])
         return {"Responses": [{"Item": dict(item)} if item else {} for item, _writes in seen]}
 
     def _query(self, request: Request) -> Operation:
@@ -459,8 +460,13 @@ class DynamoDbModel:
             # "If a ConditionExpression evaluates to false [...] DynamoDB still consumes write
             # capacity units": those of the item that is there.
             self._consume_writes(action.table, action.key[0], write_units(action.slot.bytes))
+            shown = self._shown_on_failure(action)
             yield self.weather.delay(Step.REPLY)
-            raise ServiceError("ConditionalCheckFailedException", "The conditional request failed")
+            raise ServiceError(
+                "ConditionalCheckFailedException",
+                "The conditional request failed",
+                **shown,
+            )
         self._make_visible(action, result, factor=1)
         yield self.weather.delay(Step.REPLY)
         return {}
@@ -504,7 +510,7 @@ class DynamoDbModel:
             return {}
         transaction = object()
         reasons = yield from self._prepare_all(actions, transaction, token)
-        if set(reasons) != {"None"}:
+        if any(reason["Code"] != "None" for reason in reasons):
             for number, wait in self._spread(Step.RELEASE, len(actions)):
                 yield wait
                 _release(actions[number], transaction)
@@ -528,13 +534,15 @@ class DynamoDbModel:
 
     def _prepare_all(
         self, actions: Sequence[_Action], transaction: object, token: str | None
-    ) -> Generator[float, None, list[str]]:
+    ) -> Generator[float, None, list[Response]]:
         """Hold each item for the transaction, and return for each "None" or why not."""
-        reasons = ["None"] * len(actions)
+        reasons: list[Response] = [{"Code": "None"} for _ in actions]
         try:
             for number, wait in self._spread(Step.PREPARE, len(actions)):
                 yield wait
-                reasons[number] = self._prepare(actions[number], transaction)
+                code = self._prepare(actions[number], transaction)
+                shown = self._shown_on_failure(actions[number]) if code == _FAILED else {}
+                reasons[number] = {"Code": code, **shown}
         except ValidationError:
             self._forget(token)
             for action in actions:
@@ -601,6 +609,12 @@ class DynamoDbModel:
             self._consume_writes(action.table, action.key[0], units)
         return "None"
 
+    @staticmethod
+    def _shown_on_failure(action: _Action) -> Response:
+        """Return the item that made a condition fail, if the request asks to be told."""
+        asked = action.request.get(_ON_FAILURE, "NONE") == "ALL_OLD"
+        return {"Item": dict(action.slot.item)} if asked and action.slot.item is not None else {}
+
     def _make_visible(self, action: _Action, result: Item | None, *, factor: int) -> None:
         slot = action.slot
         units = write_units(max(slot.bytes, size_of(result)))
@@ -627,10 +641,10 @@ class DynamoDbModel:
 
     def _action(self, kind: str, request: Request) -> _Action:
         own = {
-            "Put": {"Item", "ConditionExpression"},
-            "Update": {"Key", "UpdateExpression", "ConditionExpression"},
-            "Delete": {"Key", "ConditionExpression"},
-            "ConditionCheck": {"Key", "ConditionExpression"},
+            "Put": {"Item", "ConditionExpression", _ON_FAILURE},
+            "Update": {"Key", "UpdateExpression", "ConditionExpression", _ON_FAILURE},
+            "Delete": {"Key", "ConditionExpression", _ON_FAILURE},
+            "ConditionCheck": {"Key", "ConditionExpression", _ON_FAILURE},
         }[kind]
         _check_parameters(request, own | _EXPRESSION_PARAMETERS)
         if kind == "ConditionCheck" and "ConditionExpression" not in request:
@@ -796,11 +810,12 @@ def _release(action: _Action, transaction: object) -> None:
         action.slot.holder = None
 
 
-def _canceled(reasons: Sequence[str]) -> ServiceError:
+def _canceled(reasons: Sequence[Response]) -> ServiceError:
+    codes = [reason["Code"] for reason in reasons]
     return ServiceError(
         "TransactionCanceledException",
-        f"Transaction cancelled, please refer cancellation reasons for specific reasons {reasons}",
-        CancellationReasons=[{"Code": reason} for reason in reasons],
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons {codes}",
+        CancellationReasons=list(reasons),
     )
 
 

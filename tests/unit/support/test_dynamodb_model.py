@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLE = "records"
+NEW = "attribute_not_exists(id)"
+SHOWN = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 def item(collection: str, name: str, number: int, **members: Any) -> dict[str, Any]:
@@ -193,6 +195,17 @@ def test_when_a_condition_fails_then_nothing_is_written_and_nothing_stays_held(
     assert [None] == service.numbers(("c", "a"))
     service.client.put_item(TableName=TABLE, Item=item("c", "a", 3))
     assert [3] == service.numbers(("c", "a"))
+
+
+def test_when_a_condition_fails_then_the_request_may_be_shown_the_item(service: Service) -> None:
+    """As it stood when it was checked; a conflict shows nothing."""
+    service.client.put_item(TableName=TABLE, Item=item("c", "a", 1))
+    action = put("c", "a", 2, ConditionExpression=NEW, **SHOWN)
+    with pytest.raises(service.client.exceptions.TransactionCanceledException) as caught:
+        service.client.transact_write_items(TransactItems=[action])  # type: ignore[list-item]
+
+    (reason,) = caught.value.response["CancellationReasons"]
+    assert {"Code": "ConditionalCheckFailed", "Item": item("c", "a", 1)} == reason
 
 
 def test_when_a_transaction_is_read_half_then_a_transaction_of_reads_conflicts(
@@ -380,9 +393,6 @@ def test_when_items_are_written_and_read_then_they_cost_what_aws_says(service: S
 
     assert (2, 3, 8) == (new, moved, transaction)
     assert 1.5 == consumed.read_units
-
-
-NEW = "attribute_not_exists(id)"
 
 
 @pytest.mark.parametrize(
