@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=10.0,
+        default=6.0,
         help="of each measurement, by the model's clock; default: %(default)s",
     )
     options = parser.parse_args()
