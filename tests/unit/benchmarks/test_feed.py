@@ -1,5 +1,7 @@
 """The feed's benchmark measures what it says."""
 
+import pytest
+
 from benchmarks.feed.report import Cost, Figures, tables
 from benchmarks.feed.writing import Load, Written, write_virtually
 
@@ -15,13 +17,10 @@ def test_when_one_writer_has_no_rival_then_a_write_costs_its_items_and_index_ent
     """Record and counter, each with two index entries, all of it twice; and two reads."""
     cost = Cost.of(write_virtually(Load(writers=1, shards=1, seconds=0.5, records=50), 1))
 
-    # The first write checks the change before, which is another process's.
-    assert (2, 12, 8, 2) == (
-        cost.requests,
-        int(cost.write_units),
-        cost.index_write_units,
-        cost.read_units,
-    )
+    measured = (cost.requests, cost.write_units, cost.index_write_units, cost.read_units)
+
+    # The first write of a process costs more: it does not know the feed, nor the change before.
+    assert (2, 12, 8, 2) == pytest.approx(measured, rel=0.03)
 
 
 def test_when_the_gain_falls_short_then_the_table_says_so() -> None:
