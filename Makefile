@@ -141,8 +141,8 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-against bench-client bench-hostile bench-memory
-bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
+.PHONY: bench bench-authorizer bench-against bench-client bench-feed bench-hostile bench-memory
+bench: bench-authorizer bench-client bench-feed ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
 	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" $(ARGS)
@@ -156,6 +156,13 @@ bench-hostile: $(VENV)/.installed ## search for the request that makes the autho
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
+
+bench-feed: $(VENV)/.installed ## measure the feed's writers on a model with DynamoDB's latencies
+	@$(BIN)/python -m benchmarks.feed --date "$$(date +%F)" $(ARGS)
+
+.PHONY: feed-trial
+feed-trial: $(VENV)/.installed ## 100,000 changes on the model, with kills, skew and throttles: does a reader miss any? ARGS="--seed 2"
+	@$(BIN)/python -m benchmarks.feed.trial $(ARGS)
 
 SECONDS ?= 30
 CALLERS ?= 200

@@ -1,0 +1,1 @@
+"""The change feed's writers, on a model of DynamoDB with its latencies."""
