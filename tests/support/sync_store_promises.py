@@ -351,8 +351,8 @@ class SyncStorePromises:
             sum(stretch.missing for stretch in marked),
             sum(stretch.missing for stretch in again),
         )
-        # However many there are, one call takes so many at most.
-        assert 1_000 <= max(stretch.missing for stretch in marked) < 1_500
+        # However many there are, one call takes so many at most, in whatever order.
+        assert 500 <= max(stretch.missing for stretch in marked) < 1_500
         kept = place.records()
         assert set(names[:500]) == {name for name, found in kept.items() if not found.deleted}
         assert (0, '{"name":"r1999 v7"}') == (kept["r1999"].version, kept["r1999"].data)
