@@ -24,7 +24,7 @@ from azure_function_app.stores.postgres.failures import (
     state_of,
     unavailable,
 )
-from azure_function_app.stores.postgres.schema import find_schema, make_schema
+from azure_function_app.stores.postgres.schema import Tables, find_tables, make_schema
 from azure_function_app.stores.store_threads import timed_out
 
 _CALL_SECONDS: Final = 30.0
@@ -68,7 +68,7 @@ class PostgresDatabase:
         return await self._run(deadline, work)
 
     async def read[T](self, deadline: Deadline | None, work: Work[T], nothing: T) -> T:
-        """Return what the work returns; `nothing` where there are no tables, and none are made.
+        """Return what the work returns; `nothing` where there is no table, and none is made.
 
         Raises:
             StoreUnavailable: it could not be read.
@@ -87,9 +87,14 @@ class PostgresDatabase:
         await self.connections.aclose()
 
     async def _find(self, connection: Connection) -> bool:
+        """Return whether there is anything to read; of tables of which some are gone, all are."""
         if not self._has_schema:
-            self._has_schema = await find_schema(connection)
-        return self._has_schema
+            found = await find_tables(connection)
+            if found is Tables.SOME:
+                await make_schema(connection, self.connections.schema)
+            self._has_schema = found is Tables.ALL
+            return found is not Tables.NONE
+        return True
 
     async def _run[T](
         self, deadline: Deadline | None, work: Work[T], *, makes_schema: bool = True
@@ -107,7 +112,7 @@ class PostgresDatabase:
             raise timed_out() from error
 
     async def _make_schema(self, connection: Connection) -> None:
-        if not await find_schema(connection):
+        if await find_tables(connection) is not Tables.ALL:
             await make_schema(connection, self.connections.schema)
 
     async def _attempts[T](self, limit: Deadline, work: Work[T]) -> T:

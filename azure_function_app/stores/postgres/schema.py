@@ -1,5 +1,6 @@
 """The tables in PostgreSQL, and which version of them this app knows."""
 
+from enum import Enum, auto
 from typing import Final
 
 from azure_function_app.errors import StoreNewer
@@ -11,7 +12,11 @@ _VERSION: Final = 1
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('azure-aws-bridge ' || $1, 0))"
 # IF NOT EXISTS asks for the right to make schemas even where it exists.
 _HAS_SCHEMA: Final = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)"
-_HAS_STATE: Final = "SELECT to_regclass('state') IS NOT NULL"
+_FOUND_TABLES: Final = """
+SELECT name FROM unnest($1::text[]) AS name
+WHERE to_regclass(name) IS NOT NULL
+"""
+_TABLE_NAMES: Final = frozenset({"state", "records", "poison", "runs"})
 _READ_VERSION: Final = "SELECT value FROM state WHERE name = 'schema'"
 # json, not jsonb: it keeps the text as it came, with every digit of a number and U+0000 in strings.
 _TABLES: Final = """
@@ -50,40 +55,50 @@ CREATE TABLE IF NOT EXISTS runs (
 );
 """
 _FIRST_STATE: Final = """
-INSERT INTO state (name, value, fence) VALUES ('schema', $1, ''), ('generation', '0', '')
+INSERT INTO state (name, value, fence)
+SELECT 'schema', $1, ''
+UNION ALL SELECT 'generation', coalesce(max(generation), 0)::text, '' FROM records
 ON CONFLICT (name) DO NOTHING
 """
 
 
-async def find_schema(connection: Connection) -> bool:
-    """Return whether the tables are there.
+class Tables(Enum):
+    """How much of the schema is there."""
+
+    NONE = auto()
+    SOME = auto()
+    """Somebody has dropped the others, or emptied them."""
+    ALL = auto()
+
+
+async def find_tables(connection: Connection) -> Tables:
+    """Return how much of the schema is there.
 
     Raises:
-        StoreNewer: they are of a version that this app does not know.
+        StoreNewer: it is of a version that this app does not know.
 
     """
-    if not await connection.fetchval(_HAS_STATE):
-        return False
-    version = await connection.fetchval(_READ_VERSION)
-    if version is None:
-        return False
-    if int(version) > _VERSION:
+    found = {row["name"] for row in await connection.fetch(_FOUND_TABLES, sorted(_TABLE_NAMES))}
+    if not found:
+        return Tables.NONE
+    version = await connection.fetchval(_READ_VERSION) if "state" in found else None
+    if version is not None and int(version) > _VERSION:
         raise StoreNewer(
             f"The tables in PostgreSQL have schema {version}, and this version of the app knows"
             f" {_VERSION}: deploy the later version again."
         )
-    return True
+    return Tables.ALL if version is not None and found == _TABLE_NAMES else Tables.SOME
 
 
 async def make_schema(connection: Connection, schema: str) -> None:
     """Make the tables, and the schema that they are in, where they are not there.
 
     Raises:
-        StoreNewer: as `find_schema`.
+        StoreNewer: as `find_tables`.
 
     """
     await connection.fetchval(_LOCK, schema)
-    if await find_schema(connection):
+    if await find_tables(connection) is Tables.ALL:
         return
     if not await connection.fetchval(_HAS_SCHEMA, schema):
         await connection.execute(f'CREATE SCHEMA "{schema}"')
