@@ -11,7 +11,6 @@ import pytest
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
-    CheckpointConflict,
     ContentRefused,
     StoreNewer,
     StoreTimedOut,
@@ -435,33 +434,6 @@ async def test_when_a_table_was_dropped_then_one_run_fails_and_the_next_makes_it
     report = await sync_job(FakeFeed([record("b")]), store, 60.0).run()
     assert SyncStatus.COMPLETE is report.status
     assert ("b",) in ask("SELECT id FROM records")
-
-
-async def test_when_nobody_has_written_yet_then_looking_makes_no_schema(
-    store: PostgresStore, ask: Callable[..., list[Any]], schema: str
-) -> None:
-    """Who only looks may not be allowed to make any."""
-    await store.load()
-    await store.load_reports()
-    await store.newest_generation()
-    await store.list_poison()
-    await store.view.count_live(before=1)
-    await store.view.newest_generation()
-
-    assert {} == await store.view.held_versions(["a"])
-    assert [] == ask("SELECT FROM pg_namespace WHERE nspname = $1", schema)
-
-
-async def test_when_a_page_is_overtaken_in_its_own_generation_then_nothing_of_it_is_written(
-    store: PostgresStore, ask: Callable[..., list[Any]]
-) -> None:
-    """In one transaction the checkpoint guards every page, whatever its generation."""
-    await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-
-    with pytest.raises(CheckpointConflict):
-        await store.write_page(PAGE, Checkpoint("stale", ""), replacing=BEGINNING)
-
-    assert [] == ask("SELECT id FROM records UNION SELECT id FROM poison")
 
 
 async def test_when_ids_are_asked_for_that_no_text_can_be_then_there_is_no_such_record(

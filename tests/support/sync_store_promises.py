@@ -1,12 +1,14 @@
 """What `RecordSink` and `CheckpointStore` promise to the sync job: one suite that each store runs.
 
-A test module makes it its own by a subclass, and gives it the fixture `place`.
+A test module makes it its own by a subclass, and gives it the fixture `place`. A store that takes
+in page and checkpoint at once runs `OneTransactionPromises` besides.
 """
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from copy import replace
 from dataclasses import asdict
 from itertools import count
@@ -24,7 +26,6 @@ from azure_function_app.errors import (
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     Checkpoint,
-    CheckpointStore,
     SyncReport,
     SyncStatus,
 )
@@ -39,7 +40,6 @@ from azure_function_app.sync.poison_store import PoisonEntry, PoisonOrigin
 from azure_function_app.sync.record_sink import (
     MAX_DATA_BYTES,
     Batch,
-    RecordSink,
     encode_data,
     reason_unfit,
 )
@@ -51,10 +51,11 @@ from azure_function_app.sync.unfit_records import write_fit
 from shared.clock import Clock, SystemClock
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
+from tests.support.record_view_promises import RecordViewPromises, ViewedStore
 
 
-class Store(RecordSink, CheckpointStore, Protocol):
-    """Both in one, as every store is."""
+class Store(ViewedStore, Protocol):
+    """All in one, as every store is."""
 
 
 class Stored(NamedTuple):
@@ -83,6 +84,9 @@ class StorePlace(Protocol):
 
     def as_sync_store(self, store: Store) -> SyncStore:
         """The store as the sync job gets it."""
+
+    def tables(self) -> AbstractSet[str]:
+        """The names of the tables that are there, read past the store."""
 
     def records(self) -> dict[str, Stored]:
         """The records by ID, read past the store."""
@@ -167,8 +171,8 @@ def valid(record_id: str, version: int, *, deleted: bool = False) -> PoisonRecor
     return PoisonRecord(record_id, "yesterday's rule", json.dumps(item).encode())
 
 
-class SyncStorePromises:
-    """The promises."""
+class SyncStorePromises(RecordViewPromises):
+    """The promises, those to a person who looks included."""
 
     @pytest.fixture
     def store(self, place: StorePlace) -> Store:
