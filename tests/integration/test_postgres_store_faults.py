@@ -11,6 +11,7 @@ import pytest
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
+    CheckpointConflict,
     ContentRefused,
     StoreNewer,
     StoreTimedOut,
@@ -399,6 +400,23 @@ async def test_when_two_batches_meet_crosswise_then_both_are_written(
         await store.aclose()
 
 
+async def test_when_the_server_gives_up_a_statement_early_then_the_error_says_so(
+    store: PostgresStore, ask: Callable[..., list[Any]]
+) -> None:
+    """An administrator who cancels it is neither an outage nor a deadline."""
+    await store.write([record("a")])
+    ask(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'query_canceled'; END $$"
+    )
+    ask("CREATE TRIGGER no BEFORE INSERT ON records EXECUTE FUNCTION no()")
+
+    with pytest.raises(StoreUnavailable, match="administrator") as raised:
+        await store.write([record("b")])
+
+    assert not isinstance(raised.value, StoreTimedOut)
+
+
 # --- the schema -------------------------------------------------------------------------------
 
 
@@ -436,6 +454,19 @@ async def test_when_a_table_was_dropped_then_one_run_fails_and_the_next_makes_it
     assert ("b",) in ask("SELECT id FROM records")
 
 
+async def test_when_the_guard_is_gone_then_the_records_tell_the_generation(
+    store: PostgresStore, ask: Callable[..., list[Any]]
+) -> None:
+    """One row that somebody deleted stops nothing, and lets no ghost in."""
+    await store.write([record("a")], generation=2)
+    ask("DELETE FROM state WHERE name = 'generation'")
+
+    assert 2 == await store.newest_generation()
+    with pytest.raises(CheckpointConflict):
+        await store.write([record("ghost")], generation=1)
+    assert 1 == await store.write([record("b")], generation=2)
+
+
 async def test_when_ids_are_asked_for_that_no_text_can_be_then_there_is_no_such_record(
     store: PostgresStore,
 ) -> None:
@@ -447,3 +478,72 @@ async def test_when_ids_are_asked_for_that_no_text_can_be_then_there_is_no_such_
 
     assert {"a": (1, 0)} == await store.stored_orders(odd)
     assert ["a"] == list(await store.view.held_versions(odd))
+
+
+# --- several at once --------------------------------------------------------------------------
+
+
+async def test_when_two_checkpoints_share_the_tables_then_neither_waits_for_the_other(
+    postgres: Postgres, schema: str, store: PostgresStore, front: FaultyPostgres
+) -> None:
+    """A page of one shard that is not committed yet holds up no other, only a new generation."""
+    first = await store.save(Checkpoint("one", ""), replacing=BEGINNING)
+    other = postgres_store(postgres, schema)
+    shard = PostgresStore(other._database, checkpoint_row="checkpoint-shard-1")
+    front.choose = once(b"COMMIT\0", Fault.FREEZE)
+    late = asyncio.create_task(
+        store.write_page(
+            PAGE, Checkpoint("two", ""), replacing=first, deadline=Deadline.after(2.0, CLOCK)
+        )
+    )
+    await front.has_frozen.wait()
+
+    step = await shard.write_page(
+        Batch([record("b")], [], origin()),
+        Checkpoint("s1", ""),
+        replacing=BEGINNING,
+        deadline=Deadline.after(1.0, CLOCK),
+    )
+    with pytest.raises(StoreTimedOut):
+        await other.begin_generation(1, deadline=Deadline.after(0.3, CLOCK))
+
+    with pytest.raises(StoreTimedOut):
+        await late
+    assert (1, "s1") == (step.changed, (await shard.load()).cursor)
+    assert first == await other.load()
+    await shard.reset()
+    assert BEGINNING == await shard.load()
+    assert first == await other.load()
+    await other.begin_generation(1)
+    await other.aclose()
+
+
+async def test_when_more_calls_come_than_there_are_connections_then_they_take_turns(
+    postgres: Postgres, schema: str, front: FaultyPostgres
+) -> None:
+    """A process opens four at most."""
+    store = postgres_store(postgres, schema, port=front.port)
+    await store.write([record("a")])
+
+    changed = await asyncio.gather(*(store.write([record(f"r{n}")]) for n in range(20)))
+
+    assert [1] * 20 == changed
+    assert front.connections <= 4
+    await store.aclose()
+
+
+async def test_when_a_call_is_canceled_then_its_connection_is_not_used_again(
+    store: PostgresStore, front: FaultyPostgres
+) -> None:
+    """Nobody knows what it would answer next."""
+    await store.write([record("a")])
+    front.choose = once(b"COMMIT\0", Fault.FREEZE)
+    writing = asyncio.create_task(store.write([record("b")]))
+    await front.has_frozen.wait()
+    writing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert 1 == await store.write([record("b")])
+    assert 2 == front.connections
