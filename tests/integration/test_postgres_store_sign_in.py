@@ -259,3 +259,18 @@ async def test_when_no_token_can_be_had_then_the_error_says_why(
     with pytest.raises(StoreUnavailable, match=r"set AZURE_CLIENT_ID \(token_client_unknown\)"):
         await store.load()
     await store.aclose()
+
+
+async def test_when_the_role_may_make_no_schema_then_the_error_says_how_to_give_it_one(
+    secured: Secured, role: str, administer: Callable[[str], None]
+) -> None:
+    """Its own schema is all that the role needs, and all that it gets."""
+    administer("DROP SCHEMA bridge CASCADE")
+    store = store_of(secured, role, lambda: token(f"{LONG}1"))
+
+    with pytest.raises(StoreUnavailable, match="CREATE SCHEMA bridge AUTHORIZATION"):
+        await store.write([record("a")])
+    administer("CREATE SCHEMA bridge AUTHORIZATION app")
+
+    assert 1 == await store.write([record("a")])
+    await store.aclose()
