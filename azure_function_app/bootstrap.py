@@ -10,7 +10,7 @@ from copy import replace
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, assert_never
 from uuid import uuid4
 
 from azure_function_app import __version__
@@ -22,12 +22,13 @@ from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier,
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.health_report import Health
-from azure_function_app.identity.credentials import Credential, build_credential, request_token
+from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
 from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import (
+    PostgresSettings,
     Settings,
     SqliteSettings,
     TableSettings,
@@ -49,13 +50,24 @@ from shared.log import JsonLines, log_event
 from shared.routes import ROUTES
 from shared.settings_reader import SettingsError
 
+if TYPE_CHECKING:
+    from azure_function_app.stores.postgres.store import PostgresStore
+
 _logger = logging.getLogger(__name__)
 
 _SYNC_CONNECTIONS: Final = 4
 """A run has one call under way at most; the others are for runs that overlap."""
 _SYNC_WAITING: Final = 16
 
-type _Store = SqliteStore | TableStore
+_POSTGRES_SCOPES: Final = {
+    "public": "https://ossrdbms-aad.database.windows.net/.default",
+    "usgov": "https://ossrdbms-aad.database.usgovcloudapi.net/.default",
+    "china": "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
+    "local": "https://ossrdbms-aad.database.windows.net/.default",
+}
+"""What a token must be for, to be a password of Azure's PostgreSQL, in each cloud."""
+
+type _Store = SqliteStore | TableStore | PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,7 @@ class ServicesPerLoop:
 def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
     apis = build_api_clients(config, clock)
     closing.push_async_callback(apis.aclose)
-    stores = _build_stores(config, closing)
+    stores = _build_stores(config, clock, closing)
     return Services(
         sync_job=SyncJob(
             source=ChangeFeed(apis.sync, clock),
@@ -279,34 +291,51 @@ class _Stores(NamedTuple):
     checkpoints: CheckpointStore
 
 
-def _build_stores(config: Settings, closing: AsyncExitStack) -> _Stores:
-    new_credential = partial(build_credential, config.token_source, **_token_leg(config))
-    checkpoints = _build_store(config.checkpoint_store, new_credential)
+def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _Stores:
+    checkpoints = _build_store(config.checkpoint_store, config, clock)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink != config.checkpoint_store:
-        sink = _build_store(config.record_sink, new_credential)
+        sink = _build_store(config.record_sink, config, clock)
         closing.push_async_callback(sink.aclose)
         return _Stores(StoresInOrder(sink, checkpoints), sink, checkpoints)
     # One store keeps both, over the same connections.
-    match checkpoints:
-        case SqliteStore():
-            return _Stores(checkpoints, checkpoints, checkpoints)
-        case TableStore():
-            return _Stores(StoresInOrder(checkpoints, checkpoints), checkpoints, checkpoints)
-        case _:
-            assert_never(checkpoints)
+    if isinstance(checkpoints, TableStore):
+        return _Stores(StoresInOrder(checkpoints, checkpoints), checkpoints, checkpoints)
+    return _Stores(checkpoints, checkpoints, checkpoints)
 
 
 def _build_store(
-    chosen: SqliteSettings | TableSettings, new_credential: Callable[[], Credential]
+    chosen: SqliteSettings | TableSettings | PostgresSettings, config: Settings, clock: Clock
 ) -> _Store:
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
-            return build_table_store(endpoint, new_credential)
+            return build_table_store(
+                endpoint, partial(build_credential, config.token_source, **_token_leg(config))
+            )
+        case PostgresSettings():
+            return _build_postgres_store(chosen, config, clock)
         case _:
             assert_never(chosen)
+
+
+def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> _Store:
+    # Only who has chosen it waits for its driver at a cold start.
+    from azure_function_app.stores.postgres.connections import Server  # noqa: PLC0415
+    from azure_function_app.stores.postgres.store import build_postgres_store  # noqa: PLC0415
+
+    return build_postgres_store(
+        Server(chosen.host, chosen.port, chosen.database, chosen.user),
+        clock=clock,
+        build_tls=partial(build_tls_context, authorities_path=config.network.authorities_path),
+        request_token=partial(
+            request_token,
+            config.token_source,
+            scope=_POSTGRES_SCOPES[config.api.cloud.name],
+            **_token_leg(config),
+        ),
+    )
 
 
 def _log_settings_problems(error: SettingsError) -> None:

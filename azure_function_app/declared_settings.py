@@ -26,6 +26,7 @@ class RecordStoreKind(StrEnum):
 
     SQLITE = "sqlite"
     TABLE = "table"
+    POSTGRES = "postgres"
 
 
 class CallerAuthentication(StrEnum):
@@ -88,6 +89,23 @@ def _parse_table_endpoint(text: str) -> str | None:
     if parts.scheme != "https" and not is_local:
         raise ValueError("neither https nor a loopback address")
     return text.rstrip("/")
+
+
+_HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*")
+_LONGEST_NAME: Final = 63
+"""Bytes of a name in PostgreSQL; it cuts off any more."""
+
+
+def _parse_host(text: str) -> str | None:
+    if text and not is_loopback_address(text) and not _HOST.fullmatch(text):
+        raise ValueError("no host name")
+    return text or None
+
+
+def _parse_name(text: str) -> str | None:
+    if len(text.encode()) > _LONGEST_NAME or not text.isprintable():
+        raise ValueError("no name in PostgreSQL")
+    return text or None
 
 
 def _parse_optional(text: str) -> str | None:
@@ -225,6 +243,35 @@ TABLE_ENDPOINT: Final = Setting(
     _parse_table_endpoint,
     default="",
 )
+POSTGRES_HOST: Final = Setting(
+    "POSTGRES_HOST",
+    "The PostgreSQL server's name, for RECORD_STORE=postgres. The app signs in with a token of its"
+    " CREDENTIAL, over TLS; to a server on a loopback address, without either.",
+    "a name such as <server>.postgres.database.azure.com, or a loopback address",
+    _parse_host,
+    default="",
+)
+POSTGRES_PORT: Final = Setting(
+    "POSTGRES_PORT",
+    "The PostgreSQL server's port, for RECORD_STORE=postgres.",
+    "a whole number from 1 to 65535",
+    whole_number(1, 65535),
+    default="5432",
+)
+POSTGRES_DATABASE: Final = Setting(
+    "POSTGRES_DATABASE",
+    "The database, for RECORD_STORE=postgres; the app's tables are in its schema bridge.",
+    "the database's name",
+    _parse_name,
+    default="postgres",
+)
+POSTGRES_USER: Final = Setting(
+    "POSTGRES_USER",
+    "The role to sign in as, for RECORD_STORE=postgres: what the app's identity was named there.",
+    "the role's name",
+    _parse_name,
+    default="",
+)
 PROXY_AUTHENTICATION: Final = Setting(
     "PROXY_AUTHENTICATION",
     "How the proxy's callers prove who they are: by one of the app's keys, or by signing in through"
@@ -349,6 +396,10 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     RECORD_STORE,
     SQLITE_PATH,
     TABLE_ENDPOINT,
+    POSTGRES_HOST,
+    POSTGRES_PORT,
+    POSTGRES_DATABASE,
+    POSTGRES_USER,
     PROXY_AUTHENTICATION,
     PROXY_FORWARDS,
     PROXY_CALLER_ROLES,

@@ -17,6 +17,7 @@
     `-- StoreUnavailable            store_unavailable
         |-- StoreTimedOut           store_timed_out
         |-- StoreReplaced           store_replaced
+        |-- StoreNewer              store_newer
         `-- CheckpointUnreadable    checkpoint_damaged, checkpoint_foreign, checkpoint_newer
 
 `code` is stable: it labels metrics, log lines and problem documents. The message is safe to show to
@@ -165,6 +166,12 @@ class StoreReplaced(StoreUnavailable):
     """The file that was open is no longer the one at its path; nothing of this counts as stored."""
 
     code = "store_replaced"
+
+
+class StoreNewer(StoreUnavailable):
+    """A later version of the app made what is there, in a way that this one does not know."""
+
+    code = "store_newer"
 
 
 class CheckpointUnreadable(StoreUnavailable):

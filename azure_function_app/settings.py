@@ -25,6 +25,10 @@ from azure_function_app.declared_settings import (
     HOST_REQUESTS,
     MANAGED_IDENTITY_CLIENT_ID,
     MOST_CALLS,
+    POSTGRES_DATABASE,
+    POSTGRES_HOST,
+    POSTGRES_PORT,
+    POSTGRES_USER,
     PROXY_ADMITS_GUESTS,
     PROXY_AUTHENTICATION,
     PROXY_CALL_SECONDS,
@@ -82,9 +86,20 @@ class TableSettings:
     endpoint: str
 
 
-type RecordSinkSettings = SqliteSettings | TableSettings
+@dataclass(frozen=True, slots=True)
+class PostgresSettings:
+    """A PostgreSQL database, which can keep records and checkpoints."""
+
+    kind: ClassVar = RecordStoreKind.POSTGRES
+    host: str
+    port: int
+    database: str
+    user: str
+
+
+type RecordSinkSettings = SqliteSettings | TableSettings | PostgresSettings
 """Where records can be written."""
-type CheckpointStoreSettings = SqliteSettings | TableSettings
+type CheckpointStoreSettings = SqliteSettings | TableSettings | PostgresSettings
 """Where checkpoints can be kept."""
 
 
@@ -243,7 +258,8 @@ def _read_stores(
         reader.reject(
             RECORD_STORE,
             "is sqlite, whose file each instance in Azure would have for itself and lose when it"
-            " ends, checkpoints included; set table, and TABLE_ENDPOINT",
+            " ends, checkpoints included; set table, and TABLE_ENDPOINT, or postgres, and"
+            " POSTGRES_HOST and POSTGRES_USER",
         )
     match kind:
         case RecordStoreKind.SQLITE:
@@ -252,6 +268,15 @@ def _read_stores(
         case RecordStoreKind.TABLE:
             table = TableSettings(_require(reader, TABLE_ENDPOINT, "RECORD_STORE=table"))
             return table, table
+        case RecordStoreKind.POSTGRES:
+            because = "RECORD_STORE=postgres"
+            postgres = PostgresSettings(
+                host=_require(reader, POSTGRES_HOST, because),
+                port=reader.read(POSTGRES_PORT),
+                database=_require(reader, POSTGRES_DATABASE, because),
+                user=_require(reader, POSTGRES_USER, because),
+            )
+            return postgres, postgres
         case _:
             assert_never(kind)
 

@@ -148,6 +148,7 @@ def _managed_identity_assertion(
 def request_token(
     source: TokenSource,
     *,
+    scope: str | None = None,
     proxy_url: str | None = None,
     ca_file: str | None = None,
     clock: Clock = _CLOCK,
@@ -155,7 +156,8 @@ def request_token(
     """Return a token for the API, obtained now. Blocks, so it belongs into a thread.
 
     It ends within `EXCHANGE_SECONDS`, whatever the endpoints do; only a name look-up and the Azure
-    CLI have limits of their own. The keywords are those of `build_credential`.
+    CLI have limits of their own. With a scope the token is for what that names instead. The other
+    keywords are those of `build_credential`.
 
     Raises:
         TokenAcquisitionError: with one sentence that names the setting to change.
@@ -170,7 +172,7 @@ def request_token(
             clock=clock,
         )
         with credential:
-            token = credential.get_token(source.api.scope)
+            token = credential.get_token(scope or source.api.scope)
             if not isinstance(token.token, str):
                 raise TypeError("the token is no string")
     except (AzureError, ValueError, OSError, *_MISREADINGS) as error:

@@ -12,7 +12,7 @@ import typer
 
 from azure_function_app.bootstrap import Services, ServicesPerLoop
 from azure_function_app.errors import BridgeError, TokenRefused
-from azure_function_app.settings import Settings, SqliteSettings, TableSettings
+from azure_function_app.settings import PostgresSettings, Settings, SqliteSettings, TableSettings
 from azure_function_app.sync.checkpoint_store import SyncStatus
 from bridge_cli.complaint import complain
 from bridge_cli.syncing.settings import load_app_settings
@@ -140,6 +140,8 @@ def place_of(settings: Settings) -> str:
             return path
         case TableSettings(endpoint=endpoint):
             return endpoint
+        case PostgresSettings(host=host, port=port, database=database):
+            return f"{host}:{port}/{database}"
         case other:
             assert_never(other)
 

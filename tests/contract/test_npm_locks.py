@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = [
     ROOT / "benchmarks" / "authorizer" / "node" / "package-lock.json",
     ROOT / "emulator" / "azurite_package" / "package-lock.json",
+    ROOT / "emulator" / "postgres_package" / "package-lock.json",
 ]
 
 

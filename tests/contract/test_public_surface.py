@@ -148,7 +148,7 @@ credential_kinds.AzureCli()
 credential_kinds.TokenSource(credential, api, authority)
 credential_kinds.TokenSource.is_local_authority
 credentials.build_credential(source, *, proxy_url=, ca_file=, deadline=, clock=)
-credentials.request_token(source, *, proxy_url=, ca_file=, clock=)
+credentials.request_token(source, *, scope=, proxy_url=, ca_file=, clock=)
 token_provider.TokenProvider(request_token, *, clock, random, wait_seconds, on_first_token=)
 token_provider.TokenProvider.get_token(*, wait_seconds=)
 token_provider.TokenProvider.refresh_after_rejection(rejected, *, wait_seconds=)

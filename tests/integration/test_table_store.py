@@ -101,6 +101,12 @@ class TablePlace:
         """First the records, then the checkpoint."""
         return StoresInOrder(store, store)
 
+    def tables(self) -> set[str]:
+        """The tables that are there."""
+        with TableServiceClient.from_connection_string(self.azurite.connection_string) as service:
+            names = [table.name for table in service.list_tables()]
+        return {name for name in names if name.startswith(self.prefix)}
+
     def records(self) -> dict[str, Stored]:
         """The records by ID."""
         return stored(self.azurite, self.prefix)

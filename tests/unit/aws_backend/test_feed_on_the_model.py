@@ -250,10 +250,10 @@ def test_when_a_feed_is_imported_and_renewed_then_the_model_serves_that_too() ->
     put(store, "r7")
     renewed = renew_feed(client, table)
 
-    assert (60, 61, False, 0) == (
+    assert (60, (61,), 0, 0) == (
         renewed.records,
-        renewed.sequence,
-        renewed.is_last_change_lost,
+        renewed.sequences,
+        renewed.lost_changes,
         renewed.records_moved,
     )
     assert 60 == len(follow(store, START))

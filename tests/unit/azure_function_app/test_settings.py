@@ -15,6 +15,7 @@ from azure_function_app.identity.credential_kinds import (
     WorkloadIdentity,
 )
 from azure_function_app.settings import (
+    PostgresSettings,
     SqliteSettings,
     TableSettings,
     load_process_settings,
@@ -362,6 +363,42 @@ def test_when_records_go_to_a_table_then_its_endpoint_is_needed() -> None:
     settings = load_settings(NEEDED | table | {"TABLE_ENDPOINT": endpoint})
     assert TableSettings(endpoint) == settings.record_sink
     assert settings.record_sink == settings.checkpoint_store
+
+
+def test_when_records_go_to_postgresql_then_its_host_and_role_are_needed() -> None:
+    """In Azure too; port and database have defaults, and there is no password to set."""
+    postgres = {"RECORD_STORE": "postgres"}
+    given = {"POSTGRES_HOST": "a.postgres.database.azure.com", "POSTGRES_USER": "my-app"}
+
+    assert {"POSTGRES_HOST", "POSTGRES_USER"} == set(problems(NEEDED | postgres))
+    settings = load_settings(NEEDED | {"WEBSITE_SITE_NAME": "app"} | postgres | given)
+    assert (
+        PostgresSettings("a.postgres.database.azure.com", 5432, "postgres", "my-app")
+        == settings.record_sink
+        == settings.checkpoint_store
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POSTGRES_HOST", "https://a.example"),
+        ("POSTGRES_HOST", "a.example,b.example"),
+        ("POSTGRES_HOST", "/run/postgresql"),
+        ("POSTGRES_HOST", "user@a.example"),
+        ("POSTGRES_HOST", "a.example:5432"),
+        ("POSTGRES_PORT", "0"),
+        ("POSTGRES_DATABASE", "a\nb"),
+        ("POSTGRES_USER", "é" * 32),
+    ],
+)
+def test_when_postgresql_is_named_in_a_way_that_leads_elsewhere_then_it_is_refused(
+    name: str, text: str
+) -> None:
+    """One host, by its name: no list, no socket, no URL; and no name that the server would cut."""
+    given = {"RECORD_STORE": "postgres", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_USER": "app"}
+
+    assert {name} == set(problems(NEEDED | given | {name: text}))
 
 
 AZURE = [{"WEBSITE_SITE_NAME": "app"}, {"WEBSITE_INSTANCE_ID": "0a1b"}]

@@ -12,7 +12,6 @@ import pytest
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
-    CheckpointConflict,
     ContentRefused,
     StoreReplaced,
     StoreTimedOut,
@@ -27,6 +26,7 @@ from azure_function_app.sync.sync_store import SyncStore
 from shared.clock import SystemClock
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
+from tests.support.one_transaction_promises import OneTransactionPromises
 from tests.support.sync_store_promises import (
     SetAside,
     Store,
@@ -69,6 +69,11 @@ class SqlitePlace:
         assert isinstance(store, SqliteStore)
         return store
 
+    def tables(self) -> set[str]:
+        """The tables that are there."""
+        rows = query(self.path, "SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return {name for (name,) in rows}
+
     def records(self) -> dict[str, Stored]:
         """The records by ID."""
         rows = query(self.path, "SELECT id, version, updated_at, deleted, data FROM records")
@@ -97,7 +102,7 @@ class SqlitePlace:
         query(self.path, "UPDATE state SET value = ? WHERE name = 'checkpoint'", text)
 
 
-class TestSqliteStore(SyncStorePromises):
+class TestSqliteStore(SyncStorePromises, OneTransactionPromises):
     """The promises, in a file."""
 
     @pytest.fixture
@@ -437,17 +442,3 @@ async def test_when_a_transaction_fails_at_any_point_then_neither_page_nor_check
 
     assert first == await store.load()
     assert [] == query(path, "SELECT id FROM records UNION SELECT id FROM poison")
-
-
-async def test_when_a_page_is_overtaken_in_its_own_generation_then_nothing_of_it_is_written(
-    store: SqliteStore, path: Path
-) -> None:
-    """In one file the checkpoint guards every page, whatever its generation."""
-    await store.save(Checkpoint("one", ""), replacing=BEGINNING)
-
-    with pytest.raises(CheckpointConflict):
-        await store.write_page(
-            Batch([record("a")], [], origin("late")), Checkpoint("stale", ""), replacing=BEGINNING
-        )
-
-    assert [] == query(path, "SELECT id FROM records")

@@ -1,0 +1,1 @@
+"""The store in PostgreSQL. Importing it imports its driver: only who has chosen it does."""
