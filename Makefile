@@ -65,6 +65,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/bench-client/.installed: requirements/bench-client.txt .python-version | $(UV)
 	$(call environment,.tools/bench-client,requirements/bench-client.txt)
 
+.tools/bench-sync/.installed: requirements/bench-sync.txt .python-version | $(UV)
+	$(call environment,.tools/bench-sync,requirements/bench-sync.txt)
+
 .tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
 	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
 	@for tool in cmake g++ make tar xz; do command -v $$tool > /dev/null || { \
@@ -101,6 +104,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
 	@$(COMPILE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
+	@$(COMPILE) --group bench-sync -o requirements/bench-sync.txt
 	@$(COMPILE) --group mutation -c requirements/dev.txt -c requirements/authorizer.txt -o requirements/mutation.txt
 
 .PHONY: lock-check
@@ -141,8 +145,8 @@ test: install azurite check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-against bench-client bench-hostile bench-memory
-bench: bench-authorizer bench-client ## measure both sides against their peers; ARGS='--help' teaches more
+.PHONY: bench bench-authorizer bench-against bench-client bench-hostile bench-memory bench-sync
+bench: bench-authorizer bench-client bench-sync ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
 	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" $(ARGS)
@@ -156,6 +160,9 @@ bench-hostile: $(VENV)/.installed ## search for the request that makes the autho
 
 bench-client: .tools/bench-client/.installed .tools/function-app/.installed
 	@.tools/bench-client/bin/python -m benchmarks.client --date "$$(date +%F)" $(ARGS)
+
+bench-sync: $(VENV)/.installed .tools/azurite/.installed .tools/bench-sync/.installed ## measure the sync against a plain loop and dlt; ARGS='--full' for a million records
+	@$(BIN)/python -m benchmarks.sync --date "$$(date +%F)" $(ARGS)
 
 SECONDS ?= 30
 CALLERS ?= 200
