@@ -130,9 +130,8 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         """End its process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait(10)
+        # Closes its standard input, at which it ends, and its pipes.
+        self._process.communicate(timeout=10)
 
     def change(self, count: int) -> None:
         """Change so many records."""
