@@ -75,6 +75,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/bench-client/.installed: requirements/bench-client.txt .python-version | $(UV)
 	$(call environment,.tools/bench-client,requirements/bench-client.txt)
 
+.tools/bench-sync/.installed: requirements/bench-sync.txt .python-version | $(UV)
+	$(call environment,.tools/bench-sync,requirements/bench-sync.txt)
+
 .tools/bench-node/.installed: benchmarks/authorizer/node/package.json benchmarks/authorizer/node/package-lock.json | $(VENV)/.installed
 	@echo "installing the authorizer's Node.js peers into .tools/bench-node"
 	@for tool in cmake g++ make tar xz; do command -v $$tool > /dev/null || { \
@@ -114,6 +117,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
 	@$(COMPILE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
+	@$(COMPILE) --group bench-sync -o requirements/bench-sync.txt
 	@$(COMPILE) --group mutation -c requirements/dev.txt -c requirements/authorizer.txt -o requirements/mutation.txt
 
 .PHONY: lock-check
@@ -154,8 +158,8 @@ test: install azurite postgres check lock-check ## everything that CI runs
 
 # --- benchmarks ---------------------------------------------------------------------------------
 
-.PHONY: bench bench-authorizer bench-against bench-client bench-feed bench-hostile bench-memory
-bench: bench-authorizer bench-client bench-feed ## measure both sides against their peers; ARGS='--help' teaches more
+.PHONY: bench bench-authorizer bench-against bench-client bench-feed bench-hostile bench-memory bench-sync
+bench: bench-authorizer bench-client bench-feed bench-sync ## measure both sides against their peers; ARGS='--help' teaches more
 
 bench-authorizer: $(VENV)/.installed .tools/lambda-runtime/.installed .tools/bench/.installed .tools/bench-node/.installed
 	@$(BIN)/python -m benchmarks.authorizer --date "$$(date +%F)" $(ARGS)
@@ -176,6 +180,9 @@ bench-feed: $(VENV)/.installed ## measure the feed's writers on a model with Dyn
 .PHONY: feed-trial
 feed-trial: $(VENV)/.installed ## 100,000 changes on the model, with kills, skew and throttles: does a reader miss any? ARGS="--seed 2"
 	@$(BIN)/python -m benchmarks.feed.trial $(ARGS)
+
+bench-sync: $(VENV)/.installed .tools/azurite/.installed .tools/bench-sync/.installed ## measure the sync against a plain loop and dlt; ARGS='--full' for a million records
+	@$(BIN)/python -m benchmarks.sync --date "$$(date +%F)" $(ARGS)
 
 SECONDS ?= 30
 CALLERS ?= 200
