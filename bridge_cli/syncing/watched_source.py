@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.sync.records import ChangePage
-from azure_function_app.sync.sync_job import ChangeSource
+from azure_function_app.sync.runs.page_loop import ChangeSource
 
 type OnPage = Callable[[int, int], None]
 """Called after each page with how many pages and records have been read so far."""

@@ -44,8 +44,9 @@ from azure_function_app.sync.record_sink import (
     reason_unfit,
 )
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.runs.page_loop import ChangeSource
 from azure_function_app.sync.sweep import DeletionLimit, Stretch
-from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import Step, SyncStore
 from azure_function_app.sync.unfit_records import write_fit
 from shared.clock import Clock, SystemClock
