@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, assert_never
 
@@ -64,7 +64,7 @@ class Health:
             "version": self.version,
             "credential": self.credential,
             "record_store": self.record_store,
-            "last_sync": asdict(self._reports[0]) if self._reports else None,
+            "last_sync": self._reports[0].to_members() if self._reports else None,
             "last_success_at": success.finished_at if success else None,
             "none_succeeded_since": _failing_since(self._reports),
             "last_sync_age_seconds": (

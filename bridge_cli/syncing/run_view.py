@@ -27,7 +27,7 @@ EXIT_CODES: Final = {
 
 def report_to_json(report: SyncReport, *, message: str | None = None) -> str:
     """Return the run's report as one line of JSON."""
-    return json.dumps({**asdict(report), "seconds": _seconds(report), "message": message})
+    return json.dumps({**report.to_members(), "seconds": _seconds(report), "message": message})
 
 
 def report_to_text(report: SyncReport) -> str:
@@ -127,7 +127,7 @@ def state_to_json(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
                 "sweep": None if checkpoint.sweep is None else asdict(checkpoint.sweep),
             },
             "last_success_at": last_success(runs),
-            "runs": [asdict(run) for run in runs],
+            "runs": [run.to_members() for run in runs],
         }
     )
 

@@ -112,7 +112,7 @@ class RunRecorder:
                 finished_at=format_rfc3339(self.clock.now()),
                 error_code=error_code,
             )
-            log_event(_logger, _level_of(status), "sync_finished", **asdict(report))
+            log_event(_logger, _level_of(status), "sync_finished", **report.to_members())
             try:
                 await self.reports.save_report(report, deadline=run.report_deadline)
             except BridgeError as unsaved:
