@@ -7,6 +7,7 @@
     |   |-- CircuitOpen             circuit_open
     |   |-- BackendRejected         backend_rejected
     |   |   `-- TokenRefused        backend_refused_*
+    |   |-- ShardsUnsupported       shards_unsupported
     |   `-- BackendContractError    backend_contract
     |-- Overloaded                  overloaded
     |-- DeadlineExceeded            deadline_exceeded
@@ -14,6 +15,8 @@
     |-- CheckpointConflict          checkpoint_conflict
     |-- ContentRefused              content_refused
     |-- RecordsUnfit                records_unfit
+    |-- ShardMessageInvalid         shard_message_invalid
+    |-- ShardsNotRunning            shards_not_running
     `-- StoreUnavailable            store_unavailable
         |-- StoreTimedOut           store_timed_out
         |-- StoreReplaced           store_replaced
@@ -105,6 +108,12 @@ class BackendContractError(BackendError):
     code = "backend_contract"
 
 
+class ShardsUnsupported(BackendError):
+    """The API is of a version whose feed cannot be read by shards."""
+
+    code = "shards_unsupported"
+
+
 class Overloaded(BridgeError):
     """This process has as many calls to the API under way as it may; nothing was sent."""
 
@@ -147,6 +156,18 @@ class RecordsUnfit(BridgeError):
     """So much of a page cannot be stored that it is not single records that are wrong."""
 
     code = "records_unfit"
+
+
+class ShardMessageInvalid(BridgeError):
+    """A message in the queue is none of this app's, so it is left to be set aside."""
+
+    code = "shard_message_invalid"
+
+
+class ShardsNotRunning(BridgeError):
+    """Messages for shards are sent, and for a long time none has been worked on."""
+
+    code = "shards_not_running"
 
 
 class StoreUnavailable(BridgeError):

@@ -34,6 +34,7 @@ ROUTES: Final = (
     Route("GET", "/health", None),
     Route("GET", "/.well-known/oauth-protected-resource", None),
     Route("GET", "/v1/records", Role.READ),
+    Route("GET", "/v1/shards", Role.READ),
     Route("GET", "/v1/records/{id}", Role.READ),
     Route("PUT", "/v1/records/{id}", Role.WRITE),
     Route("DELETE", "/v1/records/{id}", Role.WRITE),
