@@ -16,7 +16,6 @@
     |-- ContentRefused              content_refused
     |-- RecordsUnfit                records_unfit
     |-- ShardMessageInvalid         shard_message_invalid
-    |-- ShardsNotRunning            shards_not_running
     `-- StoreUnavailable            store_unavailable
         |-- StoreTimedOut           store_timed_out
         |-- StoreReplaced           store_replaced
@@ -162,12 +161,6 @@ class ShardMessageInvalid(BridgeError):
     """A message in the queue is none of this app's, so it is left to be set aside."""
 
     code = "shard_message_invalid"
-
-
-class ShardsNotRunning(BridgeError):
-    """Messages for shards are sent, and for a long time none has been worked on."""
-
-    code = "shards_not_running"
 
 
 class StoreUnavailable(BridgeError):

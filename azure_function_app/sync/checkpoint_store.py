@@ -98,7 +98,8 @@ class SyncReport:
     tombstones_set_aside: int = 0
     """Those set aside that claim a deletion: the sink keeps what the source has not."""
     shard: int | None = None
-    """The shard that the run read; None if it was not for one shard only."""
+    """The shard that the run read; 0 also for a sweep of a feed that is read in shards. None if it
+    read the whole feed, or planned."""
 
     def to_members(self) -> dict[str, Any]:
         """Return the report's members by name, and `shard` only where there is one."""

@@ -15,6 +15,7 @@ from azure_function_app.sync.checkpoint_store import (
     SyncReport,
     SyncStatus,
 )
+from azure_function_app.sync.runs.carry_over import AfterShards
 from azure_function_app.sync.runs.page_loop import ChangeSource, PageLoop
 from azure_function_app.sync.runs.sweeper import Sweeper
 from azure_function_app.sync.runs.sync_run import RunRecorder, SyncRun
@@ -44,6 +45,9 @@ class SyncJob:
     """How much a new generation may mark as deleted before a person has to agree."""
     most_poison_share: float = 0.5
     """Of a page; if more of it is unfit the run fails, since then no single record is to blame."""
+
+    after_shards: AfterShards | None = None
+    """Takes over from runs that read the feed in shards; None where there never were any."""
 
     async def run(self) -> SyncReport:
         """One run, until the end of the feed or of its time; gives the report that it has saved.
@@ -85,6 +89,18 @@ class SyncJob:
 
     async def _load(self, run: SyncRun) -> Checkpoint:
         checkpoint = await self.store.load(deadline=run.store_deadline)
+        if self.after_shards is not None:
+            taken_over = await self.after_shards.begin(
+                checkpoint,
+                newest_generation=self.store.newest_generation,
+                deadline=run.store_deadline,
+            )
+            if taken_over is not None:
+                saved = await self.store.save(
+                    taken_over, replacing=checkpoint, deadline=run.store_deadline
+                )
+                await self.after_shards.forget(deadline=run.store_deadline)
+                return saved
         if checkpoint != BEGINNING:
             return checkpoint
         # Without a checkpoint only the records themselves know which generation they are of.

@@ -13,7 +13,7 @@ from azure_function_app.errors import BackendRejected, ContentRefused
 from azure_function_app.sync.checkpoint_store import Checkpoint
 from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.record_sink import Batch, reason_unfit, reason_unfit_id
-from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.records import ChangePage, FeedShards, PoisonRecord, Record
 from azure_function_app.sync.runs.sync_run import SyncRun
 from azure_function_app.sync.sweep import Sweep
 from azure_function_app.sync.sync_store import SyncStore
@@ -34,6 +34,18 @@ class ChangeSource(Protocol):
         """Return the page that starts at the cursor; the empty cursor is the beginning.
 
         A page that has more has another cursor than the one that was asked for.
+
+        Raises:
+            BridgeError: no usable answer by the deadline.
+
+        """
+
+
+class ShardSource(ChangeSource, Protocol):
+    """Reads the change feed, and lists its shards."""
+
+    async def shards(self, *, deadline: Deadline) -> FeedShards:
+        """Return the feed's shards, and where each stands now.
 
         Raises:
             BridgeError: no usable answer by the deadline.

@@ -18,20 +18,23 @@ class Sweeper:
 
     store: SyncStore
     limit: DeletionLimit
+    read_so_far: int | None = None
+    """For a feed that is read in shards: how many records were read since their ends were reached.
+    Its sweep holds how many that were when it began. None where the sweep itself counts them."""
 
     async def sweep(self, checkpoint: Checkpoint, run: SyncRun) -> SyncStatus:
         """Count what the new generation lacks, and mark it, as far as the time reaches."""
         if checkpoint.sweep is None:
             # Again, for a generation that an earlier version of the app began.
             await self.store.begin_generation(checkpoint.generation, deadline=run.store_deadline)
-            checkpoint = replace(checkpoint, sweep=Sweep())
+            checkpoint = replace(checkpoint, sweep=self._begun())
         while True:
-            sweep = checkpoint.sweep or Sweep()
+            sweep = checkpoint.sweep or self._begun()
             if sweep.phase is SweepPhase.HELD:
-                if not self.limit.may_allow_now(sweep):
+                if not self.limit.may_allow_now(self._with_read_since(sweep)):
                     self._tell_held(checkpoint, sweep, run)
                     return SyncStatus.HELD
-                checkpoint = replace(checkpoint, sweep=Sweep())
+                checkpoint = replace(checkpoint, sweep=self._begun())
             elif sweep.position is not None:
                 if run.stop.has_passed:
                     return SyncStatus.PAUSED
@@ -71,3 +74,11 @@ class Sweeper:
             " being filled, fill it; if the records are meant to go, run"
             " `bridge sync --accept-deletions`.",
         )
+
+    def _begun(self) -> Sweep:
+        return Sweep(read_since=self.read_so_far or 0)
+
+    def _with_read_since(self, held: Sweep) -> Sweep:
+        if self.read_so_far is None:
+            return held
+        return replace(held, read_since=max(0, self.read_so_far - held.read_since))

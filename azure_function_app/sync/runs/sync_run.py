@@ -54,6 +54,8 @@ class SyncRun:
     has_moved: bool = False
     """Whether the checkpoint has come any further."""
     has_store_failed: bool = False
+    error_code: str | None = None
+    """Of what is wrong, where the run ends as it should all the same."""
 
     @property
     def store_deadline(self) -> Deadline:
@@ -89,10 +91,16 @@ class RunRecorder:
     run_seconds: float
     most_poison_share: float
 
-    async def record(self, work: Callable[[SyncRun], Awaitable[SyncStatus]]) -> SyncReport:
+    async def record(
+        self, work: Callable[[SyncRun], Awaitable[SyncStatus]], *, shard: int | None = None
+    ) -> SyncReport:
         """Do the work as one run, and return the report that was saved of it.
 
         Being superseded by another run is an outcome, not an error.
+
+        Args:
+            work: gets the run.
+            shard: the shard that the run is for, if it is for one only.
 
         Raises:
             BridgeError: the run failed; its report is saved all the same, if the store lets it.
@@ -111,6 +119,7 @@ class RunRecorder:
                 started_at=started_at,
                 finished_at=format_rfc3339(self.clock.now()),
                 error_code=error_code,
+                shard=shard,
             )
             log_event(_logger, _level_of(status), "sync_finished", **report.to_members())
             try:
@@ -136,7 +145,7 @@ class RunRecorder:
             with contextlib.suppress(BridgeError):
                 await end(SyncStatus.FAILED, _code_of(error))
             raise
-        return await end(status, DELETIONS_HELD if status is SyncStatus.HELD else None)
+        return await end(status, DELETIONS_HELD if status is SyncStatus.HELD else run.error_code)
 
 
 async def _as_far_as_time_reaches(
