@@ -13,6 +13,7 @@ from azure_function_app.sync.checkpoint_store import (
     PLAN_ROW,
     Checkpoint,
     SyncReport,
+    SyncStatus,
     shard_row,
 )
 from azure_function_app.sync.sweep import DeletionLimit
@@ -84,6 +85,14 @@ class ShardedPlace:
                 return report
             await self.drain()
         raise AssertionError("It never comes to an end.")
+
+    async def settle_until_held(self) -> None:
+        """Tick and work until a run is held."""
+        for _ in range(20):
+            await self.tick()
+            if any(report.status is SyncStatus.HELD for report in await self.drain()):
+                return
+        raise AssertionError("It is never held.")
 
     def kinds(self) -> list[tuple[MessageKind, int]]:
         """What waits: kind and shard."""
