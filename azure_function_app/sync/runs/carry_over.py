@@ -134,7 +134,7 @@ class AfterShards:
         return await self.carry_over.begin(
             own,
             plan,
-            cursor=await self._cursor(plan.generation, deadline),
+            cursor=await self._cursor(plan, deadline),
             newest_generation=await newest_generation(deadline=deadline),
         )
 
@@ -142,11 +142,16 @@ class AfterShards:
         """Delete what was read in shards, once the whole feed's checkpoint is saved."""
         await forget_shards(self.checkpoints, deadline=deadline)
 
-    async def _cursor(self, generation: int, deadline: Deadline) -> str:
+    async def _cursor(self, plan: Checkpoint, deadline: Deadline) -> str:
+        if plan == UNREADABLE:
+            # Whether its generation was swept, nobody can tell.
+            return ""
         rows = await asyncio.gather(
             *(
                 load_row(self.checkpoints, shard_row(shard), deadline=deadline)
                 for shard in range(MAX_SHARDS)
             )
         )
-        return next((row.cursor for row in rows if row.cursor and row.generation == generation), "")
+        return next(
+            (row.cursor for row in rows if row.cursor and row.generation == plan.generation), ""
+        )
