@@ -37,8 +37,9 @@ from shared.log import log_event
 _logger = logging.getLogger(__name__)
 
 SHARDS_NOT_RUNNING: Final = "shards_not_running"
+_IDLE_TICKS: Final = 3
 _IDLE_RUNS: Final = 3
-"""So many runs' time may pass without any shard's run, while there is something to read."""
+"""So many ticks may send messages, for the time of so many runs, without any shard's run."""
 
 
 class Generations(Protocol):
@@ -211,9 +212,11 @@ class Planner:
     async def _is_idle(self, run: SyncRun) -> bool:
         """Return whether nobody works on the messages, and say so in the log."""
         reports = await self.checkpoints.load_reports(deadline=run.store_deadline)
-        since = waits_since(reports)
-        if since is None:
+        ticks = waiting_ticks(reports)
+        # Not one tick only, and then none for days, because the app was stopped.
+        if len(ticks) < _IDLE_TICKS:
             return False
+        since = ticks[-1].started_at
         seconds = self.clock.now() - datetime.fromisoformat(since).timestamp()
         if seconds <= _IDLE_RUNS * run.seconds:
             return False
@@ -233,12 +236,12 @@ class Planner:
         return self.checkpoints.for_row(row)
 
 
-def waits_since(newest_first: Sequence[SyncReport]) -> str | None:
-    """Return since when ticks have sent messages, and no shard's run has ended; None if one did."""
-    since = None
+def waiting_ticks(newest_first: Sequence[SyncReport]) -> list[SyncReport]:
+    """Return the ticks that have sent messages since a shard's run last ended, the newest first."""
+    ticks = []
     for report in newest_first:
         is_waiting = report.status is SyncStatus.PAUSED or report.error_code == SHARDS_NOT_RUNNING
         if report.shard is not None or not is_waiting:
             break
-        since = report.started_at
-    return since
+        ticks.append(report)
+    return ticks

@@ -231,7 +231,7 @@ async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_still_sen
     place.feed.put(*NAMES)
     first = await place.tick()
     place.clock.advance(600.0)
-    still_well = await place.tick()
+    still_well = [await place.tick(), await place.tick()]
     place.clock.advance(300.0)
     place.queue.clear()
 
@@ -239,13 +239,25 @@ async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_still_sen
     place.clock.advance(300.0)
     later = await place.tick()
 
-    ends = [first, still_well, late, later]
-    assert [SyncStatus.PAUSED] * 2 + [SyncStatus.FAILED] * 2 == [end.status for end in ends]
+    ends = [first, *still_well, late, later]
+    assert [SyncStatus.PAUSED] * 3 + [SyncStatus.FAILED] * 2 == [end.status for end in ends]
     assert "shards_not_running" == later.error_code == late.error_code
     assert 2 == caplog.messages.count("shards_not_running")
     assert 6 == len(place.queue)
     await place.settle()
     assert place.feed.live() == place.live()
+
+
+async def test_when_the_app_was_stopped_for_days_then_its_first_tick_is_content(
+    place: ShardedPlace,
+) -> None:
+    """Nobody could have worked on what the last ticks before that had sent."""
+    place.feed.put(*NAMES)
+    await place.tick()
+    await place.tick()
+    place.clock.advance(200_000.0)
+
+    assert SyncStatus.PAUSED == (await place.tick()).status
 
 
 async def test_when_shards_are_worked_on_for_long_then_the_ticks_are_content(
