@@ -9,6 +9,7 @@ from azure_function_app.bootstrap import (
 )
 from azure_function_app.functions.health import build_health
 from azure_function_app.functions.http_proxy import build_http_proxy
+from azure_function_app.functions.sync_shards import build_sync_shards
 from azure_function_app.functions.sync_timer import build_sync_timer
 
 
@@ -16,6 +17,9 @@ def build_app(services: ServicesPerLoop) -> func.FunctionApp:
     """Return a function app whose functions use these services."""
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     app.register_functions(build_sync_timer(services))
+    if services.fans_out:
+        # Otherwise every instance would go on asking a queue that is always empty.
+        app.register_functions(build_sync_shards(services))
     app.register_functions(build_http_proxy(services))
     app.register_functions(build_health(services))
     return app

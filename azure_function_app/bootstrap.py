@@ -21,6 +21,7 @@ from azure_function_app.aws_api.direct_client import build_client_over, build_tr
 from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicies
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
+from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.health_report import Health
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
@@ -37,9 +38,10 @@ from azure_function_app.settings import (
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
 from azure_function_app.sync.change_feed import ChangeFeed
-from azure_function_app.sync.checkpoint_store import CheckpointStore
+from azure_function_app.sync.checkpoint_store import PLAN_ROW, CheckpointStore
 from azure_function_app.sync.record_sink import RecordSink
 from azure_function_app.sync.record_view import RecordView
+from azure_function_app.sync.runs.carry_over import AfterShards, CarryOver
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
@@ -75,9 +77,12 @@ class Services:
     """What the entries call. Belongs to one event loop."""
 
     sync_job: SyncJob
+    sharded_sync: ShardedSync | None
+    """Where the settings want the feed to be read by its shards; then the job is not run."""
     record_sink: RecordSink
     record_view: RecordView
     checkpoints: CheckpointStore
+    """With the checkpoint that says how far the sync is: the plan's, where there is one."""
     proxy: Proxy
     health: Health
 
@@ -106,6 +111,11 @@ class ServicesPerLoop:
     def proxy_needs_sign_in(self) -> bool:
         """Return whether App Service, and not the host by a key, decides who reaches the proxy."""
         return isinstance(self._settings, Settings) and _needs_sign_in(self._settings)
+
+    @property
+    def fans_out(self) -> bool:
+        """Return whether the sync is to have a queue, beside its timer."""
+        return isinstance(self._settings, Settings) and self._settings.sync.fans_out
 
     async def get(self) -> Services:
         """Return the services of the running event loop.
@@ -140,21 +150,30 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
     apis = build_api_clients(config, clock)
     closing.push_async_callback(apis.aclose)
     stores = _build_stores(config, clock, closing)
+    feed = ChangeFeed(apis.sync, clock)
+    page_seconds = config.calls.sync_call_seconds
+    limits = _RunLimits(
+        clock=clock,
+        new_run_id=lambda: str(uuid4()),
+        page_size=config.sync.page_size,
+        run_seconds=config.sync.run_seconds,
+        page_seconds=page_seconds,
+        most_poison_share=config.sync.most_poison_share,
+        deletion_limit=DeletionLimit(config.sync.most_deleted_share),
+    )
+    after_shards = AfterShards(stores.checkpoints, CarryOver(feed, clock, page_seconds))
+    fans_out = config.sync.fans_out
+    checkpoints = stores.checkpoints.for_row(PLAN_ROW) if fans_out else stores.checkpoints
     return Services(
-        sync_job=SyncJob(
-            source=ChangeFeed(apis.sync, clock),
-            store=stores.sync,
-            clock=clock,
-            new_run_id=lambda: str(uuid4()),
-            page_size=config.sync.page_size,
-            run_seconds=config.sync.run_seconds,
-            page_seconds=config.calls.sync_call_seconds,
-            most_poison_share=config.sync.most_poison_share,
-            deletion_limit=DeletionLimit(config.sync.most_deleted_share),
+        sync_job=SyncJob(source=feed, store=stores.sync, after_shards=after_shards, **limits),
+        sharded_sync=(
+            ShardedSync(source=feed, store=stores.sync, checkpoints=stores.checkpoints, **limits)
+            if fans_out
+            else None
         ),
         record_sink=stores.sink,
         record_view=stores.sink.view,
-        checkpoints=stores.checkpoints,
+        checkpoints=checkpoints,
         proxy=Proxy(
             api=apis.proxy,
             routes=ROUTES,
@@ -238,6 +257,16 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
         proxy=build_with_places(calls.concurrent_calls, calls.waiting_calls),
         sync=build_with_places(_SYNC_CONNECTIONS, _SYNC_WAITING),
     )
+
+
+class _RunLimits(TypedDict):
+    clock: Clock
+    new_run_id: Callable[[], str]
+    page_size: int
+    run_seconds: float
+    page_seconds: float
+    most_poison_share: float
+    deletion_limit: DeletionLimit
 
 
 class _TokenLeg(TypedDict):

@@ -221,6 +221,15 @@ SYNC_MOST_DELETED_SHARE: Final = Setting(
     share,
     default="0.2",
 )
+SYNC_FAN_OUT: Final = Setting(
+    "SYNC_FAN_OUT",
+    "Whether the feed is read by its shards, past one process: the timer only plans, and a queue"
+    " hands each shard to whichever instance is free. Needs the queue service of"
+    " AzureWebJobsStorage.",
+    "true or false",
+    switch,
+    default="false",
+)
 RECORD_STORE: Final = Setting(
     "RECORD_STORE",
     "Where records and checkpoints are kept; in Azure, sqlite is refused.",
@@ -393,6 +402,7 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     SYNC_RUN_SECONDS,
     SYNC_MOST_POISON_SHARE,
     SYNC_MOST_DELETED_SHARE,
+    SYNC_FAN_OUT,
     RECORD_STORE,
     SQLITE_PATH,
     TABLE_ENDPOINT,

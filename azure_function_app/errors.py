@@ -7,6 +7,7 @@
     |   |-- CircuitOpen             circuit_open
     |   |-- BackendRejected         backend_rejected
     |   |   `-- TokenRefused        backend_refused_*
+    |   |-- ShardsUnsupported       shards_unsupported
     |   `-- BackendContractError    backend_contract
     |-- Overloaded                  overloaded
     |-- DeadlineExceeded            deadline_exceeded
@@ -14,6 +15,7 @@
     |-- CheckpointConflict          checkpoint_conflict
     |-- ContentRefused              content_refused
     |-- RecordsUnfit                records_unfit
+    |-- ShardMessageInvalid         shard_message_invalid
     `-- StoreUnavailable            store_unavailable
         |-- StoreTimedOut           store_timed_out
         |-- StoreReplaced           store_replaced
@@ -106,6 +108,12 @@ class BackendContractError(BackendError):
     code = "backend_contract"
 
 
+class ShardsUnsupported(BackendError):
+    """The API is of a version whose feed cannot be read by shards."""
+
+    code = "shards_unsupported"
+
+
 class Overloaded(BridgeError):
     """This process has as many calls to the API under way as it may; nothing was sent."""
 
@@ -148,6 +156,12 @@ class RecordsUnfit(BridgeError):
     """So much of a page cannot be stored that it is not single records that are wrong."""
 
     code = "records_unfit"
+
+
+class ShardMessageInvalid(BridgeError):
+    """A message in the queue is none of this app's, so it is left to be set aside."""
+
+    code = "shard_message_invalid"
 
 
 class StoreUnavailable(BridgeError):

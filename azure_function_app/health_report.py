@@ -8,9 +8,9 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, assert_never
+from typing import Final
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import StoreUnavailable
@@ -57,16 +57,19 @@ class Health:
         """
         error_code = await self._error_of_store()
         is_well = error_code is None
-        success = next(filter(_succeeded, self._reports), None)
+        failing = _failing_shards(self._reports)
+        # While a shard fails, the others' successes say nothing.
+        successes = [_last_success(runs) for runs in failing.values() or [self._reports]]
         document = {
             "status": "ok" if is_well else "degraded",
             "error_code": error_code,
             "version": self.version,
             "credential": self.credential,
             "record_store": self.record_store,
-            "last_sync": asdict(self._reports[0]) if self._reports else None,
-            "last_success_at": success.finished_at if success else None,
-            "none_succeeded_since": _failing_since(self._reports),
+            "last_sync": self._reports[0].to_members() if self._reports else None,
+            "last_success_at": _last_of_all(successes),
+            "none_succeeded_since": min(map(_failing_since, failing.values()), default=None),
+            "failing_shards": sorted(shard for shard in failing if shard is not None),
             "last_sync_age_seconds": (
                 round(self._age_seconds, 1) if math.isfinite(self._age_seconds) else None
             ),
@@ -118,26 +121,44 @@ class Health:
             self._reading = None
 
 
-def _succeeded(report: SyncReport) -> bool:
-    match report.status:
-        case SyncStatus.COMPLETE | SyncStatus.PAUSED:
-            return True
-        case SyncStatus.SUPERSEDED | SyncStatus.HELD | SyncStatus.FAILED:
-            return False
-        case _:
-            assert_never(report.status)
+def _failing_shards(newest_first: Sequence[SyncReport]) -> dict[int | None, list[SyncReport]]:
+    """Return the runs of each shard whose last run that says anything failed.
 
-
-def _failing_since(reports: Sequence[SyncReport]) -> str | None:
-    """Return since when no run has succeeded; None if the last one did, or none has failed.
-
-    Without a success among the reports it is since the first of them at least. A run that another
-    one has superseded says nothing either way.
+    None stands for the runs that were not for one shard. A failure of a shard counts until a run
+    finds every shard read to its end: the shard may be gone, or the feed be read as a whole.
     """
-    failing_since = None
-    for report in reports:
-        if _succeeded(report):
-            return failing_since and report.finished_at
+    runs: dict[int | None, list[SyncReport]] = {}
+    for report in newest_first:
         if report.status is not SyncStatus.SUPERSEDED:
-            failing_since = report.started_at
-    return failing_since
+            runs.setdefault(report.shard, []).append(report)
+    complete = next(
+        (run.started_at for run in runs.get(None, ()) if run.status is SyncStatus.COMPLETE), ""
+    )
+    return {
+        shard: found
+        for shard, found in runs.items()
+        if not found[0].status.is_success and (shard is None or found[0].finished_at > complete)
+    }
+
+
+def _failing_since(runs: Sequence[SyncReport]) -> str:
+    """Return since when none of the runs, the newest first, has succeeded.
+
+    Without a success among them it is since the first of them at least.
+    """
+    since = runs[0].started_at
+    for report in runs:
+        if report.status.is_success:
+            break
+        since = report.started_at
+    return since
+
+
+def _last_success(runs: Sequence[SyncReport]) -> str | None:
+    return next((run.finished_at for run in runs if run.status.is_success), None)
+
+
+def _last_of_all(successes: Sequence[str | None]) -> str | None:
+    """Return the first of these moments; None if there is one that never was."""
+    known = [success for success in successes if success is not None]
+    return min(known) if len(known) == len(successes) else None

@@ -40,6 +40,7 @@ from azure_function_app.declared_settings import (
     SETTINGS,
     SQLITE_PATH,
     SYNC_CALL_SECONDS,
+    SYNC_FAN_OUT,
     SYNC_MOST_DELETED_SHARE,
     SYNC_MOST_POISON_SHARE,
     SYNC_PAGE_SIZE,
@@ -129,6 +130,8 @@ class SyncLimits:
     """Of a page, from 0 to 1, that a run sets aside rather than to fail."""
     most_deleted_share: float
     """Of the live records, what a new generation may mark as deleted without being told to."""
+    fans_out: bool
+    """Whether the feed is read by its shards, each from a message of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +396,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
                 run_seconds=reader.read(SYNC_RUN_SECONDS),
                 most_poison_share=reader.read(SYNC_MOST_POISON_SHARE),
                 most_deleted_share=reader.read(SYNC_MOST_DELETED_SHARE),
+                fans_out=reader.read(SYNC_FAN_OUT),
             ),
             proxy_authentication=proxy_authentication,
             proxy_forwards=reader.read(PROXY_FORWARDS),

@@ -8,9 +8,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from uuid import uuid4
 
 from azure_function_app.deadline import Deadline
@@ -26,9 +27,11 @@ from azure_function_app.stores.sqlite_view import SqliteView
 from azure_function_app.stores.store_threads import StoreThreads, timed_out
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
-    RUNS_KEPT,
+    WHOLE_FEED_ROW,
     Checkpoint,
     SyncReport,
+    runs_kept,
+    surplus_reports,
 )
 from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
 from azure_function_app.sync.record_sink import Batch, newest_by_id
@@ -75,10 +78,10 @@ _REPORTS: Final = (
     ("runs", "SELECT report FROM runs ORDER BY finished_at DESC, rowid DESC"),
     ("state", "SELECT value FROM state WHERE name = 'last_run'"),
 )
-_PRUNE: Final = """
-DELETE FROM runs WHERE run_id NOT IN (
-    SELECT run_id FROM runs ORDER BY finished_at DESC, rowid DESC LIMIT ?
-)
+_OF_SHARD: Final = """
+SELECT run_id, report FROM runs
+WHERE CASE WHEN json_valid(report) THEN json_extract(report, '$.shard') END IS ?
+ORDER BY finished_at DESC, rowid DESC
 """
 
 type _Work[T] = Callable[[sqlite3.Connection], T]
@@ -98,6 +101,13 @@ class SqliteStore:
         self._reader = SqliteFile(path, busy_seconds=_READER_BUSY_SECONDS, only_reads=True)
         self._reading_thread = StoreThreads(1, name="sqlite-reader")
         self.view = SqliteView(self._reader, self._reading_thread)
+        self._row = WHOLE_FEED_ROW
+
+    def for_row(self, row: str) -> Self:
+        """Return this store with the checkpoint of another row; it is closed with this one."""
+        other = copy(self)
+        other._row = row  # noqa: SLF001 - it is one of ours
+        return other
 
     async def write(
         self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
@@ -118,7 +128,7 @@ class SqliteStore:
         """Take in a page and move the checkpoint past it, in one transaction."""
 
         def take_in(connection: sqlite3.Connection) -> Step:
-            saved = _compare_and_swap(connection, moved, replacing)
+            saved = _compare_and_swap(connection, self._row, moved, replacing)
             keep_poison(connection, page.poison, page.origin)
             return Step(saved, _upsert(connection, page.records, moved.generation))
 
@@ -133,7 +143,7 @@ class SqliteStore:
         def step(connection: sqlite3.Connection) -> Step:
             stretch = take(connection, position, checkpoint.generation)
             moved = swept(checkpoint, sweep, stretch)
-            saved = _compare_and_swap(connection, moved, checkpoint)
+            saved = _compare_and_swap(connection, self._row, moved, checkpoint)
             return Step(saved, stretch.missing if is_marking else 0)
 
         return await self._run(deadline, step)
@@ -202,9 +212,7 @@ class SqliteStore:
 
     async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
         """Return the checkpoint as last saved, or `BEGINNING`."""
-        row = await self._run(
-            deadline, lambda connection: _state(connection, "checkpoint"), unlocked
-        )
+        row = await self._run(deadline, lambda connection: _state(connection, self._row), unlocked)
         return decode_checkpoint(*row) if row else BEGINNING
 
     async def save(
@@ -212,14 +220,15 @@ class SqliteStore:
     ) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
         return await self._run(
-            deadline, lambda connection: _compare_and_swap(connection, moved, replacing)
+            deadline,
+            lambda connection: _compare_and_swap(connection, self._row, moved, replacing),
         )
 
     async def reset(self, *, deadline: Deadline | None = None) -> None:
         """Delete the checkpoint, whatever it holds."""
         await self._run(
             deadline,
-            lambda connection: connection.execute("DELETE FROM state WHERE name = 'checkpoint'"),
+            lambda connection: connection.execute("DELETE FROM state WHERE name = ?", (self._row,)),
         )
 
     async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
@@ -228,7 +237,7 @@ class SqliteStore:
 
         def append(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?)", row)
-            connection.execute(_PRUNE, (RUNS_KEPT,))
+            _forget_surplus(connection, report.shard)
 
         await self._run(deadline, append)
 
@@ -274,6 +283,17 @@ def _reports(connection: sqlite3.Connection) -> list[str]:
         if table in tables and (rows := connection.execute(sql).fetchall()):
             return [text for (text,) in rows]
     return []
+
+
+def _forget_surplus(connection: sqlite3.Connection, shard: int | None) -> None:
+    kept = connection.execute(_OF_SHARD, (shard,)).fetchall()
+    most = runs_kept(shard)
+    if len(kept) <= most:
+        return
+    surplus = surplus_reports([decode_report(text) for _, text in kept], most=most)
+    connection.executemany(
+        "DELETE FROM runs WHERE run_id = ?", [(kept[number][0],) for number in surplus]
+    )
 
 
 def _upsert(connection: sqlite3.Connection, records: Sequence[Record], generation: int) -> int:
@@ -359,14 +379,14 @@ def _orders(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tup
 
 
 def _compare_and_swap(
-    connection: sqlite3.Connection, moved: Checkpoint, replacing: Checkpoint
+    connection: sqlite3.Connection, row: str, moved: Checkpoint, replacing: Checkpoint
 ) -> Checkpoint:
-    row = _state(connection, "checkpoint")
-    if (row[1] if row else "") != replacing.fence:
+    present = _state(connection, row)
+    if (present[1] if present else "") != replacing.fence:
         raise CheckpointConflict("Another run has moved the checkpoint.")
     # Random, not counted: a run from before the file was deleted must not match by chance.
     saved = replace(moved, fence=uuid4().hex)
-    _put_state(connection, "checkpoint", encode_checkpoint(saved), saved.fence)
+    _put_state(connection, row, encode_checkpoint(saved), saved.fence)
     return saved
 
 

@@ -29,8 +29,9 @@ _CHUNK_LENGTH: Final = 16_000
 _ROW_KEY_LENGTH: Final = 200
 """Of 512 that are allowed; short, because a filter with fourteen of them must fit into a URL."""
 STATE_PARTITION: Final = "state"
-CHECKPOINT_KEY: Final = "checkpoint"
-RUNS_PARTITION: Final = "run"
+_RUNS: Final = "run"
+RUNS_PARTITIONS: Final = (_RUNS, f"{_RUNS}.")
+"""The first, and what all are before."""
 # Table Storage sorts by key, upwards only.
 _DIGITS_REVERSED: Final = str.maketrans(digits, digits[::-1])
 GUARD_KEY: Final = "=guard"
@@ -169,11 +170,11 @@ def record_entity(record: Record) -> dict[str, Any]:
     }
 
 
-def checkpoint_entity(text: str, saved_by: str) -> dict[str, Any]:
-    """Return the checkpoint's entity in the table of states; `saved_by` names this very save."""
+def checkpoint_entity(row: str, text: str, saved_by: str) -> dict[str, Any]:
+    """Return a checkpoint's entity in the table of states; `saved_by` names this very save."""
     return {
         "PartitionKey": STATE_PARTITION,
-        "RowKey": CHECKPOINT_KEY,
+        "RowKey": row,
         "value": text,
         "saved_by": saved_by,
     }
@@ -183,10 +184,15 @@ def report_entity(report: SyncReport) -> dict[str, Any]:
     """Return the report's entity in the table of states; the newest has the least row key."""
     newest_first = report.finished_at.translate(_DIGITS_REVERSED)
     return {
-        "PartitionKey": RUNS_PARTITION,
+        "PartitionKey": runs_partition(report.shard),
         "RowKey": f"{newest_first}-{row_key(report.run_id)}",
         "value": encode_report(report),
     }
+
+
+def runs_partition(shard: int | None) -> str:
+    """Return the partition of the reports on such runs; all lie between `RUNS_PARTITIONS`."""
+    return _RUNS if shard is None else f"{_RUNS}-shard-{shard}"
 
 
 def partition_key(record_id: str) -> str:

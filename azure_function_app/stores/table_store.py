@@ -4,36 +4,25 @@ The SDK's sync client serves, in threads, because the credential is sync (design
 """
 
 import asyncio
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any, Concatenate, Final
+from copy import copy
+from typing import Any, Concatenate, Final, Self
 from urllib.parse import urlsplit
-from uuid import uuid4
 
-from azure.core import MatchConditions
 from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
 from azure.core.exceptions import (
     AzureError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
 )
-from azure.data.tables import TableServiceClient, TableTransactionError, UpdateMode
+from azure.data.tables import TableServiceClient
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import CheckpointConflict, ContentRefused, StoreTimedOut
+from azure_function_app.errors import ContentRefused, StoreTimedOut
 from azure_function_app.stores.store_threads import StoreThreads
 from azure_function_app.stores.table_entities import (
-    CHECKPOINT_KEY,
     PARTITION_KEYS,
-    RUNS_PARTITION,
-    STATE_PARTITION,
-    checkpoint_entity,
     partition_key,
-    report_entity,
     row_key,
     split_into_transactions,
 )
@@ -51,27 +40,22 @@ from azure_function_app.stores.table_records import (
 )
 from azure_function_app.stores.table_refusals import count_changed
 from azure_function_app.stores.table_requests import TableRequests, is_table_missing, unavailable
-from azure_function_app.stores.table_view import TableView
-from azure_function_app.sync.checkpoint_store import (
-    BEGINNING,
-    RUNS_KEPT,
-    Checkpoint,
-    SyncReport,
+from azure_function_app.stores.table_state import (
+    delete_row,
+    keep_report,
+    kept_reports,
+    load_row,
+    save_row,
 )
+from azure_function_app.stores.table_view import TableView
+from azure_function_app.sync.checkpoint_store import WHOLE_FEED_ROW, Checkpoint, SyncReport
 from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
 from azure_function_app.sync.record_sink import newest_by_id
 from azure_function_app.sync.records import PoisonRecord, Record
-from azure_function_app.sync.stored_text import (
-    decode_checkpoint,
-    decode_report,
-    encode_checkpoint,
-)
 from azure_function_app.sync.sweep import Stretch
 from shared.loopback import is_loopback_address
 
 _THREADS: Final = 8
-_DELETIONS: Final = 100
-"""Operations that one transaction may have."""
 
 # Azurite's account: the same on every machine, published in its README, good for nothing else.
 _AZURITE_ACCOUNT: Final = "devstoreaccount1"
@@ -97,7 +81,15 @@ class TableStore:
         self._records = TableRecords(records)
         self._threads = StoreThreads(_THREADS, name="table-store")
         self.view = TableView(records, self._threads)
-        self._has_tables = False
+        # Shared with the views for other rows, of which each would make them again.
+        self._made: set[str] = set()
+        self._row = WHOLE_FEED_ROW
+
+    def for_row(self, row: str) -> Self:
+        """Return this store with the checkpoint of another row; it is closed with this one."""
+        other = copy(self)
+        other._row = row  # noqa: SLF001 - it is one of ours
+        return other
 
     async def write(
         self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
@@ -224,80 +216,27 @@ class TableStore:
 
     async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
         """Return the checkpoint as last saved, or `BEGINNING`."""
-        entity = await self._run(deadline, self._state_or_none, CHECKPOINT_KEY)
-        if entity is None:
-            return BEGINNING
-        return decode_checkpoint(entity.get("value"), entity.metadata["etag"])
+        return await self._run(deadline, load_row, self._state, self._row)
 
     async def save(
         self, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline | None = None
     ) -> Checkpoint:
         """Move the checkpoint on, if it is still the one that is replaced."""
-        entity = checkpoint_entity(encode_checkpoint(moved), uuid4().hex)
-
-        def compare_and_swap(requests: TableRequests) -> str:
-            try:
-                if replacing.fence:
-                    saved = requests.send(
-                        self._state.update_entity,
-                        entity,
-                        mode=UpdateMode.REPLACE,
-                        etag=replacing.fence,
-                        match_condition=MatchConditions.IfNotModified,
-                    )
-                else:
-                    saved = requests.send(self._state.create_entity, entity)
-            except (ResourceModifiedError, ResourceNotFoundError, ResourceExistsError) as error:
-                if is_table_missing(error):
-                    raise
-                # Ours, if only the answer to an earlier attempt was lost.
-                stored = self._state_or_none(requests, CHECKPOINT_KEY)
-                if stored is None or stored.get("saved_by") != entity["saved_by"]:
-                    raise CheckpointConflict("Another run has moved the checkpoint.") from None
-                return str(stored.metadata["etag"])
-            return str(saved["etag"])
-
         await self._ensure_tables(deadline)
-        return replace(moved, fence=await self._run(deadline, compare_and_swap))
+        return await self._run(deadline, save_row, self._state, self._row, moved, replacing)
 
     async def reset(self, *, deadline: Deadline | None = None) -> None:
         """Delete the checkpoint, whatever it holds."""
-
-        def delete(requests: TableRequests) -> None:
-            requests.send(self._state.delete_entity, STATE_PARTITION, CHECKPOINT_KEY)
-
-        await self._run(deadline, delete)
+        await self._run(deadline, delete_row, self._state, self._row)
 
     async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
         """Keep the report beside those of other runs, the newest of them."""
-
-        def append(requests: TableRequests) -> None:
-            try:
-                requests.send(self._state.create_entity, report_entity(report))
-            except ResourceExistsError:
-                return
-            self._prune(requests)
-
         await self._ensure_tables(deadline)
-        await self._run(deadline, append)
+        await self._run(deadline, keep_report, self._state, report)
 
     async def load_reports(self, *, deadline: Deadline | None = None) -> Sequence[SyncReport]:
         """Return the reports that are kept, that of the run that ended last first."""
-
-        def read(requests: TableRequests) -> list[Any]:
-            try:
-                entities = self._runs(requests, "value")
-            except ResourceNotFoundError as error:
-                if not is_table_missing(error):
-                    raise
-                return []
-            if not entities:
-                # What a version of the app that kept one report only has left.
-                entities = [self._state_or_none(requests, "last_run") or {}]
-            return [entity.get("value") for entity in entities[:RUNS_KEPT]]
-
-        reports = map(decode_report, await self._run(deadline, read))
-        return [report for report in reports if report is not None]
+        return await self._run(deadline, kept_reports, self._state)
 
     async def load_report(self, *, deadline: Deadline | None = None) -> SyncReport | None:
         """Return the report of the run that ended last, if any has."""
@@ -333,47 +272,14 @@ class TableStore:
             raise late
         return Stretch(json.dumps(following) if following else None, live, missing)
 
-    def _runs(self, requests: TableRequests, member: str) -> list[Any]:
-        def read(**options: Any) -> list[Any]:  # noqa: ANN401 - the SDK's options
-            pages: Any = self._state.query_entities(
-                f"PartitionKey eq '{RUNS_PARTITION}'", select=["RowKey", member], **options
-            ).by_page()
-            return list(next(pages, ()))
-
-        return requests.send(read)
-
-    def _prune(self, requests: TableRequests) -> None:
-        old = self._runs(requests, "RowKey")[RUNS_KEPT:]
-        for entities in itertools.batched(old, _DELETIONS, strict=False):
-            try:
-                requests.send(
-                    self._state.submit_transaction,
-                    [
-                        (
-                            "delete",
-                            {"PartitionKey": RUNS_PARTITION, "RowKey": entity["RowKey"]},
-                        )
-                        for entity in entities
-                    ],
-                )
-            except TableTransactionError:
-                # Another run was quicker; the next one prunes what is left.
-                return
-
-    def _state_or_none(self, requests: TableRequests, name: str) -> Any:  # noqa: ANN401 - the SDK's entity
-        try:
-            return requests.send(self._state.get_entity, STATE_PARTITION, name)
-        except ResourceNotFoundError:
-            return None
-
     async def _ensure_tables(self, deadline: Deadline | None) -> None:
         def create(requests: TableRequests, table: str) -> None:
             requests.send(self._service.create_table_if_not_exists, table)
 
-        if not self._has_tables:
-            for table in self._tables:
+        for table in self._tables:
+            if table not in self._made:
                 await self._run(deadline, create, table)
-            self._has_tables = True
+                self._made.add(table)
 
     async def _run[**P, T](
         self,
@@ -388,7 +294,7 @@ class TableStore:
             except AzureError as error:
                 if is_table_missing(error):
                     # Somebody deleted it; the next run makes it again.
-                    self._has_tables = False
+                    self._made.clear()
                 raise unavailable(error) from error
 
         return await self._threads.run(deadline, within)

@@ -18,7 +18,9 @@ from azure_function_app.errors import (
     BackendError,
     BackendRejected,
     BackendUnavailable,
+    ShardsUnsupported,
 )
+from azure_function_app.sync.checkpoint_store import MAX_SHARDS
 from azure_function_app.sync.item import (
     UnfitItemError,
     parse_item,
@@ -33,9 +35,15 @@ from azure_function_app.sync.page_text import (
     cut_list,
     cut_whole,
 )
-from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.records import (
+    ChangePage,
+    FeedShard,
+    FeedShards,
+    PoisonRecord,
+    Record,
+)
 from shared.clock import Clock
-from shared.routes import ROUTES
+from shared.routes import ROUTES, Route
 
 LONGEST_CURSOR: Final = 4_096
 MAX_ITEMS: Final = 1_000
@@ -51,9 +59,18 @@ _STRETCH: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"?){1,1000}+', re.D
 """Some strings and what is between them, as many as one can take out without much memory."""
 # What begins or separates values, outside of strings.
 _STRUCTURE: Final = (b",", b":", b"[", b"{")
-_ROUTE: Final = next(
-    route for route in ROUTES if (route.method, route.path) == ("GET", "/v1/records")
-)
+_LONGEST_FEED: Final = 512
+_MOST_LISTING_BYTES: Final = 1024 * 1024
+"""Of the list of shards, which has two cursors for each."""
+_LISTING_VALUES: Final = 10_000
+
+
+def _route(path: str) -> Route:
+    return next(route for route in ROUTES if (route.method, route.path) == ("GET", path))
+
+
+_ROUTE: Final = _route("/v1/records")
+_SHARDS_ROUTE: Final = _route("/v1/shards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +103,49 @@ class ChangeFeed:
             _ROUTE.method, _ROUTE.path, str(query), (("accept", "application/json"),)
         )
         response = await self.api.read(request, deadline=deadline)
-        self._raise_for_status(response)
+        self._raise_for_status(response, _ROUTE)
         # In a thread, because a page takes up to a second and the proxy has the same event loop.
         page = await asyncio.to_thread(parse_change_page, response.content)
         if page.has_more and page.next_cursor == cursor:
             raise BackendContractError("The API's change feed has more but does not move on.")
         return page
 
-    def _raise_for_status(self, response: ApiResponse) -> None:
+    async def shards(self, *, deadline: Deadline) -> FeedShards:
+        """Return the feed's shards, and where each of them stands now.
+
+        Args:
+            deadline: for everything, retries included.
+
+        Raises:
+            ShardsUnsupported: the API is of a version that knows no shards.
+            BackendUnavailable: it could not be reached, or is busy or broken.
+            TokenRefused: it turned our token away; the reason is in our log.
+            BackendRejected: it does not serve the request; the code is the API's own.
+            BackendContractError: its response is no list of shards.
+            BridgeError: any other kind, as `ApiClient.send` raises them.
+
+        """
+        request = ApiRequest(
+            _SHARDS_ROUTE.method,
+            _SHARDS_ROUTE.path,
+            headers=(("accept", "application/json"),),
+        )
+        response = await self.api.read(request, deadline=deadline)
+        if _is_unknown_route(response):
+            raise ShardsUnsupported(
+                "The API has no GET /v1/shards, which SYNC_FAN_OUT=true reads the feed by: deploy"
+                " the AWS stack of this version, or set SYNC_FAN_OUT to false."
+            )
+        self._raise_for_status(response, _SHARDS_ROUTE)
+        return parse_shards(response.content)
+
+    def _raise_for_status(self, response: ApiResponse, route: Route) -> None:
         status = response.status_code
         if status == httpx.codes.OK:
             return
         code = problem_code(response)
         if status in REFUSALS:
-            refusal = explain_refusal(response, code, _ROUTE, code=code or f"backend_{status}")
+            refusal = explain_refusal(response, code, route, code=code or f"backend_{status}")
             log_refusal(refusal)
             raise refusal
         told = response.headers.get("Retry-After")
@@ -129,6 +175,60 @@ def error_for_status(
     if status >= httpx.codes.BAD_REQUEST:
         return BackendRejected(f"The API refused the request ({status}).", status=status, code=code)
     return BackendContractError(f"The API answered {status}, which its description does not hold.")
+
+
+def _is_unknown_route(response: ApiResponse) -> bool:
+    """Return whether the API, or API Gateway before it, has no such route.
+
+    For a path without a method API Gateway answers 403 and says so in its own words, before any
+    authorizer has looked at the token.
+    """
+    if response.status_code == httpx.codes.NOT_FOUND:
+        return True
+    if response.status_code != httpx.codes.FORBIDDEN:
+        return False
+    kind: str = response.headers.get("x-amzn-errortype", "").partition(":")[0]
+    return kind == "MissingAuthenticationTokenException"
+
+
+def parse_shards(body: bytes) -> FeedShards:
+    """Return the list of shards that the body holds; members that are not known play no part.
+
+    Raises:
+        BackendContractError: the body is no such list.
+
+    """
+    problem = BackendContractError("The API's list of shards is not as described.")
+    if len(body) > _MOST_LISTING_BYTES or _count_structure(body) > _LISTING_VALUES:
+        raise BackendContractError("The API's list of shards is longer than any could be.")
+    try:
+        listing = parse_strictly(body.removeprefix(BOM_UTF8))
+    except UnfitItemError as error:
+        raise problem from error
+    if not isinstance(listing, dict):
+        raise problem
+    feed, shards = listing.get("feed"), listing.get("shards")
+    if not isinstance(feed, str) or not _is_text(feed, _LONGEST_FEED):
+        raise problem
+    if not isinstance(shards, list) or not 1 <= len(shards) <= MAX_SHARDS:
+        raise problem
+    found = tuple(_parse_shard(shard, problem) for shard in shards)
+    # Each from 0 once: a shard that is left out would never be read, and nobody would notice.
+    if [shard.shard for shard in found] != list(range(len(found))):
+        raise problem
+    return FeedShards(feed, found)
+
+
+def _parse_shard(shard: object, problem: BackendContractError) -> FeedShard:
+    if not isinstance(shard, dict):
+        raise problem
+    number, start, end = shard.get("shard"), shard.get("start"), shard.get("end")
+    # bool is a subclass of int.
+    if type(number) is not int or not isinstance(start, str) or not isinstance(end, str):
+        raise problem
+    if not (_is_cursor(start) and _is_cursor(end)):
+        raise problem
+    return FeedShard(number, start, end)
 
 
 def parse_change_page(body: bytes) -> ChangePage:
@@ -224,12 +324,16 @@ def _check_frame(page: Mapping[str, object], items: object) -> None:
 
 
 def _is_cursor(text: str) -> bool:
+    return _is_text(text, LONGEST_CURSOR)
+
+
+def _is_text(text: str, longest: int) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         # A lone surrogate, which JSON can spell, has no place in the URL of the next request.
         return False
-    return 0 < len(text) <= LONGEST_CURSOR
+    return 0 < len(text) <= longest
 
 
 class _RawItems:

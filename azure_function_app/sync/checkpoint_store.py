@@ -3,18 +3,26 @@
 The checkpoint is the cursor up to which every change is safely in the sink. The fence is what makes
 it safe to move: each save gets a new one, and only who knows the present fence can save. So of two
 overlapping runs the first to save goes on and the other one stops, and none can move it back.
+
+A store keeps several checkpoints, each in a row of its own: that of the whole feed, or those of its
+shards and of the plan that they are read by (docs/adr/0004).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, assert_never
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.sync.sweep import Sweep
 
+WHOLE_FEED_ROW: Final = "checkpoint"
+PLAN_ROW: Final = "plan"
+MAX_SHARDS: Final = 64
 RUNS_KEPT: Final = 100
-"""How many reports a store keeps."""
+"""How many reports a store keeps of runs over a whole feed."""
+SHARD_RUNS_KEPT: Final = 20
+"""How many it keeps of each shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,19 @@ class SyncStatus(StrEnum):
     FAILED = "failed"
     """An error ended it; what it had checkpointed stays done."""
 
+    @property
+    def is_success(self) -> bool | None:
+        """Return whether the run did what it was for; None if it left that to another one."""
+        match self:
+            case SyncStatus.COMPLETE | SyncStatus.PAUSED:
+                return True
+            case SyncStatus.HELD | SyncStatus.FAILED:
+                return False
+            case SyncStatus.SUPERSEDED:
+                return None
+            case _:
+                assert_never(self)
+
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
@@ -76,13 +97,57 @@ class SyncReport:
     """Records that a held run would have marked as deleted."""
     tombstones_set_aside: int = 0
     """Those set aside that claim a deletion: the sink keeps what the source has not."""
+    shard: int | None = None
+    """The shard that the run read; 0 also for a sweep of a feed that is read in shards. None if it
+    read the whole feed, or planned."""
+
+    def to_members(self) -> dict[str, Any]:
+        """Return the report's members by name, and `shard` only where there is one."""
+        members = asdict(self)
+        if self.shard is None:
+            del members["shard"]
+        return members
+
+
+def shard_row(shard: int) -> str:
+    """Return the row that holds the checkpoint of a shard."""
+    return f"{WHOLE_FEED_ROW}-shard-{shard}"
+
+
+def runs_kept(shard: int | None) -> int:
+    """Return how many reports are kept of such runs."""
+    return RUNS_KEPT if shard is None else SHARD_RUNS_KEPT
+
+
+def surplus_reports(newest_first: Sequence[SyncReport | None], *, most: int) -> list[int]:
+    """Return which of the reports of one kind of runs need not be kept any longer.
+
+    The newest are kept, and beyond them what tells since when none has succeeded: the last success,
+    and the first failure after it.
+
+    Args:
+        newest_first: the reports; None where one cannot be read.
+        most: how many of the newest to keep.
+
+    """
+    ends = [report.status.is_success if report else None for report in newest_first]
+    success = ends.index(True) if True in ends else len(ends)
+    failures = [number for number in range(success) if ends[number] is False]
+    telling = {success, *failures[-1:]}
+    return [number for number in range(most, len(ends)) if number not in telling]
 
 
 class CheckpointStore(Protocol):
-    """Keeps the checkpoint and the reports of the newest runs.
+    """Keeps a checkpoint and the reports of the newest runs.
 
     Every call is over by its deadline; without one the store's own bound holds.
     """
+
+    def for_row(self, row: str) -> "CheckpointStore":
+        """This store with the checkpoint of another row, independent of all others.
+
+        The reports are the same. It is closed with this one, and needs no closing of its own.
+        """
 
     async def load(self, *, deadline: Deadline | None = None) -> Checkpoint:
         """The checkpoint as last saved, or `BEGINNING`.
@@ -117,9 +182,10 @@ class CheckpointStore(Protocol):
         """
 
     async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
-        """Keep the report beside those of other runs, the newest `RUNS_KEPT` of them.
+        """Keep the report beside those of other runs, the newest `runs_kept` of each shard.
 
-        One that was kept for the same run stays as it is.
+        So no shard's runs push those of another one out. What `surplus_reports` tells of is
+        forgotten. One that was kept for the same run stays as it is.
 
         Raises:
             StoreUnavailable: it may not have been written.

@@ -69,6 +69,26 @@ class ChangePage:
         return _spelled(self.records[number]) if self.raw is None else self.raw(number)
 
 
+@dataclass(frozen=True, slots=True)
+class FeedShard:
+    """One shard of the feed, which is read by cursors of its own."""
+
+    shard: int
+    start: str
+    """Where its changes begin."""
+    end: str
+    """Where it stands now: the cursor of a reader who has read all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedShards:
+    """The shards of the feed, in the order of their numbers, which begin at 0."""
+
+    feed: str
+    """Names the feed, and is another text when it is another feed."""
+    shards: tuple[FeedShard, ...]
+
+
 def encode_data(record: Record) -> str:
     """Return the record's data as compact JSON, the same text for the same data.
 

@@ -69,7 +69,7 @@ def decode_checkpoint(text: object, fence: str) -> Checkpoint:
 
 def encode_report(report: SyncReport) -> str:
     """Return the report as JSON text."""
-    return json.dumps(asdict(report))
+    return json.dumps(report.to_members())
 
 
 def decode_report(text: object) -> SyncReport | None:

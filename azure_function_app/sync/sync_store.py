@@ -28,6 +28,9 @@ class Step(NamedTuple):
 class SyncStore(Protocol):
     """Keeps the records and the job's place among them. Every call is over by its deadline."""
 
+    def for_row(self, row: str) -> "SyncStore":
+        """This store with the checkpoint of another row, as `CheckpointStore.for_row`."""
+
     async def load(self, *, deadline: Deadline) -> Checkpoint:
         """The checkpoint as last saved, or `BEGINNING`; errors as `CheckpointStore.load`."""
 
@@ -111,6 +114,10 @@ class StoresInOrder:
 
     sink: RecordSink
     checkpoints: CheckpointStore
+
+    def for_row(self, row: str) -> "StoresInOrder":
+        """Return these stores with the checkpoint of another row."""
+        return StoresInOrder(self.sink, self.checkpoints.for_row(row))
 
     async def load(self, *, deadline: Deadline) -> Checkpoint:
         """Return the checkpoint as last saved."""

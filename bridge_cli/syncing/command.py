@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import replace
+from itertools import count
 from typing import Annotated
 from uuid import uuid4
 
@@ -9,10 +10,12 @@ import typer
 from rich.console import Console
 
 from azure_function_app.bootstrap import Services
+from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError, CheckpointConflict
 from azure_function_app.settings import Settings
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
+    Checkpoint,
     CheckpointStore,
     SyncReport,
     SyncStatus,
@@ -48,9 +51,11 @@ from bridge_cli.syncing.starting_point import (
     StartingPoint,
     check_cursor,
     load_present,
+    load_shards,
     move_checkpoint,
+    move_plan,
 )
-from bridge_cli.syncing.watched_source import OnPage, WatchedSource
+from bridge_cli.syncing.watched_source import OnPage, WatchedShards, WatchedSource
 
 sync_app = typer.Typer(
     rich_markup_mode="markdown",
@@ -111,6 +116,8 @@ def sync(  # noqa: PLR0913 - a command has an argument for each of its options
 ) -> None:
     """Run the Function App's sync job once, from here, into the store that its settings name.
 
+    With SYNC_FAN_OUT on it plans and reads the shards itself, one after the other, without a queue.
+
     It has the same settings, the same checkpoint and the same fence as the timer's runs: of two
     that overlap, one goes on and the other ends as superseded. Ctrl-C ends it like any failure:
     what was checkpointed stays done, and the next run goes on from there.
@@ -157,11 +164,14 @@ def status(
     async def work(services: Services) -> Result:
         checkpoint = BEGINNING
         runs: Sequence[SyncReport] = ()
+        shards: Mapping[int, Checkpoint] | None = None
         if is_made(loaded):
             checkpoint = await services.checkpoints.load()
             runs = await services.checkpoints.load_reports()
+            if services.sharded_sync is not None:
+                shards = await load_shards(services.checkpoints, checkpoint.generation)
         to_text = state_to_json if as_json else state_to_text
-        return Result(0, to_text(place_of(loaded), checkpoint, runs))
+        return Result(0, to_text(place_of(loaded), checkpoint, runs, shards))
 
     finish(loaded, work, as_json=as_json)
 
@@ -170,10 +180,8 @@ async def _run_once(
     services: Services, point: StartingPoint, on_page: OnPage, *, as_json: bool
 ) -> Result:
     run_id = str(uuid4())
-    job = _watched(services.sync_job, on_page, run_id)
     try:
-        await move_checkpoint(job, services.checkpoints, services.record_view, point)
-        report = await job.run()
+        report = await _report_of(services, point, on_page, run_id)
     except CheckpointConflict as error:
         message = (
             "Another run moved the checkpoint at the same moment: try again when it has ended."
@@ -194,6 +202,24 @@ async def _run_once(
     return Result(EXIT_CODES[report.status], to_text(report))
 
 
+async def _report_of(
+    services: Services, point: StartingPoint, on_page: OnPage, run_id: str
+) -> SyncReport:
+    job = _watched(services.sync_job, on_page, run_id)
+    sharded_sync = services.sharded_sync
+    if sharded_sync is None:
+        await move_checkpoint(job, services.checkpoints, services.record_view, point)
+        return await job.run()
+    await move_plan(job, services.checkpoints, services.record_view, point)
+    numbers = count(1)
+    return await replace(
+        sharded_sync,
+        source=WatchedShards(sharded_sync.source, on_page),
+        # Each shard's run has a report of its own.
+        new_run_id=lambda: f"{run_id}.{next(numbers)}",
+    ).run_here()
+
+
 async def _preview(
     services: Services, settings: Settings, point: StartingPoint, on_page: OnPage, *, as_json: bool
 ) -> Result:
@@ -201,7 +227,16 @@ async def _preview(
     view = services.record_view if is_made(settings) else _NothingHeld()
     await check_cursor(job, point)
     present = await load_present(services.checkpoints, view) if is_made(settings) else BEGINNING
-    preview = await preview_run(job, view, point.applied_to(present))
+    start = point.applied_to(present)
+    if services.sharded_sync is not None:
+        # Shards that stand at different places are compared as a whole, from the beginning.
+        deadline = Deadline.after(job.page_seconds, job.clock)
+        listing = await services.sharded_sync.source.shards(deadline=deadline)
+        is_other = present != BEGINNING and present.cursor not in {"", listing.feed}
+        start = replace(start, cursor="")
+        if is_other and not start.is_rereading:
+            start = replace(start, generation=start.generation + 1, is_rereading=True)
+    preview = await preview_run(job, view, start)
     to_text = preview_to_json if as_json else preview_to_text
     return Result(EXIT_CODES[preview.status], to_text(preview))
 
@@ -263,7 +298,7 @@ async def _saved_report(checkpoints: CheckpointStore, run_id: str) -> SyncReport
         reports = await checkpoints.load_reports()
     except BridgeError:
         return None
-    return next((report for report in reports if report.run_id == run_id), None)
+    return next((report for report in reports if report.run_id.partition(".")[0] == run_id), None)
 
 
 class _NothingHeld:

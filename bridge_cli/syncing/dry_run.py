@@ -9,8 +9,9 @@ from azure_function_app.sync.checkpoint_store import Checkpoint, SyncStatus
 from azure_function_app.sync.record_sink import newest_by_id, reason_unfit_id
 from azure_function_app.sync.record_view import HeldVersion, RecordView
 from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.runs.page_loop import sorted_out
 from azure_function_app.sync.sweep import SweepPhase
-from azure_function_app.sync.sync_job import SyncJob, sorted_out
+from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.unfit_records import PoisonAllowance
 
 _CURSOR_EXPIRED: Final = 410

@@ -1,13 +1,14 @@
 """What a run, a dry run and a store's state look like: sentences for people, JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final, assert_never
 
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
+    RUNS_KEPT,
     Checkpoint,
     SyncReport,
     SyncStatus,
@@ -27,7 +28,7 @@ EXIT_CODES: Final = {
 
 def report_to_json(report: SyncReport, *, message: str | None = None) -> str:
     """Return the run's report as one line of JSON."""
-    return json.dumps({**asdict(report), "seconds": _seconds(report), "message": message})
+    return json.dumps({**report.to_members(), "seconds": _seconds(report), "message": message})
 
 
 def report_to_text(report: SyncReport) -> str:
@@ -109,12 +110,30 @@ def preview_to_text(preview: Preview) -> str:
 
 
 def last_success(runs: Sequence[SyncReport]) -> str | None:
-    """Return when the latest of the runs that reached the end did so; None where none has."""
-    return max((run.finished_at for run in runs if run.status is SyncStatus.COMPLETE), default=None)
+    """Return when the latest of the runs that reached the end did so; None where none has.
+
+    What reaches the end of one shard does not count.
+    """
+    complete = [run for run in runs if run.status is SyncStatus.COMPLETE and run.shard is None]
+    return max((run.finished_at for run in complete), default=None)
 
 
-def state_to_json(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]) -> str:
-    """Return the state of the sync as one line of JSON; the runs newest first."""
+def state_to_json(
+    place: str,
+    checkpoint: Checkpoint,
+    runs: Sequence[SyncReport],
+    shards: Mapping[int, Checkpoint] | None = None,
+) -> str:
+    """Return the state of the sync as one line of JSON; the runs newest first.
+
+    Args:
+        place: where the store is.
+        checkpoint: that of the whole feed, or of the plan that its shards are read by.
+        runs: that are kept, the newest first.
+        shards: how far each shard is; None where the feed is read as a whole.
+
+    """
+    by_shard = {} if shards is None else {"shards": _shards_to_members(shards)}
     return json.dumps(
         {
             "store": place,
@@ -126,15 +145,35 @@ def state_to_json(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
                 "is_rereading": checkpoint.is_rereading,
                 "sweep": None if checkpoint.sweep is None else asdict(checkpoint.sweep),
             },
+            **by_shard,
             "last_success_at": last_success(runs),
-            "runs": [asdict(run) for run in runs],
+            "runs": [run.to_members() for run in runs],
         }
     )
 
 
-def state_to_text(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]) -> str:
-    """Return the state of the sync in a few short lines; the runs newest first."""
-    lines = [f"Store       {place}", f"Checkpoint  {_checkpoint_to_text(checkpoint)}"]
+def _shards_to_members(shards: Mapping[int, Checkpoint]) -> list[dict[str, object]]:
+    return [
+        {"shard": shard, "cursor": row.cursor, "is_rereading": row.is_rereading}
+        for shard, row in sorted(shards.items())
+    ]
+
+
+def state_to_text(
+    place: str,
+    checkpoint: Checkpoint,
+    runs: Sequence[SyncReport],
+    shards: Mapping[int, Checkpoint] | None = None,
+) -> str:
+    """Return the state of the sync in a few short lines; the newest hundred runs, newest first.
+
+    The arguments are those of `state_to_json`.
+    """
+    name = "Checkpoint" if shards is None else "Plan      "
+    lines = [f"Store       {place}", f"{name}  {_checkpoint_to_text(checkpoint)}"]
+    for shard, row in sorted((shards or {}).items()):
+        rereading = ", not read to its end yet" if row.is_rereading else ""
+        lines.append(f"Shard {shard:<4}  {row.cursor}{rereading}")
     if not runs:
         return "\n".join([*lines, "Runs        none has ended yet"])
     succeeded = last_success(runs)
@@ -144,11 +183,12 @@ def state_to_text(place: str, checkpoint: Checkpoint, runs: Sequence[SyncReport]
         else f"Succeeded   none of the runs that are kept, the oldest of {runs[-1].started_at}"
     )
     lines.append("Runs        newest first")
-    for run in runs:
+    for run in runs[:RUNS_KEPT]:
+        where = "" if run.shard is None else f"  shard {run.shard}"
         code = f" ({run.error_code})" if run.error_code else ""
         missing = f", {run.records_missing:,} missing" if run.records_missing else ""
         lines.append(
-            f"  {run.finished_at}  {run.status}{code}: {run.records_read:,} read,"
+            f"  {run.finished_at}{where}  {run.status}{code}: {run.records_read:,} read,"
             f" {run.records_changed:,} changed, {_set_aside(run)} set aside{missing},"
             f" {_seconds(run):,.1f} s"
         )

@@ -1,5 +1,6 @@
 """Where a run begins: at the checkpoint, or where a person says."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
@@ -7,7 +8,13 @@ from typing import Final, assert_never
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendRejected, CheckpointUnreadable
 from azure_function_app.sync.change_feed import LONGEST_CURSOR
-from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, CheckpointStore
+from azure_function_app.sync.checkpoint_store import (
+    BEGINNING,
+    MAX_SHARDS,
+    Checkpoint,
+    CheckpointStore,
+    shard_row,
+)
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.record_view import RecordView
 from azure_function_app.sync.sync_job import SyncJob
@@ -141,3 +148,54 @@ async def move_checkpoint(
     moved = point.applied_to(present)
     if moved != present:
         await checkpoints.save(moved, replacing=present)
+
+
+async def move_plan(
+    job: SyncJob, checkpoints: CheckpointStore, view: RecordView, point: StartingPoint
+) -> None:
+    """Do the same where the feed is read by its shards: move their plan, and forget their places.
+
+    Args:
+        job: as for `move_checkpoint`.
+        checkpoints: with the plan's checkpoint.
+        view: of the records.
+        point: where the run is to begin.
+
+    Raises:
+        CheckpointConflict: another run has moved the plan; nothing was changed.
+        StartingPointError: a run cannot begin there; nothing was changed.
+        BridgeError: the store could not be used.
+
+    """
+    match point.start:
+        case Start.CURSOR:
+            raise StartingPointError(
+                "With SYNC_FAN_OUT each shard has a cursor of its own, so --from has no place:"
+                " use --full."
+            )
+        case Start.CHECKPOINT | Start.HELD_SWEEP:
+            await move_checkpoint(job, checkpoints, view, point)
+            return
+        case Start.GENERATION:
+            await move_checkpoint(job, checkpoints, view, point)
+        case Start.BEGINNING:
+            # The plan stays one for the same feed; only the look for what it lacks begins anew.
+            present = await checkpoints.load()
+            if present.sweep is not None:
+                await checkpoints.save(replace(present, sweep=None), replacing=present)
+        case _:
+            assert_never(point.start)
+    for shard in range(MAX_SHARDS):
+        await checkpoints.for_row(shard_row(shard)).reset()
+
+
+async def load_shards(checkpoints: CheckpointStore, generation: int) -> dict[int, Checkpoint]:
+    """Return by number how far each shard of the generation is; errors as for a checkpoint."""
+    rows = await asyncio.gather(
+        *(checkpoints.for_row(shard_row(shard)).load() for shard in range(MAX_SHARDS))
+    )
+    return {
+        shard: row
+        for shard, row in enumerate(rows)
+        if row != BEGINNING and row.generation == generation
+    }

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.sync.records import ChangePage
-from azure_function_app.sync.sync_job import ChangeSource
+from azure_function_app.sync.records import ChangePage, FeedShards
+from azure_function_app.sync.runs.page_loop import ChangeSource, ShardSource
 
 type OnPage = Callable[[int, int], None]
 """Called after each page with how many pages and records have been read so far."""
@@ -32,3 +32,19 @@ class WatchedSource:
         self.records += len(page.records) + len(page.poison)
         self.on_page(self.pages, self.records)
         return page
+
+
+@dataclass(slots=True)
+class WatchedShards(WatchedSource):
+    """The same for a source that can be read by its shards."""
+
+    source: ShardSource
+
+    async def shards(self, *, deadline: Deadline) -> FeedShards:
+        """Return the feed's shards, which counts as no page.
+
+        Raises:
+            BridgeError: no usable answer by the deadline.
+
+        """
+        return await self.source.shards(deadline=deadline)

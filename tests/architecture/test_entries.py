@@ -10,6 +10,7 @@ ENTRIES = {
     "function_app.py": 10,
     "azure_function_app/app.py": 60,
     "azure_function_app/functions/sync_timer.py": 60,
+    "azure_function_app/functions/sync_shards.py": 60,
     "azure_function_app/functions/http_proxy.py": 60,
     "azure_function_app/functions/health.py": 60,
     "aws_authorizer/handler.py": 100,

@@ -104,3 +104,12 @@ def test_when_the_host_lets_no_more_run_then_nobody_waits_in_its_queue() -> None
 def test_when_the_proxy_parses_a_url_then_the_prefix_is_the_hosts() -> None:
     """The proxy looks for its mount below `/api/`, the host's route prefix."""
     assert "api" == load_host_json(CHECKOUT).route_prefix
+
+
+def test_when_a_shards_run_uses_all_its_time_then_no_other_message_waits_behind_it(
+    host_json: dict[str, Any],
+) -> None:
+    """What an instance has fetched ahead, no other instance can read meanwhile."""
+    queues = host_json["extensions"]["queues"]
+
+    assert {"batchSize": 1, "newBatchThreshold": 0, "maxDequeueCount": 5} == queues

@@ -1,10 +1,17 @@
 """A change feed in memory, with the faults that a test asks for."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BackendRejected
-from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.records import (
+    ChangePage,
+    FeedShard,
+    FeedShards,
+    PoisonRecord,
+    Record,
+)
 
 
 def record(record_id: str, version: int = 1, *, deleted: bool = False, **data: object) -> Record:
@@ -50,4 +57,107 @@ class FakeFeed:
             next_cursor=f"{self._feed}{end}",
             has_more=end < len(self.changes_so_far),
             poison=tuple(item for item in items if isinstance(item, PoisonRecord)),
+        )
+
+
+class ShardedFeed:
+    """A feed of several shards, which keeps each record at its newest change only, as the API does.
+
+    A cursor names the feed, the shard (or `all`) and the sequence that was read last.
+    """
+
+    def __init__(self, shards: int = 3) -> None:
+        """Start empty."""
+        self.shard_count = shards
+        self.feed = 1
+        self.calls: list[str] = []
+        self.listings = 0
+        self.before_answer: Callable[[str], None] = lambda _cursor: None
+        self.before_listing: Callable[[], None] = lambda: None
+        self.source: dict[str, Record] = {}
+        """The records as they are, the deleted ones included."""
+        self._sequence = 0
+        self._at: dict[str, tuple[int, Record | PoisonRecord]] = {}
+
+    def shard_of(self, record_id: str) -> int:
+        """The shard that the record belongs to."""
+        return hashlib.sha256(record_id.encode()).digest()[0] % self.shard_count
+
+    def put(self, *record_ids: str) -> None:
+        """Change these records, each to its next version."""
+        for record_id in record_ids:
+            self._change(record_id, deleted=False)
+
+    def delete(self, record_id: str) -> None:
+        """Leave a tombstone of the record."""
+        self._change(record_id, deleted=True)
+
+    def put_poison(self, record_id: str) -> None:
+        """Change the record to something that is no valid one."""
+        self._sequence += 1
+        poison = PoisonRecord(record_id, "bad", b"{}")
+        self.source.pop(record_id, None)
+        self._at[record_id] = (self._sequence, poison)
+
+    def start_anew(self, shards: int | None = None) -> None:
+        """Become another feed, empty at first, whose versions begin again."""
+        self.feed += 1
+        self.shard_count = shards or self.shard_count
+        self.source.clear()
+        self._at.clear()
+        self._sequence = 0
+
+    def live(self) -> dict[str, int]:
+        """The versions of the records that are there, by ID."""
+        return {name: found.version for name, found in self.source.items() if not found.deleted}
+
+    async def shards(self, *, deadline: Deadline) -> FeedShards:
+        """The list of shards."""
+        assert deadline.remaining_seconds() > 0
+        self.listings += 1
+        self.before_listing()
+        return FeedShards(
+            f"feed-{self.feed}",
+            tuple(
+                FeedShard(
+                    shard, f"{self.feed}.{shard}.0", f"{self.feed}.{shard}.{self._end(str(shard))}"
+                )
+                for shard in range(self.shard_count)
+            ),
+        )
+
+    async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+        """The page that starts at the cursor."""
+        assert deadline.remaining_seconds() > 0
+        self.calls.append(cursor)
+        self.before_answer(cursor)
+        feed, shard, sequence = (cursor or f"{self.feed}.all.0").split(".")
+        if int(feed) != self.feed:
+            raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
+        found = sorted(
+            (at, item)
+            for name, (at, item) in self._at.items()
+            if at > int(sequence) and shard in ("all", str(self.shard_of(name)))
+        )
+        page = found[:limit]
+        end = page[-1][0] if page else int(sequence)
+        items = [item for _, item in page]
+        return ChangePage(
+            records=tuple(item for item in items if isinstance(item, Record)),
+            next_cursor=f"{feed}.{shard}.{end}",
+            has_more=len(found) > limit,
+            poison=tuple(item for item in items if isinstance(item, PoisonRecord)),
+        )
+
+    def _change(self, record_id: str, *, deleted: bool) -> None:
+        self._sequence += 1
+        known = self.source.get(record_id)
+        changed = record(record_id, known.version + 1 if known else 1, deleted=deleted)
+        self.source[record_id] = changed
+        self._at[record_id] = (self._sequence, changed)
+
+    def _end(self, shard: str) -> int:
+        return max(
+            (at for name, (at, _) in self._at.items() if shard == str(self.shard_of(name))),
+            default=0,
         )

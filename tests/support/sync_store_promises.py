@@ -7,6 +7,7 @@ in page and checkpoint at once runs `OneTransactionPromises` besides.
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from copy import replace
@@ -25,9 +26,13 @@ from azure_function_app.errors import (
 )
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
+    PLAN_ROW,
+    SHARD_RUNS_KEPT,
+    WHOLE_FEED_ROW,
     Checkpoint,
     SyncReport,
     SyncStatus,
+    shard_row,
 )
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.poison_replay import (
@@ -43,8 +48,9 @@ from azure_function_app.sync.record_sink import (
     reason_unfit,
 )
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record, encode_data
-from azure_function_app.sync.sweep import DeletionLimit, Stretch
-from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from azure_function_app.sync.runs.page_loop import ChangeSource
+from azure_function_app.sync.sweep import DeletionLimit, Stretch, Sweep
+from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import Step, SyncStore
 from azure_function_app.sync.unfit_records import write_fit
 from shared.clock import Clock, SystemClock
@@ -899,6 +905,103 @@ class SyncStorePromises(RecordViewPromises):
         with pytest.raises(CheckpointConflict):
             await store.save(Checkpoint("two", ""), replacing=saved)
 
+    # --- rows -------------------------------------------------------------------------------------
+
+    async def test_when_checkpoints_are_saved_in_rows_then_each_is_independent(
+        self, store: Store, place: StorePlace
+    ) -> None:
+        """Those of the shards, that of the plan, and that of the whole feed."""
+        rows = [WHOLE_FEED_ROW, PLAN_ROW, *(shard_row(shard) for shard in (0, 1, 10))]
+        saved = {
+            row: await store.for_row(row).save(Checkpoint(row, "", number), replacing=BEGINNING)
+            for number, row in enumerate(rows)
+        }
+
+        other = place.open()
+
+        assert saved == {row: await other.for_row(row).load() for row in rows}
+        assert saved[WHOLE_FEED_ROW] == await other.load()
+        assert saved[PLAN_ROW] == await other.for_row(shard_row(1)).for_row(PLAN_ROW).load()
+        assert BEGINNING == await other.for_row(shard_row(2)).load()
+
+    async def test_when_a_row_was_moved_since_then_only_saves_of_that_row_are_refused(
+        self, store: Store
+    ) -> None:
+        """Compare-and-swap, each by itself: a fence of one row is worth nothing in another."""
+        one, other = store.for_row(shard_row(1)), store.for_row(shard_row(2))
+        first = await one.save(Checkpoint("one", ""), replacing=BEGINNING)
+        second = await other.save(Checkpoint("other", ""), replacing=BEGINNING)
+        moved = await one.save(Checkpoint("two", ""), replacing=first)
+
+        for row, replacing in ((one, first), (one, second), (other, moved), (other, BEGINNING)):
+            with pytest.raises(CheckpointConflict):
+                await row.save(Checkpoint("stale", ""), replacing=replacing)
+        await other.save(Checkpoint("on", ""), replacing=second)
+
+        assert moved == await one.load()
+
+    async def test_when_a_row_is_reset_then_the_others_stay(self, store: Store) -> None:
+        """Also that of the whole feed, and the records."""
+        rows = [WHOLE_FEED_ROW, PLAN_ROW, shard_row(0), shard_row(1)]
+        for row in rows:
+            await store.for_row(row).save(Checkpoint(row, ""), replacing=BEGINNING)
+
+        await store.for_row(shard_row(0)).reset()
+
+        left = [(await store.for_row(row).load()).cursor for row in rows]
+        assert [WHOLE_FEED_ROW, PLAN_ROW, "", shard_row(1)] == left
+
+    async def test_when_a_page_is_written_for_a_row_then_its_checkpoint_guards_it(
+        self, sync_store: SyncStore, place: StorePlace
+    ) -> None:
+        """What comes too late for its row is refused, whatever the other rows say."""
+        one, other = sync_store.for_row(shard_row(1)), sync_store.for_row(shard_row(2))
+        poison = [PoisonRecord("late", "bad", b"{}")]
+        seen = BEGINNING
+        step = await one.write_page(
+            Batch([record("a")], (), origin()),
+            Checkpoint("1", ""),
+            replacing=seen,
+            deadline=at_ease(),
+        )
+
+        with pytest.raises(CheckpointConflict):
+            await one.write_page(
+                Batch([], poison, origin()),
+                Checkpoint("stale", ""),
+                replacing=seen,
+                deadline=at_ease(),
+            )
+        await other.write_page(
+            Batch([record("b")], (), origin()),
+            Checkpoint("1", ""),
+            replacing=BEGINNING,
+            deadline=at_ease(),
+        )
+
+        assert step.checkpoint == await one.load(deadline=at_ease())
+        assert {"a", "b"} == place.records().keys()
+        assert [] == place.set_aside()
+
+    async def test_when_a_sweep_stands_in_a_row_then_it_goes_on_there(
+        self, sync_store: SyncStore, store: Store
+    ) -> None:
+        """The plan has the sweep of a feed that is read in shards."""
+        await store.write([record("a")])
+        plan = sync_store.for_row(PLAN_ROW)
+        begun = await plan.save(
+            Checkpoint("feed", "", 1, is_rereading=True, sweep=Sweep()),
+            replacing=BEGINNING,
+            deadline=at_ease(),
+        )
+
+        step = await plan.sweep_page(begun, deadline=at_ease())
+
+        assert step.checkpoint.sweep is not None
+        assert (1, 1) == (step.checkpoint.sweep.live, step.checkpoint.sweep.missing)
+        assert step.checkpoint == await store.for_row(PLAN_ROW).load()
+        assert BEGINNING == await store.load()
+
     # --- reports ----------------------------------------------------------------------------------
 
     async def test_when_runs_have_ended_then_their_reports_are_kept_newest_first(
@@ -937,6 +1040,42 @@ class SyncStorePromises(RecordViewPromises):
             await store.save_report(report(name, SyncStatus.COMPLETE, None, f"2026-{n:03}"))
 
         assert names[:2:-1] == [kept.run_id for kept in await store.load_reports()]
+
+    async def test_when_shards_have_runs_then_none_pushes_out_those_of_another(
+        self, store: Store
+    ) -> None:
+        """The newest of each are kept, and come in one order; the shard is kept with them."""
+        for number in range(SHARD_RUNS_KEPT + 5):
+            for shard in (None, 0, 1, 10):
+                run = f"{shard}-{number:02}"
+                ended = report(run, SyncStatus.COMPLETE, None, f"2026-{number:02}")
+                await store.for_row(shard_row(shard or 0)).save_report(
+                    replace(ended, shard=shard) if shard != 1 or number < 2 else ended
+                )
+
+        kept = await store.load_reports()
+
+        assert sorted((run.finished_at for run in kept), reverse=True) == [
+            run.finished_at for run in kept
+        ]
+        by_shard = Counter(run.shard for run in kept)
+        assert Counter(
+            {None: 2 * SHARD_RUNS_KEPT + 8, 0: SHARD_RUNS_KEPT, 1: 2, 10: SHARD_RUNS_KEPT}
+        ) == (by_shard)
+
+    async def test_when_a_shard_fails_for_long_then_since_when_is_not_forgotten(
+        self, store: Store
+    ) -> None:
+        """Its last success, and the first failure after it, outlive what came between."""
+        for number in range(3 * SHARD_RUNS_KEPT):
+            status = SyncStatus.COMPLETE if number == 2 else SyncStatus.FAILED
+            ended = report(f"run-{number:02}", status, None, f"2026-{number:02}")
+            await store.save_report(replace(ended, shard=3))
+
+        names = [run.run_id for run in await store.load_reports()]
+
+        newest = [f"run-{n:02}" for n in range(2 * SHARD_RUNS_KEPT, 3 * SHARD_RUNS_KEPT)]
+        assert [*newest[::-1], "run-03", "run-02"] == names
 
     # --- deadlines --------------------------------------------------------------------------------
 
@@ -999,5 +1138,6 @@ class SyncStorePromises(RecordViewPromises):
         await accept_deletions(store)
         await job.run()
 
-        assert {name for name in vars(SyncStore) if not name.startswith("_")} == seen.keys()
+        calls = {name for name in vars(SyncStore) if not name.startswith("_")} - {"for_row"}
+        assert calls == seen.keys()
         assert max(max(seconds) for seconds in seen.values()) <= 66.0

@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS runs (
     run_id text COLLATE "C" PRIMARY KEY,
     number bigint GENERATED ALWAYS AS IDENTITY,
     finished_at text COLLATE "C" NOT NULL,
+    shard bigint,
     report text NOT NULL
 );
 """

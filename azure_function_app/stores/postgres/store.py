@@ -6,7 +6,7 @@ tables: of two runs that overlap, the second finds the checkpoint moved and chan
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.identity.access_token import AccessToken
@@ -21,9 +21,11 @@ from azure_function_app.stores.postgres.database import PostgresDatabase
 from azure_function_app.stores.postgres.view import PostgresView
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
-    RUNS_KEPT,
+    WHOLE_FEED_ROW,
     Checkpoint,
     SyncReport,
+    runs_kept,
+    surplus_reports,
 )
 from azure_function_app.sync.poison_store import KeptPoison, PoisonEntry, PoisonOrigin
 from azure_function_app.sync.record_sink import Batch
@@ -40,20 +42,21 @@ from shared.clock import Clock
 from shared.loopback import is_loopback_address
 
 _KEEP_REPORT: Final = """
-INSERT INTO runs (run_id, finished_at, report) VALUES ($1, $2, $3) ON CONFLICT (run_id) DO NOTHING
+INSERT INTO runs (run_id, finished_at, shard, report) VALUES ($1, $2, $3, $4)
+ON CONFLICT (run_id) DO NOTHING
 """
-_PRUNE: Final = """
-DELETE FROM runs WHERE run_id IN (
-    SELECT run_id FROM runs ORDER BY finished_at DESC, number DESC OFFSET $1
-)
+_OF_SHARD: Final = """
+SELECT run_id, report FROM runs WHERE shard IS NOT DISTINCT FROM $1
+ORDER BY finished_at DESC, number DESC
 """
+_FORGET: Final = "DELETE FROM runs WHERE run_id = ANY($1::text[])"
 _REPORTS: Final = "SELECT report FROM runs ORDER BY finished_at DESC, number DESC"
 
 
 class PostgresStore:
     """A record sink and a checkpoint store in one schema, shared safely with other instances."""
 
-    def __init__(self, database: PostgresDatabase, *, checkpoint_row: str = "checkpoint") -> None:
+    def __init__(self, database: PostgresDatabase, *, checkpoint_row: str = WHOLE_FEED_ROW) -> None:
         """Take the database, and the name of the row that the checkpoint is in.
 
         The tables are made on first use.
@@ -61,6 +64,10 @@ class PostgresStore:
         self._database = database
         self._checkpoint_row = checkpoint_row
         self.view = PostgresView(database)
+
+    def for_row(self, row: str) -> Self:
+        """Return this store with the checkpoint of another row; it is closed with this one."""
+        return type(self)(self._database, checkpoint_row=row)
 
     async def write(
         self, records: Sequence[Record], *, generation: int = 0, deadline: Deadline | None = None
@@ -209,9 +216,13 @@ class PostgresStore:
 
         async def append(connection: Connection) -> None:
             await connection.execute(
-                _KEEP_REPORT, report.run_id, report.finished_at, encode_report(report)
+                _KEEP_REPORT,
+                report.run_id,
+                report.finished_at,
+                report.shard,
+                encode_report(report),
             )
-            await connection.execute(_PRUNE, RUNS_KEPT)
+            await _forget_surplus(connection, report.shard)
 
         await self._database.write(deadline, append)
 
@@ -237,6 +248,14 @@ class PostgresStore:
         self, connection: Connection, moved: Checkpoint, replacing: Checkpoint
     ) -> Checkpoint:
         return await rows.move_checkpoint(connection, self._checkpoint_row, moved, replacing)
+
+
+async def _forget_surplus(connection: Connection, shard: int | None) -> None:
+    runs = await connection.fetch(_OF_SHARD, shard)
+    most = runs_kept(shard)
+    if len(runs) > most:
+        surplus = surplus_reports([decode_report(run["report"]) for run in runs], most=most)
+        await connection.execute(_FORGET, [runs[number]["run_id"] for number in surplus])
 
 
 def build_postgres_store(

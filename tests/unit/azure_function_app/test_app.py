@@ -51,6 +51,28 @@ def test_when_the_app_is_indexed_then_it_has_these_three_functions() -> None:
     } == triggers(build_app(services_per_loop()))
 
 
+def test_when_the_sync_fans_out_then_the_app_has_a_queue() -> None:
+    """The timer and the shards' function send to it, and what is given up has one of its own."""
+    app = build_app(services_per_loop(SYNC_FAN_OUT="true"))
+    bindings = {
+        str(function.get_function_name()): [
+            json.loads(binding) for binding in function.get_raw_bindings()
+        ]
+        for function in app.get_functions()
+    }
+    queue = {"queueName": "sync-shards", "connection": "AzureWebJobsStorage"}
+    sends = {"type": "queue", "direction": "OUT", "name": "following"} | queue
+    starts = {"type": "queueTrigger", "direction": "IN", "name": "message"}
+
+    assert {"sync_timer", "sync_shard", "sync_shards_poison", "http_proxy", "health"} == set(
+        bindings
+    )
+    assert sends in bindings["sync_timer"]
+    assert sends in bindings["sync_shard"]
+    assert starts | queue in bindings["sync_shard"]
+    assert [starts | queue | {"queueName": "sync-shards-poison"}] == bindings["sync_shards_poison"]
+
+
 @pytest.mark.parametrize(
     ("environment", "level"),
     [

@@ -59,6 +59,7 @@ async def test_when_a_run_has_ended_then_health_shows_its_report(tmp_path: Path)
         },
         "last_success_at": "now",
         "none_succeeded_since": None,
+        "failing_shards": [],
         "last_sync_age_seconds": 0.0,
     } == json.loads(answer.body)
 
@@ -257,3 +258,100 @@ async def test_when_runs_do_not_succeed_then_health_says_since_when(
         document["last_success_at"],
         document["none_succeeded_since"],
     )
+
+
+def shard_run(shard: int | None, status: SyncStatus, minute: int) -> SyncReport:
+    """A run that went on for half of that minute."""
+    return SyncReport(
+        run_id=f"{shard}-{minute}",
+        status=status,
+        pages=1,
+        records_read=2,
+        records_changed=3,
+        records_set_aside=0,
+        started_at=f"2026-11-21T05:{minute:02}:00.000Z",
+        finished_at=f"2026-11-21T05:{minute:02}:30.000Z",
+        error_code=None,
+        shard=shard,
+    )
+
+
+async def document_of(tmp_path: Path, reports: Sequence[SyncReport]) -> dict[str, object]:
+    """What health says after these runs."""
+    store = SqliteStore(tmp_path / "records.sqlite3")
+    for each in reports:
+        await store.save_report(each)
+    answer = await health(store, FakeClock()).answer("r-1")
+    await store.aclose()
+    document: dict[str, object] = json.loads(answer.body)
+    return document
+
+
+async def test_when_one_shard_fails_for_long_then_the_others_do_not_hide_it(
+    tmp_path: Path,
+) -> None:
+    """Sixteen shards and the ticks go on well; the one has not succeeded since it began to fail."""
+    runs = [shard_run(3, SyncStatus.COMPLETE, 1)]
+    for minute in range(5, 59):
+        runs.append(shard_run(3, SyncStatus.FAILED, minute))
+        runs += [shard_run(shard, SyncStatus.COMPLETE, minute) for shard in range(16) if shard != 3]
+        runs.append(shard_run(None, SyncStatus.PAUSED, minute))
+
+    document = await document_of(tmp_path, runs)
+
+    assert [3] == document["failing_shards"]
+    assert "2026-11-21T05:05:00.000Z" == document["none_succeeded_since"]
+    assert "2026-11-21T05:01:30.000Z" == document["last_success_at"]
+
+
+async def test_when_a_shard_has_never_succeeded_then_there_is_no_last_success(
+    tmp_path: Path,
+) -> None:
+    """What the others did is no success of the sync."""
+    runs = [shard_run(0, SyncStatus.COMPLETE, 1), shard_run(1, SyncStatus.FAILED, 2)]
+
+    document = await document_of(tmp_path, runs)
+
+    assert (None, [1]) == (document["last_success_at"], document["failing_shards"])
+
+
+async def test_when_a_tick_fails_and_shards_go_on_then_health_says_since_when(
+    tmp_path: Path,
+) -> None:
+    """Who plans is no shard, and must not be hidden by them."""
+    runs = [
+        shard_run(None, SyncStatus.PAUSED, 1),
+        shard_run(None, SyncStatus.FAILED, 5),
+        shard_run(0, SyncStatus.COMPLETE, 6),
+    ]
+
+    document = await document_of(tmp_path, runs)
+
+    since, shards = document["none_succeeded_since"], document["failing_shards"]
+    assert ("2026-11-21T05:05:00.000Z", []) == (since, shards)
+
+
+@pytest.mark.parametrize(
+    ("last", "since"),
+    [(SyncStatus.COMPLETE, None), (SyncStatus.PAUSED, "2026-11-21T05:02:00.000Z")],
+)
+async def test_when_every_shard_was_found_read_then_an_older_failure_is_over(
+    tmp_path: Path, last: SyncStatus, since: str | None
+) -> None:
+    """The shard may be gone since, with its feed; a tick that sent messages does not tell."""
+    runs = [shard_run(7, SyncStatus.FAILED, 2), shard_run(None, last, 9)]
+
+    document = await document_of(tmp_path, runs)
+
+    assert since == document["none_succeeded_since"]
+
+
+async def test_when_a_shards_run_was_superseded_then_its_failure_still_counts(
+    tmp_path: Path,
+) -> None:
+    """That says nothing either way."""
+    runs = [shard_run(2, SyncStatus.FAILED, 2), shard_run(2, SyncStatus.SUPERSEDED, 9)]
+
+    document = await document_of(tmp_path, runs)
+
+    assert [2] == document["failing_shards"]

@@ -25,7 +25,12 @@ def test_when_an_error_class_exists_then_the_proxy_has_a_status_for_it(
     kind: type[BridgeError],
 ) -> None:
     """Only what the sync job meets, which no request can cause, is an internal error."""
-    of_the_sync = {errors.CheckpointConflict, errors.ContentRefused, errors.RecordsUnfit}
+    of_the_sync = {
+        errors.CheckpointConflict,
+        errors.ContentRefused,
+        errors.RecordsUnfit,
+        errors.ShardMessageInvalid,
+    }
 
     status = problem_of(made(kind)).status
 

@@ -20,6 +20,7 @@ from azure_function_app.errors import (
     BackendError,
     BackendRejected,
     BackendUnavailable,
+    ShardsUnsupported,
     TokenRefused,
 )
 from azure_function_app.sync import change_feed
@@ -30,8 +31,15 @@ from azure_function_app.sync.change_feed import (
     ChangeFeed,
     error_for_status,
     parse_change_page,
+    parse_shards,
 )
-from azure_function_app.sync.records import ChangePage, Record, encode_data
+from azure_function_app.sync.records import (
+    ChangePage,
+    FeedShard,
+    FeedShards,
+    Record,
+    encode_data,
+)
 from tests.support.calling import TOKEN
 from tests.support.canned_api import Canned, CannedApi, Handler, answering, problem
 from tests.support.keys import base64url
@@ -517,3 +525,105 @@ def test_when_a_page_has_very_many_values_then_it_is_refused_unread(
         assert "backend_too_large" == caught.value.code
     else:
         assert 1 == len(parse_change_page(body).records)
+
+
+# --- the list of shards ---------------------------------------------------------------------------
+
+SHARD = {"shard": 0, "start": "s0", "end": "e0"}
+
+
+def listing(*shards: Any, **changes: Any) -> bytes:
+    """A list of these shards, with these members changed."""
+    return json.dumps({"feed": "f", "shards": list(shards)} | changes).encode()
+
+
+def test_when_shards_are_listed_then_each_has_its_cursors() -> None:
+    """In the order of their numbers, and what a later version adds plays no part."""
+    body = listing(SHARD | {"items": 7}, {"shard": 1, "start": "s1", "end": "e1"}, since="x")
+
+    shards = parse_shards(body)
+
+    assert FeedShards("f", (FeedShard(0, "s0", "e0"), FeedShard(1, "s1", "e1"))) == shards
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b'{"feed": "f", "feed": "f", "shards": []}',
+        listing(),
+        listing(SHARD, feed=""),
+        listing(SHARD, feed=1),
+        listing(SHARD, feed="f" * 513),
+        listing(SHARD, shards={"0": SHARD}),
+        listing(SHARD, SHARD),
+        listing(SHARD, SHARD | {"shard": 2}),
+        listing(SHARD | {"shard": 1}),
+        listing(SHARD | {"shard": False}),
+        listing(SHARD | {"shard": 0.0}),
+        listing(SHARD | {"start": ""}),
+        listing(SHARD | {"end": None}),
+        listing(SHARD | {"end": "\ud800"}),
+        listing(SHARD | {"end": "e" * (LONGEST_CURSOR + 1)}),
+        listing([0, "s", "e"]),
+        listing(*(SHARD | {"shard": number} for number in range(65))),
+        listing(SHARD, more=[0] * 20_000),
+        listing(SHARD, more="x" * 1_100_000),
+    ],
+)
+def test_when_a_list_of_shards_is_not_as_described_then_it_is_refused(body: bytes) -> None:
+    """A shard that is left out, or comes twice, would be a shard that nobody reads."""
+    with pytest.raises(BackendContractError):
+        parse_shards(body)
+
+
+async def test_when_shards_are_asked_for_then_the_api_lists_them(api: CannedApi) -> None:
+    """One request, and no query."""
+    api.handle = answering(200, listing(SHARD))
+
+    shards = await feed_of(api).shards(deadline=api.deadline())
+
+    assert FeedShards("f", (FeedShard(0, "s0", "e0"),)) == shards
+    assert ["https://api.example/prod/v1/shards"] == [str(each.url) for each in api.requests]
+
+
+@pytest.mark.parametrize(
+    "handle",
+    [
+        problem(404, "not_found"),
+        answering(404, b'{"message":"x"}'),
+        answering(403, b"{}", ("x-amzn-errortype", "MissingAuthenticationTokenException")),
+        answering(403, b"{}", ("x-amzn-errortype", "MissingAuthenticationTokenException:http://x")),
+    ],
+)
+async def test_when_the_api_knows_no_shards_then_the_error_says_what_to_deploy(
+    api: CannedApi, handle: Handler
+) -> None:
+    """API Gateway answers 403 for a path that it has not, and not 404."""
+    api.handle = handle
+
+    with pytest.raises(ShardsUnsupported, match=r"deploy the AWS stack.*SYNC_FAN_OUT"):
+        await feed_of(api).shards(deadline=api.deadline())
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind", "code"),
+    [
+        (answering(403, b'{"Message":"User is not"}'), TokenRefused, "backend_403"),
+        (problem(403, "missing_role"), TokenRefused, "missing_role"),
+        (problem(503, "importing"), BackendUnavailable, "backend_503"),
+        (answering(200, b"{}"), BackendContractError, "backend_contract"),
+    ],
+)
+async def test_when_the_list_of_shards_cannot_be_had_then_the_error_tells_which_kind(
+    api: CannedApi, handle: Handler, kind: type[BackendError], code: str
+) -> None:
+    """As for a page."""
+    api.handle = handle
+
+    with pytest.raises(kind) as caught:
+        await feed_of(api).shards(deadline=api.deadline())
+
+    assert code == caught.value.code

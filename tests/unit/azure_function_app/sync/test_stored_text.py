@@ -104,3 +104,24 @@ def test_when_a_later_version_has_more_to_report_then_the_rest_is_read() -> None
     members = json.loads(encode_report(report)) | {"shards": 16}
 
     assert report == decode_report(json.dumps(members))
+
+
+@pytest.mark.parametrize("shard", [None, 0, 63])
+def test_when_a_run_read_a_shard_then_its_report_keeps_which(shard: int | None) -> None:
+    """It is written only where there is one, so that other reports read as before."""
+    report = SyncReport("r", SyncStatus.COMPLETE, 1, 2, 3, 4, "then", "now", None, shard=shard)
+
+    text = encode_report(report)
+
+    assert (shard is None) == ("shard" not in json.loads(text))
+    assert report == decode_report(text)
+
+
+def test_when_a_report_is_of_a_version_before_shards_then_it_reads_as_of_a_whole_feed() -> None:
+    """An update of the app forgets no run."""
+    text = (
+        '{"run_id": "r", "status": "failed", "pages": 1, "records_read": 2, "records_changed": 3,'
+        ' "records_set_aside": 4, "started_at": "a", "finished_at": "b", "error_code": "c"}'
+    )
+
+    assert SyncReport("r", SyncStatus.FAILED, 1, 2, 3, 4, "a", "b", "c") == decode_report(text)

@@ -30,8 +30,9 @@ from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, Sync
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.poison_store import PoisonOrigin
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
+from azure_function_app.sync.runs.page_loop import ChangeSource
 from azure_function_app.sync.sweep import DeletionLimit
-from azure_function_app.sync.sync_job import ChangeSource, SyncJob
+from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import Step, SyncStore
 from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock

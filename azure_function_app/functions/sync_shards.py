@@ -1,0 +1,39 @@
+"""The queue functions of the sync by shards, in apps whose SYNC_FAN_OUT is on."""
+
+from typing import Final
+
+import azure.functions as func
+
+from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.fan_out.sharded_sync import ShardedSync, tell_poisoned
+
+QUEUE: Final = "sync-shards"
+POISON_QUEUE: Final = f"{QUEUE}-poison"
+"""Where the host puts a message after `maxDequeueCount` attempts."""
+CONNECTION: Final = "AzureWebJobsStorage"
+
+
+def build_sync_shards(services: ServicesPerLoop) -> func.Blueprint:
+    """Return the blueprint with the functions `sync_shard` and `sync_shards_poison`."""
+    blueprint = func.Blueprint()
+
+    @blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection=CONNECTION)
+    @blueprint.queue_output(arg_name="following", queue_name=QUEUE, connection=CONNECTION)
+    async def sync_shard(message: func.QueueMessage, following: func.Out[list[str]]) -> None:
+        """Work on one message. A failed run fails the invocation: the host tries it again."""
+        await (await sharded_sync_of(services)).work(message.get_body(), following.set)
+
+    @blueprint.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection=CONNECTION)
+    async def sync_shards_poison(message: func.QueueMessage) -> None:
+        """Log a message that was given up, for an alert; the next tick plans its shard anew."""
+        tell_poisoned(message.get_body())
+
+    return blueprint
+
+
+async def sharded_sync_of(services: ServicesPerLoop) -> ShardedSync:
+    """Return the sync by shards of an app that fans out."""
+    sharded_sync = (await services.get()).sharded_sync
+    if sharded_sync is None:
+        raise LookupError("The functions of the queue are there only where SYNC_FAN_OUT is on.")
+    return sharded_sync

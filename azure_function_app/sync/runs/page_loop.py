@@ -1,0 +1,226 @@
+"""Reads the feed from a checkpoint on, page by page: write the page, then move the checkpoint.
+
+What is no usable record is set aside on the way. The same loop reads a whole feed and one shard.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, Protocol
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.errors import BackendRejected, ContentRefused
+from azure_function_app.sync.checkpoint_store import Checkpoint
+from azure_function_app.sync.poison_store import PoisonOrigin
+from azure_function_app.sync.record_sink import Batch, reason_unfit, reason_unfit_id
+from azure_function_app.sync.records import ChangePage, FeedShards, PoisonRecord, Record
+from azure_function_app.sync.runs.sync_run import SyncRun
+from azure_function_app.sync.sweep import Sweep
+from azure_function_app.sync.sync_store import SyncStore
+from azure_function_app.sync.unfit_records import write_fit
+from shared.clock import Clock
+from shared.formats.rfc3339 import format_rfc3339
+from shared.log import log_event
+
+_logger = logging.getLogger(__name__)
+
+CURSOR_EXPIRED: Final = 410
+
+
+class ChangeSource(Protocol):
+    """Reads the change feed, retries included."""
+
+    async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+        """Return the page that starts at the cursor; the empty cursor is the beginning.
+
+        A page that has more has another cursor than the one that was asked for.
+
+        Raises:
+            BridgeError: no usable answer by the deadline.
+
+        """
+
+
+class ShardSource(ChangeSource, Protocol):
+    """Reads the change feed, and lists its shards."""
+
+    async def shards(self, *, deadline: Deadline) -> FeedShards:
+        """Return the feed's shards, and where each stands now.
+
+        Raises:
+            BridgeError: no usable answer by the deadline.
+
+        """
+
+
+class Reading(NamedTuple):
+    """How far the loop has come."""
+
+    checkpoint: Checkpoint
+    """As it now stands."""
+    is_end: bool = False
+    """Whether nothing was left to read."""
+    expired: BackendRejected | None = None
+    """What the API said, if it takes the checkpoint's cursor no more: the feed is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLoop:
+    """Reads pages and stores them, from any checkpoint on."""
+
+    source: ChangeSource
+    store: SyncStore
+    clock: Clock
+    page_size: int
+    page_seconds: float
+
+    async def read_to_end(self, checkpoint: Checkpoint, run: SyncRun) -> Reading:
+        """Read from the checkpoint to the end, or until the run's time is up.
+
+        In a generation that is being read anew, the end is a page without anything: a record that
+        changes while a page is read has left the place that is read, and is on a later page.
+
+        Raises:
+            CheckpointConflict: another run has moved the checkpoint.
+            BridgeError: the API or the store could not be used; what is checkpointed stays done.
+
+        """
+        while not run.stop.has_passed:
+            try:
+                page = await self.source.changes(
+                    checkpoint.cursor,
+                    limit=self.page_size,
+                    deadline=Deadline.after(self.page_seconds, self.clock),
+                )
+            except BackendRejected as rejected:
+                if rejected.status != CURSOR_EXPIRED:
+                    raise
+                return Reading(checkpoint, expired=rejected)
+            checkpoint = await self._store(page, checkpoint, run)
+            has_items = bool(page.records or page.poison)
+            if not page.has_more and not (checkpoint.is_rereading and has_items):
+                return Reading(checkpoint, is_end=True)
+        return Reading(checkpoint)
+
+    async def _store(self, page: ChangePage, checkpoint: Checkpoint, run: SyncRun) -> Checkpoint:
+        items = len(page.records) + len(page.poison)
+        numbers, poison = sorted_out(page)
+        run.allowance.check(poison, items)
+        moved = replace(
+            checkpoint,
+            cursor=page.next_cursor,
+            sweep=_with_read(checkpoint.sweep, len(numbers)),
+        )
+        changed = 0
+        # An idle feed answers with the cursor that it was asked for: nothing to save then.
+        if numbers or poison or moved != checkpoint:
+            origin = PoisonOrigin(
+                run.id,
+                format_rfc3339(self.clock.now()),
+                checkpoint.generation,
+                checkpoint.cursor,
+                self.page_size,
+            )
+            records = [page.records[number] for number in numbers]
+            await self._retain(poison, checkpoint, run)
+            try:
+                checkpoint, changed = await self.store.write_page(
+                    Batch(records, poison, origin),
+                    moved,
+                    replacing=checkpoint,
+                    deadline=run.store_deadline,
+                )
+            except ContentRefused as refused:
+                written = await self._write_fit(page, numbers, poison, checkpoint.generation, run)
+                await self._retain(poison, checkpoint, run)
+                checkpoint, _ = await self.store.write_page(
+                    Batch((), poison, origin),
+                    moved,
+                    replacing=checkpoint,
+                    deadline=run.store_deadline,
+                )
+                changed = refused.changed + written
+            run.has_moved = True
+        if poison:
+            run.allowance.use(len(poison), items)
+            _tell_set_aside(poison, run)
+        progress = run.progress
+        progress.pages += 1
+        progress.records_read += items
+        progress.records_changed += changed
+        progress.records_set_aside += len(poison)
+        progress.tombstones_set_aside += sum(item.is_tombstone for item in poison)
+        return checkpoint
+
+    async def _retain(
+        self, poison: Sequence[PoisonRecord], checkpoint: Checkpoint, run: SyncRun
+    ) -> None:
+        """Keep the sweep from taking records for missing that are there, but unfit."""
+        ids = sorted(
+            {
+                item.id
+                for item in poison
+                if not item.is_tombstone and reason_unfit_id(item.id) is None
+            }
+        )
+        if ids and checkpoint.is_rereading:
+            await self.store.retain(
+                ids, generation=checkpoint.generation, deadline=run.store_deadline
+            )
+
+    async def _write_fit(
+        self,
+        page: ChangePage,
+        numbers: Sequence[int],
+        poison: list[PoisonRecord],
+        generation: int,
+        run: SyncRun,
+    ) -> int:
+        """Write what the store takes of a page, and add what it refuses to the poison."""
+        number_of = {id(page.records[number]): number for number in numbers}
+        items = len(page.records) + len(page.poison)
+
+        async def write(records: Sequence[Record]) -> int:
+            return await self.store.write(
+                records, generation=generation, deadline=run.store_deadline
+            )
+
+        def note_refused(record: Record, reason: str) -> None:
+            poison.append(_unfit(page, number_of[id(record)], reason))
+            run.allowance.check(poison, items)
+
+        records = [page.records[number] for number in numbers]
+        return await write_fit(write, records, on_refused=note_refused)
+
+
+def _tell_set_aside(poison: Sequence[PoisonRecord], run: SyncRun) -> None:
+    log_event(
+        _logger,
+        logging.WARNING,
+        "records_set_aside",
+        run_id=run.id,
+        count=len(poison),
+        reasons=sorted({item.reason for item in poison}),
+    )
+    if tombstones := sum(item.is_tombstone for item in poison):
+        log_event(_logger, logging.ERROR, "tombstones_set_aside", run_id=run.id, count=tombstones)
+
+
+def _with_read(sweep: Sweep | None, records: int) -> Sweep | None:
+    return None if sweep is None else replace(sweep, read_since=sweep.read_since + records)
+
+
+def sorted_out(page: ChangePage) -> tuple[list[int], list[PoisonRecord]]:
+    """Return the numbers of the records that every store can hold, and what is none."""
+    numbers, poison = [], list(page.poison)
+    for number, record in enumerate(page.records):
+        if (reason := reason_unfit(record)) is None:
+            numbers.append(number)
+        else:
+            poison.append(_unfit(page, number, reason))
+    return numbers, poison
+
+
+def _unfit(page: ChangePage, number: int, reason: str) -> PoisonRecord:
+    record = page.records[number]
+    return PoisonRecord(record.id, reason, page.raw_of(number), is_tombstone=record.deleted)
