@@ -202,6 +202,19 @@ bench-memory: $(VENV)/.installed .tools/function-app/.installed ## measure what 
 mutation: .tools/mutation/.installed ## break the core at every place and see that a test fails; MODULES="token" for some, SAMPLE=100 for fewer
 	@scripts/mutation .tools/mutation/bin $(MODULES)
 
+# --- the crash matrix ---------------------------------------------------------------------------
+
+STORE ?= all
+SCENARIO ?= all
+POINTS ?= all
+POINT ?=
+SEED ?= 1
+JOBS ?= 2
+.PHONY: crash-matrix
+crash-matrix: $(VENV)/.installed .tools/azurite/.installed ## end and disturb the sync at every point; STORE=sqlite SCENARIO=sweep POINTS=200 SEED=2
+	@$(BIN)/python -m tests.crash_matrix --store "$(STORE)" --scenario "$(SCENARIO)" --points "$(POINTS)" --seed "$(SEED)" \
+	  --jobs $(if $(POINT),1 --point "$(POINT)","$(JOBS)") $(ARGS)
+
 .PHONY: clean
 clean: ## remove every environment, cache and build product
 	rm -rf .venv .tools .cache .bridge .aws-sam .hypothesis .coverage* htmlcov

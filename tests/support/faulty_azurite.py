@@ -57,9 +57,8 @@ async def break_after(exchange: Exchange, carry: Carry) -> None:
 
 
 @asynccontextmanager
-async def faulty_azurite(table_url: str, fault: Fault) -> AsyncIterator[tuple[str, FaultyServer]]:
-    """The table service's URL through the server, and the server, while the block lasts."""
-    seen: set[tuple[str, str, bytes]] = set()
+async def carrier(table_url: str) -> AsyncIterator[Carry]:
+    """Yield what has a request carried out by that Azurite, while the block lasts."""
     parts = urlsplit(table_url)
     async with aiohttp.ClientSession(auto_decompress=False) as session:
 
@@ -82,6 +81,15 @@ async def faulty_azurite(table_url: str, fault: Fault) -> AsyncIterator[tuple[st
                 ]
                 return "\r\n".join([*lines, "", ""]).encode() + body
 
+        yield carry
+
+
+@asynccontextmanager
+async def faulty_azurite(table_url: str, fault: Fault) -> AsyncIterator[tuple[str, FaultyServer]]:
+    """The table service's URL through the server, and the server, while the block lasts."""
+    seen: set[tuple[str, str, bytes]] = set()
+    async with carrier(table_url) as carry:
+
         async def behave(exchange: Exchange) -> None:
             request = exchange.request
             key = (request.method, request.target, _OF_ONE_ATTEMPT.sub(b"", request.body))
@@ -92,4 +100,4 @@ async def faulty_azurite(table_url: str, fault: Fault) -> AsyncIterator[tuple[st
             await fault(exchange, carry)
 
         async with faulty_server(behave) as server:
-            yield f"http://127.0.0.1:{server.port}{parts.path}", server
+            yield f"http://127.0.0.1:{server.port}{urlsplit(table_url).path}", server

@@ -1,0 +1,209 @@
+"""Breaks one of the rules that the sync's promises rest on, inside a run's process.
+
+The product is as it is; a run that was started with a mutant gets other functions in its own
+memory. Whatever the matrix is worth, it must find each of these.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from unittest import mock
+from uuid import uuid4
+
+from azure.data.tables import UpdateMode
+
+from azure_function_app.deadline import Deadline
+from azure_function_app.stores import sqlite_store, table_records
+from azure_function_app.stores.sqlite_store import SqliteStore
+from azure_function_app.stores.table_entities import (
+    HeldRecord,
+    Operation,
+    checkpoint_entity,
+    record_entity,
+)
+from azure_function_app.stores.table_records import TableRecords
+from azure_function_app.stores.table_requests import TableRequests
+from azure_function_app.stores.table_store import TableStore
+from azure_function_app.sync.checkpoint_store import Checkpoint
+from azure_function_app.sync.record_sink import Batch
+from azure_function_app.sync.records import Record
+from azure_function_app.sync.stored_text import encode_checkpoint
+from azure_function_app.sync.sweep import Stretch, SweepPhase
+from azure_function_app.sync.sync_store import Step, StoresInOrder, sweep_of, swept
+
+
+def apply_mutant(name: str) -> None:
+    """Break that rule in this process, until it ends."""
+    MUTANTS[name]()
+
+
+def _patch(target: object, name: str, new: object) -> None:
+    mock.patch.object(target, name, new).start()
+
+
+def _checkpoint_first() -> None:
+    """The checkpoint moves past a page before the page is written."""
+
+    async def in_order(
+        self: StoresInOrder,
+        page: Batch,
+        moved: Checkpoint,
+        *,
+        replacing: Checkpoint,
+        deadline: Deadline,
+    ) -> Step:
+        saved = await self.checkpoints.save(moved, replacing=replacing, deadline=deadline)
+        changed = await self.sink.write(
+            page.records, generation=moved.generation, deadline=deadline
+        )
+        if page.poison:
+            await self.sink.set_aside(page.poison, origin=page.origin, deadline=deadline)
+        return Step(saved, changed)
+
+    async def in_sqlite(
+        self: SqliteStore,
+        page: Batch,
+        moved: Checkpoint,
+        *,
+        replacing: Checkpoint,
+        deadline: Deadline,
+    ) -> Step:
+        saved = await self.save(moved, replacing=replacing, deadline=deadline)
+        changed = await self.write(page.records, generation=moved.generation, deadline=deadline)
+        await self.set_aside(page.poison, origin=page.origin, deadline=deadline)
+        return Step(saved, changed)
+
+    _patch(StoresInOrder, "write_page", in_order)
+    _patch(SqliteStore, "write_page", in_sqlite)
+
+
+def _no_version_rule() -> None:
+    """A record replaces the stored one, whichever is later."""
+
+    def write_operations(
+        records: Sequence[Record], generation: int, stored: Mapping[str, HeldRecord]
+    ) -> Iterator[Operation]:
+        for record in records:
+            entity = record_entity(record) | {"generation": generation}
+            if entity["RowKey"] in stored:
+                yield "upsert", entity, {"mode": UpdateMode.REPLACE}
+            else:
+                yield "create", entity
+
+    upsert = sqlite_store._UPSERT
+    _patch(sqlite_store, "_UPSERT", upsert[: upsert.index("WHERE")])
+    _patch(table_records, "write_operations", write_operations)
+
+
+def _no_fence() -> None:
+    """Neither is the checkpoint compared before it is moved, nor the generation before a write."""
+
+    def swap(connection: Any, moved: Checkpoint, _replacing: Checkpoint) -> Checkpoint:
+        saved = replace(moved, fence=uuid4().hex)
+        sqlite_store._put_state(connection, "checkpoint", encode_checkpoint(saved), saved.fence)
+        return saved
+
+    def begin(connection: Any, generation: int) -> None:
+        if (sqlite_store._begun(connection) or 0) < generation:
+            sqlite_store._put_state(connection, "generation", str(generation), "")
+
+    async def save(
+        self: TableStore,
+        moved: Checkpoint,
+        *,
+        replacing: Checkpoint,  # noqa: ARG001 - what a mutant leaves out
+        deadline: Deadline | None = None,
+    ) -> Checkpoint:
+        entity = checkpoint_entity(encode_checkpoint(moved), uuid4().hex)
+
+        def put(requests: TableRequests) -> str:
+            saved = requests.send(self._state.upsert_entity, entity, mode=UpdateMode.REPLACE)
+            return str(saved["etag"])
+
+        await self._ensure_tables(deadline)
+        return replace(moved, fence=await self._run(deadline, put))
+
+    submit = TableRecords._submit
+
+    def unguarded(
+        self: TableRecords,
+        requests: TableRequests,
+        partition: str,
+        generation: int,
+        operations: Sequence[Operation],
+        *,
+        also_empty: bool = False,
+    ) -> bool:
+        guard = self._read_guard(requests, partition)
+        newest = generation if guard is None else max(guard.generation, generation)
+        return submit(self, requests, partition, newest, operations, also_empty=also_empty)
+
+    def no_late_poison(self: StoresInOrder, *_args: object) -> Any:  # noqa: ARG001
+        return _nothing()
+
+    _patch(sqlite_store, "_compare_and_swap", swap)
+    _patch(sqlite_store, "_begin_generation", begin)
+    _patch(TableStore, "save", save)
+    _patch(TableRecords, "_submit", unguarded)
+    _patch(StoresInOrder, "_refuse_late", no_late_poison)
+
+
+async def _nothing() -> None:
+    return
+
+
+def _sweep_after_done() -> None:
+    """A generation is called done first, and only then is marked what it lacks."""
+    for store in (StoresInOrder, SqliteStore):
+        _sweep_late(store)
+
+
+def _sweep_late(store: Any) -> None:
+    save, sweep_page = store.save, store.sweep_page
+
+    async def skip_marking(self: Any, checkpoint: Checkpoint, *, deadline: Deadline) -> Step:
+        sweep, _ = sweep_of(checkpoint)
+        if sweep.phase is not SweepPhase.MARKING:
+            step: Step = await sweep_page(self, checkpoint, deadline=deadline)
+            return step
+        moved = swept(checkpoint, sweep, Stretch(None, 0, 0))
+        return Step(await save(self, moved, replacing=checkpoint, deadline=deadline), 0)
+
+    async def save_and_mark(
+        self: Any, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline
+    ) -> Checkpoint:
+        saved: Checkpoint = await save(self, moved, replacing=replacing, deadline=deadline)
+        position: str | None = "" if replacing.is_rereading and not moved.is_rereading else None
+        sink = self.sink if isinstance(self, StoresInOrder) else self
+        while position is not None:
+            stretch = await sink.mark_missing(
+                position, generation=moved.generation, deadline=deadline
+            )
+            position = stretch.position
+        return saved
+
+    _patch(store, "sweep_page", skip_marking)
+    _patch(store, "save", save_and_mark)
+
+
+def _no_sync() -> None:
+    """SQLite is told not to wait for the disk, so a loss of power can tear the file."""
+    from azure_function_app.stores import sqlite_file  # noqa: PLC0415 - only this mutant needs it
+
+    connect = sqlite_file._connect
+
+    def unsynced(*args: Any, **options: Any) -> Any:
+        connection = connect(*args, **options)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    _patch(sqlite_file, "_connect", unsynced)
+
+
+MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
+    "checkpoint_first": _checkpoint_first,
+    "no_version_rule": _no_version_rule,
+    "no_fence": _no_fence,
+    "sweep_after_done": _sweep_after_done,
+    "no_sync": _no_sync,
+}
