@@ -436,7 +436,7 @@ class SyncStorePromises(RecordViewPromises):
         late = asyncio.create_task(sync_job(frozen, place.as_sync_store(place.open())).run())
         await frozen.is_frozen.wait()
         # It reads one page ahead, so the one before may still be on its way into the store.
-        while pages and begun_at == await sync_store.load(deadline=at_ease()):
+        while pages and begun_at == await sync_store.load(deadline=at_ease()):  # noqa: ASYNC110
             await asyncio.sleep(0)
         feed.start_anew([record(f"old{n}", 1, now="new") for n in range(9)])
         await sync_job(feed, sync_store).run()
