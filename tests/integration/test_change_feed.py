@@ -264,7 +264,8 @@ def test_when_the_record_alone_is_changed_meanwhile_then_the_write_starts_over(
 # --- a transaction that shows item by item ------------------------------------------------------
 #
 # MiniStack applies a transaction in one step, DynamoDB does not (docs/adr/0002-change-feed.md).
-# These tests put the table into the state in between: the counter is ahead of the record.
+# These tests put the table into the state in between: the counter is ahead of the record. All such
+# states, in every order, are tried on the model (tests/unit/aws_backend/test_feed_on_the_model.py).
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,9 +288,9 @@ def half_shown(client: "DynamoDBClient", store: DynamoDbRecordStore) -> HalfShow
     before = put(store, "b")
     after = put(store, "b", '{"late":true}')
     client.put_item(TableName=store.table, Item=record_to_item(before))
-    # Another process: the one that wrote the change has been told that all of it shows.
-    other = open_store(client, store.table)
-    return HalfShown(replace(other, sleep=lambda _seconds: None), before, after)
+    # The very process that wrote the change and was told so: in a table that has been restored
+    # under the same name, that says nothing.
+    return HalfShown(replace(store, sleep=lambda _seconds: None), before, after)
 
 
 def test_when_the_last_change_does_not_show_yet_then_the_cursor_stays_before_it(
