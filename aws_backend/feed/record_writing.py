@@ -16,6 +16,7 @@ from aws_backend.record import StoredRecord
 from aws_backend.record_store import DecideData
 from aws_backend.table_layout import (
     Counter,
+    counter_attribute,
     counter_key,
     counter_to_item,
     item_to_counter,
@@ -219,7 +220,7 @@ class RecordWriter:
             "ConditionExpression": (
                 "#sequence = :sequence AND feed_id = :feed_id AND is_importing = :no"
             ),
-            "ExpressionAttributeNames": {"#sequence": "sequence"},
+            "ExpressionAttributeNames": {"#sequence": counter_attribute(counter.shards)},
             "ExpressionAttributeValues": {
                 ":sequence": {"N": str(counter.sequence)},
                 ":feed_id": {"B": counter.feed_id},

@@ -39,6 +39,7 @@ from aws_backend.table_layout import (
 )
 from emulator.aws.ministack import Ministack
 from tests.support.dynamodb import build_client, create_table, open_store
+from tests.support.feed_items import read_indexed_counters
 from tests.support.record_store_promises import START, follow, put
 
 if TYPE_CHECKING:
@@ -591,6 +592,19 @@ def test_when_a_process_writes_then_it_reads_once_and_checks_the_change_before(
     assert [("BatchGetItem", 2), ("TransactWriteItems", 3)] == own_change_before
     assert [("BatchGetItem", 2), ("TransactWriteItems", 3)] == change_of_another
     assert [("BatchGetItem", 2), ("TransactWriteItems", 2)] == same_record
+
+
+@pytest.mark.parametrize(("shards", "indexed"), [(1, ["counter"]), (2, []), (SHARDS, [])])
+def test_when_a_feed_has_several_shards_then_its_counters_are_not_in_the_index(
+    client: "DynamoDBClient", shards: int, indexed: list[str]
+) -> None:
+    """Nobody reads them there, and each write would pay for it."""
+    store = open_store(client, create_table(client), shards)
+    for number in range(8):
+        put(store, f"r{number}")
+
+    assert indexed == read_indexed_counters(client, store.table)
+    assert 8 == len(follow(store))
 
 
 def test_when_a_commit_was_not_seen_to_succeed_then_the_change_is_checked(
