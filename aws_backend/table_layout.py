@@ -2,12 +2,13 @@
 
     collection   id         sequence   attributes
     records      <record>   <n>        version, updated_at, deleted, data
-    counter      counter    <last n>   feed_id, shards, last_id, state, since, is_importing
+    counter      counter    see below  feed_id, shards, last_id, state, since, is_importing
     records-1    <record>   <n>        of shard 1, and so on: what a feed of one shard does not have
-    counter-1    counter    <last n>
+    counter-1    counter    see below
 
 The local index `feed` orders a collection by `sequence`; infra/aws/template.yaml makes both, and a
 test compares. Each shard has two collections of its own, so that no two shards share a partition.
+A counter's last <n> is in the attribute that `counter_attribute` names.
 The reasons: docs/adr/0002-change-feed.md.
 """
 
@@ -85,6 +86,15 @@ def counter_key(shard: int = 0) -> "NewItem":
     return {"collection": {"S": collection}, "id": {"S": "counter"}}
 
 
+def counter_attribute(shards: int) -> str:
+    """Return which attribute holds the sequence in the counters of a feed of so many shards.
+
+    An item that has `sequence` is in the index, where a counter is of no use and costs write units.
+    In a feed of one shard it has it all the same: releases before there were shards read it there.
+    """
+    return "sequence" if shards == _IN_FEEDS_OF_ONE_SHARD else "last_sequence"
+
+
 def record_key(record_id: str, shard: int = 0) -> "NewItem":
     """Return the key of a record's item."""
     return {"collection": {"S": records_collection(shard)}, "id": {"S": record_id}}
@@ -120,7 +130,7 @@ def counter_to_item(counter: Counter, shard: int = 0) -> "NewItem":
     return {
         **counter_key(shard),
         "shards": {"N": str(counter.shards)},
-        "sequence": {"N": str(counter.sequence)},
+        counter_attribute(counter.shards): {"N": str(counter.sequence)},
         "feed_id": {"B": counter.feed_id},
         "last_id": {"S": counter.last_id},
         "state": {"S": counter.state},
@@ -132,13 +142,14 @@ def counter_to_item(counter: Counter, shard: int = 0) -> "NewItem":
 
 def item_to_counter(item: "StoredItem") -> Counter:
     """Return the counter in the item."""
+    shards = int(item["shards"]["N"]) if "shards" in item else _IN_FEEDS_OF_ONE_SHARD
     return Counter(
         feed_id=item["feed_id"]["B"],
-        sequence=int(item["sequence"]["N"]),
+        sequence=int(item[counter_attribute(shards)]["N"]),
         last_id=item["last_id"]["S"],
         state=_parse_state(item),
         since=item["since"]["S"] if "since" in item else "",
-        shards=int(item["shards"]["N"]) if "shards" in item else _IN_FEEDS_OF_ONE_SHARD,
+        shards=shards,
     )
 
 

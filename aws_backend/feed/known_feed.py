@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple
 
 from aws_backend.table_layout import Counter, FeedState
 from shared.log import log_event
@@ -27,11 +26,6 @@ class SeenFeed:
         )
 
 
-class _Commit(NamedTuple):
-    feed_id: bytes
-    sequence: int
-
-
 class KnownFeed:
     """The feed as this process saw it last. Whoever uses it checks it against a shard's counter.
 
@@ -42,7 +36,6 @@ class KnownFeed:
         """Know nothing; `new_shards` is how many a feed gets that this process makes."""
         self.new_shards = new_shards
         self._seen: SeenFeed | None = None
-        self._commits: dict[int, _Commit] = {}
         self._complained_of = b""
         self._lock = Lock()
 
@@ -82,14 +75,3 @@ class KnownFeed:
     def forget(self) -> None:
         """Know nothing of the table's feed again; it is another one, or closed."""
         self._seen = None
-
-    def note_commit(self, feed_id: bytes, shard: int, sequence: int) -> None:
-        """Remember that DynamoDB has told this process that the change is committed."""
-        self._commits[shard] = _Commit(feed_id, sequence)
-
-    def has_committed(self, counter: Counter, shard: int) -> bool:
-        """Return whether this process itself was told that the counter's last change is committed.
-
-        All items of a transaction show by the time that it is answered.
-        """
-        return self._commits.get(shard) == _Commit(counter.feed_id, counter.sequence)

@@ -10,6 +10,7 @@ from aws_backend.table_layout import (
     MAX_SHARDS,
     Counter,
     FeedState,
+    counter_attribute,
     counter_key,
     counter_to_item,
     item_to_counter,
@@ -61,7 +62,10 @@ def put_over(table: str, seen: Counter | None, new: Counter, shard: int = 0) -> 
             " AND is_importing = :is_importing"
             " AND (#state = :state OR attribute_not_exists(#state))"
         ),
-        "ExpressionAttributeNames": {"#sequence": "sequence", "#state": "state"},
+        "ExpressionAttributeNames": {
+            "#sequence": counter_attribute(seen.shards),
+            "#state": "state",
+        },
         "ExpressionAttributeValues": {
             ":feed_id": {"B": seen.feed_id},
             ":sequence": {"N": str(seen.sequence)},

@@ -16,7 +16,7 @@ import pytest
 from botocore.model import OperationModel
 
 from aws_backend.cursor import Cursor, identify_feed
-from aws_backend.dynamodb_store import DynamoDbRecordStore
+from aws_backend.dynamodb_store import DynamoDbRecordStore, read_counter
 from aws_backend.errors import (
     CursorExpired,
     FeedContended,
@@ -27,6 +27,7 @@ from aws_backend.errors import (
     ServiceUnavailable,
 )
 from aws_backend.feed.record_writing import PATIENT_ATTEMPTS
+from aws_backend.feed_renewal import renew_feed
 from aws_backend.preconditions import EntityTags, Preconditions
 from aws_backend.record import StoredRecord
 from aws_backend.record_import import (
@@ -46,6 +47,7 @@ from aws_backend.table_layout import (
 )
 from emulator.aws.ministack import Ministack
 from tests.support.dynamodb import build_client, create_table, open_store
+from tests.support.feed_items import read_items
 from tests.support.record_store_promises import START, RecordStorePromises, follow, ids, place, put
 
 if TYPE_CHECKING:
@@ -264,7 +266,8 @@ def test_when_the_record_alone_is_changed_meanwhile_then_the_write_starts_over(
 # --- a transaction that shows item by item ------------------------------------------------------
 #
 # MiniStack applies a transaction in one step, DynamoDB does not (docs/adr/0002-change-feed.md).
-# These tests put the table into the state in between: the counter is ahead of the record.
+# These tests put the table into the state in between: the counter is ahead of the record. All such
+# states, in every order, are tried on the model (tests/unit/aws_backend/test_feed_on_the_model.py).
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,9 +290,9 @@ def half_shown(client: "DynamoDBClient", store: DynamoDbRecordStore) -> HalfShow
     before = put(store, "b")
     after = put(store, "b", '{"late":true}')
     client.put_item(TableName=store.table, Item=record_to_item(before))
-    # Another process: the one that wrote the change has been told that all of it shows.
-    other = open_store(client, store.table)
-    return HalfShown(replace(other, sleep=lambda _seconds: None), before, after)
+    # The very process that wrote the change and was told so: in a table that has been restored
+    # under the same name, that says nothing.
+    return HalfShown(replace(store, sleep=lambda _seconds: None), before, after)
 
 
 def test_when_the_last_change_does_not_show_yet_then_the_cursor_stays_before_it(
@@ -384,6 +387,93 @@ def test_when_the_feed_is_read_or_written_then_every_read_is_strongly_consistent
 
     reads = [(name, consistent) for name, consistent in asked if not name.startswith("Transact")]
     assert {("GetItem", True), ("BatchGetItem", True), ("Query", True)} == set(reads)
+
+
+# --- earlier releases ---------------------------------------------------------------------------
+
+
+def move_as_before_shards(
+    client: "DynamoDBClient", table: str, written: StoredRecord, feed_id: bytes
+) -> None:
+    """Commit the change as a release does that knows of no shards: by literal names."""
+    seen = written.sequence - 1
+    client.transact_write_items(
+        TransactItems=[
+            {
+                "Put": {
+                    "TableName": table,
+                    "Item": record_to_item(written),
+                    "ConditionExpression": "attribute_not_exists(id)",
+                }
+            },
+            {
+                "Put": {
+                    "TableName": table,
+                    "Item": {
+                        "collection": {"S": "counter"},
+                        "id": {"S": "counter"},
+                        "sequence": {"N": str(written.sequence)},
+                        "feed_id": {"B": feed_id},
+                        "last_id": {"S": written.id},
+                        "state": {"S": "open"},
+                        "since": {"S": ""},
+                        "is_importing": {"BOOL": False},
+                    },
+                    "ConditionExpression": (
+                        "#sequence = :sequence AND feed_id = :feed_id AND is_importing = :no"
+                    ),
+                    "ExpressionAttributeNames": {"#sequence": "sequence"},
+                    "ExpressionAttributeValues": {
+                        ":sequence": {"N": str(seen)},
+                        ":feed_id": {"B": feed_id},
+                        ":no": {"BOOL": False},
+                    },
+                }
+            },
+        ]
+    )
+
+
+def feed_id_of(store: DynamoDbRecordStore) -> bytes:
+    """The ID of the store's feed."""
+    counter = read_counter(store.client, store.table)
+    assert counter is not None
+    return counter.feed_id
+
+
+def test_when_an_earlier_release_writes_in_turn_then_a_feed_of_one_shard_goes_on(
+    client: "DynamoDBClient", store: DynamoDbRecordStore
+) -> None:
+    """As while a release is rolled out, or after one was rolled back."""
+    put(store, "a")
+    early = StoredRecord("b", 1, 2, "2026-11-21T00:00:00.000Z", deleted=False, data="{}")
+    move_as_before_shards(client, store.table, early, feed_id_of(store))
+    put(store, "c")
+    later = replace(early, id="d", sequence=4)
+    move_as_before_shards(client, store.table, later, feed_id_of(store))
+
+    assert [("a", 1), ("b", 2), ("c", 3), ("d", 4)] == [
+        (record.id, record.sequence) for record in follow(store)
+    ]
+    renew_feed(client, store.table)
+    assert 5 == put(store, "e").sequence
+
+
+def test_when_an_earlier_release_meets_several_shards_then_it_changes_nothing(
+    client: "DynamoDBClient",
+) -> None:
+    """It would take shard 0 for the whole feed."""
+    store = open_store(client, create_table(client), 2)
+    put(store, "a")
+    before = read_items(client, store.table)
+    early = StoredRecord("b", 1, 2, "2026-11-21T00:00:00.000Z", deleted=False, data="{}")
+
+    for sequence in (1, 2):
+        with pytest.raises(client.exceptions.TransactionCanceledException):
+            move_as_before_shards(
+                client, store.table, replace(early, sequence=sequence), feed_id_of(store)
+            )
+    assert before == read_items(client, store.table)
 
 
 # --- import -------------------------------------------------------------------------------------

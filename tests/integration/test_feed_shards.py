@@ -39,6 +39,7 @@ from aws_backend.table_layout import (
 )
 from emulator.aws.ministack import Ministack
 from tests.support.dynamodb import build_client, create_table, open_store
+from tests.support.feed_items import read_indexed_counters
 from tests.support.record_store_promises import START, follow, put
 
 if TYPE_CHECKING:
@@ -574,10 +575,10 @@ def written_by(store: DynamoDbRecordStore, record_id: str) -> list[tuple[str, in
 
 
 @pytest.mark.parametrize("shards", [1, SHARDS])
-def test_when_a_process_writes_then_it_reads_once_and_checks_what_it_has_not_seen_itself(
+def test_when_a_process_writes_then_it_reads_once_and_checks_the_change_before(
     client: "DynamoDBClient", shards: int
 ) -> None:
-    """The change before is checked unless this process was told of its commit, or it is its own."""
+    """Its own too; unless that is of the same record, which is in the transaction already."""
     store = open_store(client, create_table(client), shards)
     one, two, three = ids_of(shards - 1, 3, shards)
     put(store, one)
@@ -588,9 +589,22 @@ def test_when_a_process_writes_then_it_reads_once_and_checks_what_it_has_not_see
     change_of_another = written_by(store, one)
     same_record = written_by(other, one)
 
-    assert [("BatchGetItem", 2), ("TransactWriteItems", 2)] == own_change_before
+    assert [("BatchGetItem", 2), ("TransactWriteItems", 3)] == own_change_before
     assert [("BatchGetItem", 2), ("TransactWriteItems", 3)] == change_of_another
     assert [("BatchGetItem", 2), ("TransactWriteItems", 2)] == same_record
+
+
+@pytest.mark.parametrize(("shards", "indexed"), [(1, ["counter"]), (2, []), (SHARDS, [])])
+def test_when_a_feed_has_several_shards_then_its_counters_are_not_in_the_index(
+    client: "DynamoDBClient", shards: int, indexed: list[str]
+) -> None:
+    """Nobody reads them there, and each write would pay for it."""
+    store = open_store(client, create_table(client), shards)
+    for number in range(8):
+        put(store, f"r{number}")
+
+    assert indexed == read_indexed_counters(client, store.table)
+    assert 8 == len(follow(store))
 
 
 def test_when_a_commit_was_not_seen_to_succeed_then_the_change_is_checked(

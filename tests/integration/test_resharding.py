@@ -25,7 +25,12 @@ from aws_backend.table_layout import (
 )
 from emulator.aws.ministack import Ministack
 from tests.support.dynamodb import build_client, create_table
-from tests.support.feed_items import read_counter_of, read_items, read_places
+from tests.support.feed_items import (
+    read_counter_of,
+    read_indexed_counters,
+    read_items,
+    read_places,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -89,6 +94,7 @@ def assert_whole(client: "DynamoDBClient", table: str, shards: int) -> None:
         assert {shard} >= {shard_of(record_id, shards) for _, record_id in places}
         assert counter.sequence >= max((sequence for sequence, _ in places), default=0)
     assert COUNT + shards == len(items)
+    assert (["counter"] if shards == 1 else []) == read_indexed_counters(client, table)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from aws_backend.table_layout import Counter, counter_key, item_to_counter, records_collection
+from aws_backend.table_layout import (
+    FEED_INDEX,
+    Counter,
+    counter_key,
+    item_to_counter,
+    records_collection,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,3 +37,12 @@ def read_counter_of(items: "Items", shard: int) -> Counter | None:
     collection = counter_key(shard)["collection"]
     found = [item_to_counter(item) for item in items if item["collection"] == collection]
     return found[0] if found else None
+
+
+def read_indexed_counters(client: "DynamoDBClient", table: str) -> list[str]:
+    """The collections of those counters that are in the index."""
+    pages = client.get_paginator("scan").paginate(
+        TableName=table, IndexName=FEED_INDEX, ConsistentRead=True
+    )
+    items: Items = [item for page in pages for item in page["Items"]]
+    return [item["collection"]["S"] for item in items if "feed_id" in item]

@@ -1,6 +1,7 @@
 """The feed's promise, on a DynamoDB whose transactions become visible item by item."""
 
 import contextlib
+import itertools
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -14,6 +15,7 @@ from aws_backend.dynamodb_store import DynamoDbRecordStore
 from aws_backend.errors import FeedContended, StorageUnavailable
 from aws_backend.feed_renewal import renew_feed
 from aws_backend.record_import import import_records
+from aws_backend.table_layout import shard_of
 from tests.support.dynamodb import create_table, open_store
 from tests.support.dynamodb_model.client import ModelClient, Rewrite
 from tests.support.dynamodb_model.drivers import VirtualTime
@@ -73,10 +75,13 @@ def test_when_writers_and_readers_meet_in_any_order_then_nothing_is_missed(shard
     assert {} == found
 
 
+@pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_when_part_of_the_rule_is_left_out_then_a_change_is_missed(mutant: Rewrite) -> None:
+def test_when_part_of_the_rule_is_left_out_then_a_change_is_missed(
+    mutant: Rewrite, shards: int
+) -> None:
     """The orders that are tried tell the rule from one that loses changes, part by part."""
-    missed = (run_trial(small_trial(mutant), seed).missed for seed in range(SCHEDULES))
+    missed = (run_trial(small_trial(mutant, shards), seed).missed for seed in range(SCHEDULES))
 
     assert any(missed)
 
@@ -91,11 +96,19 @@ def test_when_nothing_goes_wrong_then_leaving_out_the_check_still_misses_a_chang
     assert any(run_trial(trial, seed).missed for seed in range(SCHEDULES))
 
 
-def test_when_an_answer_comes_before_all_of_a_transaction_shows_then_a_change_is_missed() -> None:
-    """A writer that trusts its own commits relies on this: the answer comes after all items."""
-    trial = replace(small_trial(), answers_early=True)
+@pytest.mark.parametrize("shards", [1, 3])
+def test_when_an_answer_comes_before_all_of_a_transaction_shows_then_nothing_is_missed(
+    shards: int,
+) -> None:
+    """Each writer has the change before checked, its own too, whatever it was told of it."""
+    trial = replace(small_trial(shards=shards), answers_early=True)
+    found = {
+        seed: outcome.complaints
+        for seed in range(SCHEDULES)
+        if (outcome := run_trial(trial, seed)).complaints
+    }
 
-    assert any(run_trial(trial, seed).missed for seed in range(SCHEDULES))
+    assert {} == found
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -257,3 +270,47 @@ def test_when_a_feed_is_imported_and_renewed_then_the_model_serves_that_too() ->
         renewed.records_moved,
     )
     assert 60 == len(follow(store, START))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
+def test_when_a_feed_is_given_other_shards_then_a_process_that_knew_it_writes_on(
+    before: int, after: int
+) -> None:
+    """Counters are put in the place of counters that have their sequence elsewhere."""
+    model = DynamoDbModel()
+    client = ModelClient(model).as_boto3()
+    table = create_table(client)
+    import_records(client, table, [(f"r{n}", {"n": n}) for n in range(30)], shards=before)
+    store = open_store(client, table, before)
+    put(store, "r7")
+    renew_feed(client, table, shards=after)
+    written = [put(store, f"r{number}", '{"n":"new"}') for number in range(10)]
+
+    held = {record.id: record for record in follow(store)}
+    assert 30 == len(held)
+    assert written == [held[record.id] for record in written]
+    counters = [item for item in model.tables[table].items() if "feed_id" in item]
+    assert {"sequence" if after == 1 else "last_sequence"} == {
+        name for item in counters for name in item if "sequence" in name
+    }
+
+
+@pytest.mark.parametrize(("shards", "another", "the_same"), [(1, 14, 12), (2, 10, 8), (16, 10, 8)])
+def test_when_nobody_else_writes_then_a_write_costs_what_the_table_says(
+    shards: int, another: int, the_same: int
+) -> None:
+    """Write units of a change, after one of another record and after one of the same."""
+    model = DynamoDbModel()
+    client = ModelClient(model).as_boto3()
+    store = open_store(client, create_table(client), shards)
+    every = (f"r{number}" for number in itertools.count())
+    one, two = itertools.islice((i for i in every if shard_of(i, shards) == shards - 1), 2)
+    put(store, two)
+    put(store, one)
+    costs: list[float] = []
+    for record_id in (two, two):
+        before = model.consumed.write_units
+        put(store, record_id, f'{{"n":{len(costs)}}}')
+        costs.append(model.consumed.write_units - before)
+
+    assert [another, the_same] == costs

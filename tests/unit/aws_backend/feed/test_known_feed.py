@@ -42,29 +42,6 @@ def test_when_a_counter_is_read_then_only_one_of_the_open_feed_is_its_own(
     assert expected is SeenFeed(FIRST.feed_id, FIRST.shards).owns(counter)
 
 
-@pytest.mark.parametrize(
-    ("counter", "shard", "expected"),
-    [
-        (FIRST, 1, True),
-        (FIRST, 0, False),
-        (replace(FIRST, sequence=8), 1, False),
-        (replace(FIRST, sequence=6), 1, False),
-        (replace(FIRST, feed_id=b"g" * 16), 1, False),
-    ],
-)
-def test_when_a_change_was_seen_committed_then_that_says_nothing_of_any_other(
-    counter: Counter,
-    shard: int,
-    expected: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    """Feed, shard and sequence count, and what was noted last."""
-    known = KnownFeed(1)
-    known.note_commit(FIRST.feed_id, 1, 3)
-    known.note_commit(FIRST.feed_id, 1, FIRST.sequence)
-
-    assert expected is known.has_committed(counter, shard)
-
-
 def test_when_the_feed_has_other_shards_than_the_settings_say_then_one_warning_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
