@@ -528,6 +528,28 @@ async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts
     }
 
 
+async def test_when_a_new_feed_is_read_then_its_generation_begins_before_its_first_page(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A run from before that writes while the first page is on its way would spoil it unseen."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1), record("b", 1)])
+    newest: list[int] = []
+
+    class LookingFeed(FakeFeed):
+        """Looks at the store before each page."""
+
+        async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+            newest.append(await store.newest_generation())
+            return await feed.changes(cursor, limit=limit, deadline=deadline)
+
+    await sync_job(LookingFeed(), store, clock).run()
+
+    assert [0, 1, 1] == newest
+
+
 async def test_when_even_the_beginning_has_expired_then_the_run_fails(
     store: SqliteStore, clock: FakeClock
 ) -> None:
