@@ -754,6 +754,15 @@ async def test_when_too_much_of_a_page_is_poison_then_the_run_fails_and_nothing_
     assert [] == await store.list_poison()
 
 
+async def test_when_no_share_is_set_then_half_of_a_page_may_be_unfit(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """As the setting's default is."""
+    feed = FakeFeed([*(record(f"r{number}") for number in range(25)), *poison_page(25)])
+
+    assert 25 == (await sync_job(feed, store, clock, page_size=50).run()).records_set_aside
+
+
 async def test_when_pages_are_small_and_all_poison_then_the_run_still_fails(
     store: SqliteStore, clock: FakeClock
 ) -> None:
