@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from aws_backend.cursor import Cursor, FeedCursor, ShardCursor, WholeCursor
+from aws_backend.cursor import Cursor, FeedCursor, ShardCursor, WholeCursor, parse_cursor
 from aws_backend.dynamodb_store import DynamoDbRecordStore
 from aws_backend.errors import CursorExpired
 from aws_backend.record_store import FeedPage, ListedShard
@@ -71,6 +71,31 @@ def test_when_a_feed_has_begun_then_the_shards_without_a_record_are_at_their_end
     assert [int(shard == shard_of(written.id, SHARDS)) for shard in range(SHARDS)] == [
         shard.end.sequence for shard in listed(store)
     ]
+
+
+def test_when_a_shard_has_no_record_then_its_place_in_the_cursor_stays_at_the_start(
+    store: DynamoDbRecordStore,
+) -> None:
+    """The cursor is spelled and read like any other."""
+    written = put(store, NAMES[0])
+    cursor = whole_end(store)
+
+    assert cursor == parse_cursor(cursor.to_text())
+    assert cursor.sequences == tuple(
+        int(shard == shard_of(written.id, SHARDS)) for shard in range(SHARDS)
+    )
+
+
+def test_when_a_feed_has_one_shard_then_the_list_has_it() -> None:
+    """A reader by shards needs no other way for such a feed."""
+    client = ModelClient(DynamoDbModel()).as_boto3()
+    store = open_store(client, create_table(client))
+    for name in NAMES:
+        put(store, name)
+    (shard,) = listed(store)
+
+    assert NAMES == [change.id for change in follow(store, shard.start)]
+    assert (1, 0, len(NAMES)) == (shard.end.shards, shard.end.shard, shard.end.sequence)
 
 
 def test_when_a_shard_is_read_from_its_start_then_its_records_come_up_to_its_end(
