@@ -7,6 +7,7 @@ import pytest
 from aws_backend.cursor import Cursor, FeedCursor, ShardCursor, WholeCursor, parse_cursor
 from aws_backend.dynamodb_store import DynamoDbRecordStore
 from aws_backend.errors import CursorExpired
+from aws_backend.record_import import import_records
 from aws_backend.record_store import FeedPage, ListedShard
 from aws_backend.table_layout import shard_of
 from tests.support.dynamodb import create_table, open_store
@@ -86,6 +87,19 @@ def test_when_a_shard_has_no_record_then_its_place_in_the_cursor_stays_at_the_st
     )
 
 
+def test_when_nothing_was_imported_then_the_whole_feeds_cursor_is_one_at_the_start() -> None:
+    """It goes to the reader and comes back, as any does."""
+    client = ModelClient(DynamoDbModel()).as_boto3()
+    table = create_table(client)
+    import_records(client, table, [], shards=SHARDS)
+    page = open_store(client, table).read_changes(START, 10)
+
+    assert () == page.records
+    assert WholeCursor(page.next_cursor.feed, (0, 0, 0), 0) == parse_cursor(
+        page.next_cursor.to_text()
+    )
+
+
 def test_when_a_feed_has_one_shard_then_the_list_has_it() -> None:
     """A reader by shards needs no other way for such a feed."""
     client = ModelClient(DynamoDbModel()).as_boto3()
@@ -103,6 +117,8 @@ def test_when_a_shard_is_read_from_its_start_then_its_records_come_up_to_its_end
 ) -> None:
     """The list says where both are, and an empty page leaves its reader where it is."""
     for number, shard in enumerate(listed(filled)):
+        assert 0 == shard.start.sequence
+
         page = filled.read_changes(shard.start, 1000)
 
         assert [name for name in NAMES if shard_of(name, SHARDS) == number] == ids(page)
