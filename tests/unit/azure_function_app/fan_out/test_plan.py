@@ -170,6 +170,21 @@ async def test_when_the_plan_is_lost_then_shards_are_read_again_from_their_begin
     assert place.feed.live() == place.live()
 
 
+async def test_when_the_plan_is_lost_and_the_feed_is_another_one_then_what_it_lacks_is_missed(
+    place: ShardedPlace,
+) -> None:
+    """Without a plan nobody knows that it is another one, so the new generation is swept."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    await place.store.for_row(PLAN_ROW).reset()
+    place.feed.start_anew()
+    place.feed.put(*NAMES[5:])
+
+    await place.settle()
+
+    assert set(NAMES[5:]) == place.live().keys()
+
+
 async def test_when_a_row_is_lost_then_its_shard_is_read_again(place: ShardedPlace) -> None:
     """And no other."""
     place.feed.put(*NAMES)
