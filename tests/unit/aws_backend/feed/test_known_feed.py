@@ -67,11 +67,12 @@ def test_when_a_change_was_seen_committed_then_that_says_nothing_of_any_other(
     assert expected is known.has_committed(counter, shard)
 
 
+@pytest.mark.parametrize("new_shards", [2, 8])
 def test_when_the_feed_has_other_shards_than_the_settings_say_then_one_warning_says_so(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, new_shards: int
 ) -> None:
-    """Each feed once, not each request."""
-    known = KnownFeed(2)
+    """Each feed once, not each request; for more as for fewer."""
+    known = KnownFeed(new_shards)
     for counter in (FIRST, FIRST, replace(FIRST, sequence=9)):
         known.learn(counter)
 
