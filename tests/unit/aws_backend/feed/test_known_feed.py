@@ -88,3 +88,15 @@ def test_when_the_feed_has_the_shards_that_the_settings_say_then_there_is_no_war
     KnownFeed(4).learn(FIRST)
 
     assert [] == caplog.records
+
+
+@pytest.mark.parametrize("feed_id", [b"e" * 16, b"g" * 16])
+def test_when_another_feed_has_other_shards_too_then_a_warning_says_so_again(
+    caplog: pytest.LogCaptureFixture, feed_id: bytes
+) -> None:
+    """IDs are random: none of them comes after another."""
+    known = KnownFeed(2)
+    known.learn(FIRST)
+    known.learn(replace(FIRST, feed_id=feed_id))
+
+    assert ["feed_shards_ignored"] * 2 == caplog.messages
