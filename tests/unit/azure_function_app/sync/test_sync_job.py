@@ -968,6 +968,38 @@ async def test_when_the_store_stalls_in_mid_run_then_the_next_run_goes_on(
     assert [1.0, 1.0] == store.report_seconds
 
 
+async def test_when_the_store_stalls_between_two_stretches_of_a_sweep_then_the_next_run_goes_on(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """A run that has only swept has come further too."""
+
+    class StallingSweep(StallingStore):
+        """Sweeps so many stretches, and then stalls."""
+
+        stretches = 0
+
+        async def sweep_page(
+            self, checkpoint: Checkpoint, *, deadline: Deadline | None = None
+        ) -> Step:
+            self.stretches -= 1
+            self.is_stalled = self.stretches < 0
+            self._stall(deadline)
+            return await super().sweep_page(checkpoint, deadline=deadline)
+
+    store = StallingSweep(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record("a"), record("b")])
+    job = sync_job(feed, store, clock, run_seconds=100.0)
+    await job.run()
+    feed.start_anew([record("a")])
+    await job.run()
+    store.is_stalled, store.stretches = False, 1
+
+    report = await job.run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 0) == (report.status, report.records_read)
+
+
 async def test_when_a_page_was_read_late_then_the_store_still_gets_a_little_time(
     clock: FakeClock, tmp_path: Path
 ) -> None:
