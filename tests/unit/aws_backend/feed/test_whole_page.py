@@ -199,6 +199,17 @@ def test_when_a_record_takes_just_what_is_left_then_it_is_on_the_page() -> None:
     assert ["r0", "r1"] == [record.id for record in feed.page().records]
 
 
+def test_when_a_page_is_more_than_full_then_no_other_shard_is_asked() -> None:
+    """What comes of that would have no place."""
+    feed = Shards(2)
+    feed.put("r0", "x" * (PAGE_BYTES + 1), 0)
+    feed.put("r1", "{}", 1)
+
+    page = feed.page()
+
+    assert ([0], True) == (feed.asked, page.has_more)
+
+
 def test_when_a_shards_last_change_does_not_show_yet_then_the_page_ends_all_the_same() -> None:
     """Its place stays before the change, and nobody is told to ask again at once."""
     feed = Shards(2)
