@@ -478,6 +478,23 @@ async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_c
     assert 2 == stored(tmp_path)["a"][0]
 
 
+async def test_when_the_checkpoint_is_gone_then_the_first_run_brings_what_has_changed_since(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Written for an earlier generation it would be passed over, and never be read again."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+    await store.reset()
+    feed.changes_so_far += [record("a", 2)]
+
+    await job.run()
+
+    assert 2 == stored(tmp_path)["a"][0]
+
+
 async def test_when_two_runs_find_the_feed_changed_then_one_starts_over_and_the_other_stops(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
