@@ -166,8 +166,9 @@ def test_when_a_feed_has_not_begun_then_its_cursor_is_before_the_first_change() 
         b"\x01" + bytes(24),
         b"\x05" + FEED + bytes(12),
         b"\x0f" + FEED + (7).to_bytes(8),
+        b"\x05" + bytes(MAX_CURSOR_LENGTH * 3 // 4 - 1),
     ],
-    ids=["format 1", "start in format 1", "a longer, newer one", "a newer one"],
+    ids=["format 1", "start in format 1", "a longer, newer one", "a newer one", "the longest"],
 )
 def test_when_a_cursor_is_of_another_format_of_ours_then_it_has_expired(packed: bytes) -> None:
     """Its reader starts over by itself, after an upgrade and after its rollback."""

@@ -19,9 +19,13 @@ from aws_backend.feed.record_writing import (
     RecordWriter,
 )
 from aws_backend.record import StoredRecord
-from aws_backend.table_layout import Counter, FeedState, counter_to_item
+from aws_backend.table_layout import Counter, FeedState, counter_to_item, record_to_item
 from emulator.aws.template import load_template
+from tests.support.dynamodb import create_table, open_store
+from tests.support.dynamodb_model.client import ModelClient
+from tests.support.dynamodb_model.service import DynamoDbModel
 from tests.support.fake_clock import FakeClock
+from tests.support.record_store_promises import put
 
 FIRST = Counter(b"f" * 16, 1, "other")
 AHEAD = replace(FIRST, sequence=9, last_id="another")
@@ -48,10 +52,17 @@ class ScriptedWriter:
             table, known, self.clock, lambda: b"n" * 16, LONGEST_WRITE_SECONDS
         )
 
-    def read(self, counter: Counter = FIRST) -> None:
-        """Let the counter and no record be read."""
+    def read(self, counter: Counter = FIRST, record: StoredRecord | None = None) -> None:
+        """Let the counter and the record be read."""
+        items: list[Any] = [counter_to_item(counter)]
+        if record is not None:
+            items.append(record_to_item(record))
+        self.answers.add_response("batch_get_item", {"Responses": {"records": items}})
+
+    def read_first(self, counter: Counter) -> None:
+        """Let the counter of shard 0 be read by itself."""
         item: Any = counter_to_item(counter)
-        self.answers.add_response("batch_get_item", {"Responses": {"records": [item]}})
+        self.answers.add_response("get_item", {"Item": item})
 
     def lose(self, counter: Counter | None, record: str = "None", previous: str = "None") -> None:
         """Let a transaction be canceled, and say what the counter is by now."""
@@ -167,3 +178,100 @@ def test_when_the_attempts_take_too_long_then_the_write_gives_up(
     with pytest.raises(FeedContended):
         scripted.writer.write_record("a", decide)
     assert LONGEST_WRITE_SECONDS < template["Globals"]["Function"]["Timeout"]
+
+
+A = StoredRecord("a", 3, 6, "2026-01-01T00:00:00Z", False, "{}")  # noqa: FBT003 - as stored
+
+
+@pytest.mark.parametrize("data", ["{}", '{"n":1}'])
+def test_when_the_records_last_change_does_not_show_yet_then_the_write_looks_again(
+    scripted: ScriptedWriter, data: str
+) -> None:
+    """What is read then is the record as it was: neither good enough to return nor to replace."""
+    scripted.read(replace(FIRST, sequence=7, last_id="a"), replace(A, data=data))
+    scripted.read(replace(FIRST, sequence=7, last_id="a"), replace(A, sequence=7, version=4))
+
+    written = scripted.write()
+
+    assert (4, 7) == (written.version, written.sequence)
+    assert 1 == len(scripted.pauses)
+
+
+@pytest.mark.parametrize("last_id", ["", "0", "z"])
+def test_when_the_record_says_it_already_then_later_changes_of_others_are_no_reason_to_write(
+    scripted: ScriptedWriter, last_id: str
+) -> None:
+    """Whatever the other's ID is."""
+    scripted.read(replace(FIRST, sequence=9, last_id=last_id), A)
+
+    assert A == scripted.write()
+
+
+def test_when_the_feed_is_replaced_twice_during_a_look_then_the_write_goes_on_with_the_latest(
+    scripted: ScriptedWriter,
+) -> None:
+    """An attempt looks twice; the next one, after a pause, finds the feed that has stayed."""
+    second, third = (replace(FIRST, feed_id=name * 16) for name in (b"2", b"3"))
+    scripted.read(second)
+    scripted.read_first(second)
+    scripted.read(third)
+    scripted.read_first(third)
+    scripted.read(third)
+    scripted.succeed()
+
+    assert FIRST.sequence + 1 == scripted.write().sequence
+    assert 1 == len(scripted.pauses)
+
+
+@pytest.mark.parametrize(
+    ("is_known", "record_id", "reads", "items"),
+    [
+        (True, "c", ["BatchGetItem"], 3),
+        (True, "b", ["BatchGetItem"], 2),
+        (False, "c", ["GetItem", "BatchGetItem"], 3),
+        (False, "b", ["GetItem", "BatchGetItem"], 2),
+    ],
+    ids=["ours before", "the same record", "another's before", "the same record of another's"],
+)
+def test_when_a_record_is_written_then_the_change_before_is_checked_unless_it_was_of_that_record(
+    is_known: bool,  # noqa: FBT001 - a parameter of the test
+    record_id: str,
+    reads: list[str],
+    items: int,
+) -> None:
+    """A process that knows the feed reads once; whose change the one before was plays no part."""
+    requests: list[tuple[str, int]] = []
+
+    def note(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        requests.append((operation, len(request.get("TransactItems", ()))))
+        return request
+
+    client = ModelClient(DynamoDbModel(), rewrite=note).as_boto3()
+    table = create_table(client)
+    maker = open_store(client, table)
+    put(maker, "a")
+    put(maker, "b")
+    writer = maker if is_known else open_store(client, table)
+    requests.clear()
+
+    put(writer, record_id)
+
+    assert [*((read, 0) for read in reads), ("TransactWriteItems", items)] == requests
+
+
+def test_when_a_process_has_made_the_feed_then_its_next_write_knows_it() -> None:
+    """It need not ask for what it has just said."""
+    operations: list[str] = []
+
+    def note(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        operations.append(operation)
+        return request
+
+    client = ModelClient(DynamoDbModel(), rewrite=note).as_boto3()
+    store = open_store(client, create_table(client))
+    put(store, "a")
+    operations.clear()
+
+    put(store, "b")
+
+    assert ["BatchGetItem", "TransactWriteItems"] == operations

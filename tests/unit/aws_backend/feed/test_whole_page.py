@@ -177,6 +177,39 @@ def test_when_one_record_is_larger_than_what_is_left_then_it_begins_the_next_pag
     assert (["large"], False) == ([r.id for r in second.records], second.has_more)
 
 
+def test_when_a_record_does_not_fit_then_its_shard_is_the_next_one_and_none_gets_ahead_of_it() -> (
+    None
+):
+    """However small what the others have is."""
+    feed = Shards(3)
+    for shard, size in enumerate([PAGE_BYTES * 6 // 10, PAGE_BYTES // 2, 2]):
+        feed.put(f"r{shard}", "x" * size, shard)
+
+    page = feed.page()
+
+    assert (["r0"], 1, True) == ([r.id for r in page.records], page.next_shard, page.has_more)
+
+
+def test_when_a_record_takes_just_what_is_left_then_it_is_on_the_page() -> None:
+    """With what is around its data counted."""
+    feed = Shards(2)
+    for shard in range(2):
+        feed.put(f"r{shard}", "x" * (PAGE_BYTES // 2 - 200), shard)
+
+    assert ["r0", "r1"] == [record.id for record in feed.page().records]
+
+
+def test_when_a_page_is_more_than_full_then_no_other_shard_is_asked() -> None:
+    """What comes of that would have no place."""
+    feed = Shards(2)
+    feed.put("r0", "x" * (PAGE_BYTES + 1), 0)
+    feed.put("r1", "{}", 1)
+
+    page = feed.page()
+
+    assert ([0], True) == (feed.asked, page.has_more)
+
+
 def test_when_a_shards_last_change_does_not_show_yet_then_the_page_ends_all_the_same() -> None:
     """Its place stays before the change, and nobody is told to ask again at once."""
     feed = Shards(2)

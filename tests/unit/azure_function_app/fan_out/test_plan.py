@@ -98,6 +98,22 @@ async def test_when_the_feed_is_another_one_then_a_generation_begins_and_ends_wi
     assert (False, None) == ((await place.plan()).is_rereading, (await place.plan()).sweep)
 
 
+async def test_when_the_name_of_the_new_feed_sorts_before_the_old_one_then_it_is_another_one(
+    place: ShardedPlace,
+) -> None:
+    """Names of feeds are opaque, and say nothing of which came first."""
+    place.feed.feed = 9
+    place.feed.put(*NAMES)
+    await place.settle()
+    place.feed.start_anew()
+    place.feed.put(*NAMES[:15])
+
+    await place.settle()
+
+    assert ("feed-10", 1) == ((await place.plan()).cursor, (await place.plan()).generation)
+    assert place.feed.live() == place.live()
+
+
 async def test_when_a_new_feed_is_planned_then_earlier_writes_are_refused_before_any_message(
     place: ShardedPlace,
 ) -> None:
@@ -126,6 +142,20 @@ async def test_when_another_has_begun_a_later_generation_then_the_plan_begins_on
     assert {8} == {generation for generation, _, _ in place.records().values()}
 
 
+async def test_when_a_shard_goes_on_then_its_generation_is_looked_after_whatever_cursors_look_like(
+    place: ShardedPlace,
+) -> None:
+    """They are opaque: the one behind ten changes sorts before the one behind nine."""
+    place.feed.put(*["a"] * 9)
+    await place.settle()
+    await place.store.begin_generation(7)
+    place.feed.put("a")
+
+    await place.tick()
+
+    assert 8 == (await place.plan()).generation
+
+
 async def test_when_the_plan_is_lost_then_shards_are_read_again_from_their_beginnings(
     place: ShardedPlace,
 ) -> None:
@@ -138,6 +168,21 @@ async def test_when_the_plan_is_lost_then_shards_are_read_again_from_their_begin
 
     assert {1} == {generation for generation, _, _ in place.records().values()}
     assert place.feed.live() == place.live()
+
+
+async def test_when_the_plan_is_lost_and_the_feed_is_another_one_then_what_it_lacks_is_missed(
+    place: ShardedPlace,
+) -> None:
+    """Without a plan nobody knows that it is another one, so the new generation is swept."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    await place.store.for_row(PLAN_ROW).reset()
+    place.feed.start_anew()
+    place.feed.put(*NAMES[5:])
+
+    await place.settle()
+
+    assert set(NAMES[5:]) == place.live().keys()
 
 
 async def test_when_a_row_is_lost_then_its_shard_is_read_again(place: ShardedPlace) -> None:
@@ -246,6 +291,20 @@ async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_still_sen
     assert 6 == len(place.queue)
     await place.settle()
     assert place.feed.live() == place.live()
+
+
+async def test_when_many_ticks_come_in_a_short_time_then_they_are_content(
+    place: ShardedPlace,
+) -> None:
+    """A shard's run may take all of its time, which is 240 s here: three of them must be over."""
+    place.feed.put(*NAMES)
+    for _ in range(3):
+        await place.tick()
+    place.clock.advance(717.0)
+
+    ends = [(await place.tick()).status for _ in range(2)]
+
+    assert [SyncStatus.PAUSED, SyncStatus.FAILED] == ends
 
 
 async def test_when_the_app_was_stopped_for_days_then_its_first_tick_is_content(

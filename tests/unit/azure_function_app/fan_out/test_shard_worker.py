@@ -239,6 +239,25 @@ async def test_when_a_sweep_message_comes_before_every_shard_is_read_then_nothin
     assert place.feed.live() == place.live()
 
 
+async def test_when_a_shards_row_is_lost_before_the_sweep_then_nothing_is_marked(
+    place: ShardedPlace,
+) -> None:
+    """Nobody knows any more that the shard was read in this generation."""
+    await begin_new_feed(place, lacks=5)
+    await place.tick()
+    await place.drain()
+    await place.tick()
+    (sweep,) = place.queue
+    place.queue.clear()
+    await place.store.for_row(shard_row(1)).reset()
+
+    report = await place.deliver(sweep)
+
+    assert report is not None
+    assert SyncStatus.SUPERSEDED == report.status
+    assert 20 == len(place.live())
+
+
 async def test_when_a_sweep_message_comes_twice_then_the_second_does_nothing(
     place: ShardedPlace,
 ) -> None:

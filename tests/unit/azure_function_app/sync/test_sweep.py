@@ -54,3 +54,11 @@ def test_when_a_stretch_is_marked_then_what_was_counted_stays() -> None:
     marked = Sweep(SweepPhase.MARKING, "", live=30, missing=5).after(Stretch(None, 4, 4))
 
     assert Sweep(SweepPhase.MARKING, None, live=30, missing=5) == marked
+
+
+def test_when_a_sweep_begins_then_nothing_was_counted_and_nothing_read_since() -> None:
+    """One record too many read would let a held sweep mark one more."""
+    begun = Sweep()
+
+    assert (SweepPhase.COUNTING, "") == (begun.phase, begun.position)
+    assert (0, 0, 0) == (begun.live, begun.missing, begun.read_since)

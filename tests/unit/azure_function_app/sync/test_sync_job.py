@@ -550,6 +550,23 @@ async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_c
     assert 2 == stored(tmp_path)["a"][0]
 
 
+async def test_when_the_checkpoint_is_gone_then_the_first_run_brings_what_has_changed_since(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Written for an earlier generation it would be passed over, and never be read again."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1)])
+    await job.run()
+    await store.reset()
+    feed.changes_so_far += [record("a", 2)]
+
+    await job.run()
+
+    assert 2 == stored(tmp_path)["a"][0]
+
+
 async def test_when_two_runs_find_the_feed_changed_then_one_starts_over_and_the_other_stops(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -598,6 +615,28 @@ async def test_when_a_run_from_before_writes_late_then_the_new_feed_still_counts
     assert {"a": (1, False), "b": (0, True)} == {
         name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
     }
+
+
+async def test_when_a_new_feed_is_read_then_its_generation_begins_before_its_first_page(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """A run from before that writes while the first page is on its way would spoil it unseen."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    feed.start_anew([record("a", 1), record("b", 1)])
+    newest: list[int] = []
+
+    class LookingFeed(FakeFeed):
+        """Looks at the store before each page."""
+
+        async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+            newest.append(await store.newest_generation())
+            return await feed.changes(cursor, limit=limit, deadline=deadline)
+
+    await sync_job(LookingFeed(), store, clock).run()
+
+    assert [0, 1, 1] == newest
 
 
 async def test_when_even_the_beginning_has_expired_then_the_run_fails(
@@ -804,6 +843,15 @@ async def test_when_too_much_of_a_page_is_poison_then_the_run_fails_and_nothing_
     assert [] == await store.list_poison()
 
 
+async def test_when_no_share_is_set_then_half_of_a_page_may_be_unfit(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    """As the setting's default is."""
+    feed = FakeFeed([*(record(f"r{number}") for number in range(25)), *poison_page(25)])
+
+    assert 25 == (await sync_job(feed, store, clock, page_size=50).run()).records_set_aside
+
+
 async def test_when_pages_are_small_and_all_poison_then_the_run_still_fails(
     store: SqliteStore, clock: FakeClock
 ) -> None:
@@ -1007,6 +1055,38 @@ async def test_when_the_store_stalls_in_mid_run_then_the_next_run_goes_on(
     assert 105.0 == pytest.approx(over_at - began_at)
     # A store that has just failed is not waited for.
     assert [1.0, 1.0] == store.report_seconds
+
+
+async def test_when_the_store_stalls_between_two_stretches_of_a_sweep_then_the_next_run_goes_on(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """A run that has only swept has come further too."""
+
+    class StallingSweep(StallingStore):
+        """Sweeps so many stretches, and then stalls."""
+
+        stretches = 0
+
+        async def sweep_page(
+            self, checkpoint: Checkpoint, *, deadline: Deadline | None = None
+        ) -> Step:
+            self.stretches -= 1
+            self.is_stalled = self.stretches < 0
+            self._stall(deadline)
+            return await super().sweep_page(checkpoint, deadline=deadline)
+
+    store = StallingSweep(tmp_path / "records.sqlite3", clock)
+    feed = FakeFeed([record("a"), record("b")])
+    job = sync_job(feed, store, clock, run_seconds=100.0)
+    await job.run()
+    feed.start_anew([record("a")])
+    await job.run()
+    store.is_stalled, store.stretches = False, 1
+
+    report = await job.run()
+    await store.aclose()
+
+    assert (SyncStatus.PAUSED, 0) == (report.status, report.records_read)
 
 
 async def test_when_a_page_was_read_late_then_the_store_still_gets_a_little_time(
