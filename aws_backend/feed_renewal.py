@@ -65,7 +65,7 @@ class RenewedFeed:
     records: int
     """Tombstones included."""
     sequences: tuple[int, ...]
-    """The highest of each shard."""
+    """The highest of each shard's records."""
     lost_changes: int
     """How many counters named a change that the backup does not hold: at most one a shard."""
     records_moved: int
@@ -131,6 +131,7 @@ def _renew(
     if shards is None:
         _check_placed(table, found, first.shards)
     ends = [shard.highest for shard in found[: first.shards]]
+    before = list(ends)
     doubles = 0
     for shard, survey in enumerate(found[: first.shards]):
         for record_id, sequence in survey.doubles:
@@ -139,6 +140,12 @@ def _renew(
             doubles += 1
     sources = [shard for shard, survey in enumerate(found) if survey.misplaced]
     resharded = _reshard(held, ends, sources)
+    # Where nothing was added, the counter may name a change that is lost or has moved away, and no
+    # reader would ever come to its place.
+    ends = [
+        end if end > earlier else survey.last
+        for end, earlier, survey in zip(ends, before, found, strict=False)
+    ]
     _open(held, claims, ends)
     records = sum(survey.in_place for survey in found) + resharded
     return RenewedFeed(records, tuple(ends), lost, doubles, resharded)
@@ -249,7 +256,10 @@ class _Survey:
     """What a shard's collection holds."""
 
     in_place: int
+    last: int
+    """The highest sequence of a record that is in place."""
     highest: int
+    """The highest of any, and of the counter's."""
     doubles: tuple[tuple[str, int], ...]
     misplaced: int
     example: str
@@ -264,15 +274,16 @@ def _survey(
     doubles = []
     for item in read_shard(client, table, shard, "id, #sequence"):
         record_id, sequence = item["id"]["S"], int(item["sequence"]["N"])
+        highest = max(highest, sequence)
         if is_misplaced(record_id, shard, shards):
             misplaced += 1
             example = example or f"{record_id} in {records_collection(shard)}"
-        else:
-            in_place += 1
+            continue
+        in_place += 1
         if sequence == previous:
             doubles.append((record_id, sequence))
-        highest, previous = max(highest, sequence), sequence
-    return _Survey(in_place, highest, tuple(doubles), misplaced, example)
+        previous = sequence
+    return _Survey(in_place, previous, highest, tuple(doubles), misplaced, example)
 
 
 def _check_placed(table: str, found: list[_Survey], shards: int) -> None:
