@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from aws_backend.cursor import FEED_ID_BYTES
 from aws_backend.feed.feed_table import read_counter
 from aws_backend.feed_upkeep.counters import (
+    BusyError,
     HeldFeed,
     NotHeldError,
     put_over,
@@ -107,6 +108,10 @@ def renew_feed(
     except NotHeldError as error:
         raise FeedRenewalError(
             f"Another renewal of {table} has taken over; wait for that one"
+        ) from error
+    except BusyError as error:
+        raise FeedRenewalError(
+            f"DynamoDB is too busy for {table}, and the feed stays closed; run it again"
         ) from error
 
 
@@ -330,8 +335,14 @@ def _open(held: HeldFeed, claims: Mapping[int, Counter], ends: list[int]) -> Non
             continue
         # No writer waits for a last change: it is there by now, or it was lost with the backup.
         renewed = Counter(held.claim.feed_id, ends[shard], "", shards=shards)
-        if not replace_counter(held.client, held.table, claims[shard], renewed, shard):
-            raise NotHeldError
+        for _ in _attempts(held.sleep):
+            if replace_counter(held.client, held.table, claims[shard], renewed, shard):
+                break
+            # A transaction that is refused in the end may have been at it, such as another claim.
+            if read_counter(held.client, held.table, shard) != claims[shard]:
+                raise NotHeldError
+        else:
+            raise BusyError
 
 
 def _attempts(sleep: Callable[[float], None]) -> Iterator[int]:

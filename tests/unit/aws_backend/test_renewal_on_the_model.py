@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from aws_backend.table_layout import shard_of
 from tests.support.dynamodb import create_table, open_store
 from tests.support.dynamodb_model.client import ModelClient
 from tests.support.dynamodb_model.service import DynamoDbModel
+from tests.support.dynamodb_model.weather import Calm, Shares, Storm
 from tests.support.record_store_promises import START, follow
 
 if TYPE_CHECKING:
@@ -119,3 +121,24 @@ def test_when_records_move_away_under_a_shards_page_then_it_is_not_the_shards_en
             replace(listing.shards[shard].end, sequence=listing.shards[shard].end.sequence - 1),
             1,
         )
+
+
+BUSY = Shares(0.0, 0.0, 0.0, throttles=0.02, odd_conflicts=0.01, stalls=0.0)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 2)])
+def test_when_dynamodb_is_busy_then_the_renewal_goes_on_after_a_pause(
+    before: int, after: int
+) -> None:
+    """Nobody else has taken the feed over, and it would stay closed."""
+    model = DynamoDbModel()
+    table = fill(model, before)
+    model.weather = Storm(Random(after), BUSY)  # noqa: S311 - chooses what goes wrong
+    pauses: list[float] = []
+
+    renewed = renew_feed(ModelClient(model).as_boto3(), table, shards=after, sleep=pauses.append)
+
+    assert COUNT == renewed.records
+    assert pauses
+    model.weather = Calm()
+    assert COUNT == len(follow(open_store(ModelClient(model).as_boto3(), table, after)))
