@@ -88,6 +88,7 @@ class Planner:
         # Before the list is asked for: who has an older list then finds the fence changed.
         plan = await self._row(PLAN_ROW).load(deadline=run.store_deadline)
         listing = await self.source.shards(deadline=Deadline.after(self.page_seconds, self.clock))
+        run.shards = len(listing.shards)
         plan = await self._settle(plan, listing, run)
         rows = await self._load_rows(listing, run)
         newest = max(row.generation for row in rows)

@@ -312,3 +312,14 @@ async def test_when_a_person_has_begun_a_generation_then_the_plan_goes_on_with_i
         (await place.plan()).generation,
         (await place.plan()).is_rereading,
     )
+
+
+async def test_when_a_tick_has_planned_then_its_report_says_for_how_many_shards(
+    place: ShardedPlace,
+) -> None:
+    """Health then knows which of those that failed are gone; a shard's own run does not say it."""
+    place.feed.put(*NAMES)
+    await place.tick()
+    await place.deliver(place.queue[0])
+
+    assert [None, 3] == [report.shards for report in await place.store.load_reports()]
