@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from aws_backend.cursor import FEED_ID_BYTES
 from aws_backend.feed.feed_table import read_counter
 from aws_backend.feed_upkeep.counters import (
+    BusyError,
     HeldFeed,
     NotHeldError,
     put_over,
@@ -65,7 +66,7 @@ class RenewedFeed:
     records: int
     """Tombstones included."""
     sequences: tuple[int, ...]
-    """The highest of each shard."""
+    """The highest of each shard's records."""
     lost_changes: int
     """How many counters named a change that the backup does not hold: at most one a shard."""
     records_moved: int
@@ -108,6 +109,10 @@ def renew_feed(
         raise FeedRenewalError(
             f"Another renewal of {table} has taken over; wait for that one"
         ) from error
+    except BusyError as error:
+        raise FeedRenewalError(
+            f"DynamoDB is too busy for {table}, and the feed stays closed; run it again"
+        ) from error
 
 
 def _renew(
@@ -131,6 +136,7 @@ def _renew(
     if shards is None:
         _check_placed(table, found, first.shards)
     ends = [shard.highest for shard in found[: first.shards]]
+    before = list(ends)
     doubles = 0
     for shard, survey in enumerate(found[: first.shards]):
         for record_id, sequence in survey.doubles:
@@ -139,6 +145,12 @@ def _renew(
             doubles += 1
     sources = [shard for shard, survey in enumerate(found) if survey.misplaced]
     resharded = _reshard(held, ends, sources)
+    # Where nothing was added, the counter may name a change that is lost or has moved away, and no
+    # reader would ever come to its place.
+    ends = [
+        end if end > earlier else survey.last
+        for end, earlier, survey in zip(ends, before, found, strict=False)
+    ]
     _open(held, claims, ends)
     records = sum(survey.in_place for survey in found) + resharded
     return RenewedFeed(records, tuple(ends), lost, doubles, resharded)
@@ -249,7 +261,10 @@ class _Survey:
     """What a shard's collection holds."""
 
     in_place: int
+    last: int
+    """The highest sequence of a record that is in place."""
     highest: int
+    """The highest of any, and of the counter's."""
     doubles: tuple[tuple[str, int], ...]
     misplaced: int
     example: str
@@ -264,15 +279,16 @@ def _survey(
     doubles = []
     for item in read_shard(client, table, shard, "id, #sequence"):
         record_id, sequence = item["id"]["S"], int(item["sequence"]["N"])
+        highest = max(highest, sequence)
         if is_misplaced(record_id, shard, shards):
             misplaced += 1
             example = example or f"{record_id} in {records_collection(shard)}"
-        else:
-            in_place += 1
+            continue
+        in_place += 1
         if sequence == previous:
             doubles.append((record_id, sequence))
-        highest, previous = max(highest, sequence), sequence
-    return _Survey(in_place, highest, tuple(doubles), misplaced, example)
+        previous = sequence
+    return _Survey(in_place, previous, highest, tuple(doubles), misplaced, example)
 
 
 def _check_placed(table: str, found: list[_Survey], shards: int) -> None:
@@ -319,8 +335,14 @@ def _open(held: HeldFeed, claims: Mapping[int, Counter], ends: list[int]) -> Non
             continue
         # No writer waits for a last change: it is there by now, or it was lost with the backup.
         renewed = Counter(held.claim.feed_id, ends[shard], "", shards=shards)
-        if not replace_counter(held.client, held.table, claims[shard], renewed, shard):
-            raise NotHeldError
+        for _ in _attempts(held.sleep):
+            if replace_counter(held.client, held.table, claims[shard], renewed, shard):
+                break
+            # A transaction that is refused in the end may have been at it, such as another claim.
+            if read_counter(held.client, held.table, shard) != claims[shard]:
+                raise NotHeldError
+        else:
+            raise BusyError
 
 
 def _attempts(sleep: Callable[[float], None]) -> Iterator[int]:

@@ -15,7 +15,12 @@ from typing import Final
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import StoreUnavailable
 from azure_function_app.http_response import HttpResponse
-from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport, SyncStatus
+from azure_function_app.sync.checkpoint_store import (
+    MAX_SHARDS,
+    CheckpointStore,
+    SyncReport,
+    SyncStatus,
+)
 from shared.clock import Clock
 
 _FRESH_SECONDS: Final = 1.0
@@ -125,7 +130,7 @@ def _failing_shards(newest_first: Sequence[SyncReport]) -> dict[int | None, list
     """Return the runs of each shard whose last run that says anything failed.
 
     None stands for the runs that were not for one shard. A failure of a shard counts until a run
-    finds every shard read to its end: the shard may be gone, or the feed be read as a whole.
+    finds every shard read to its end, or plans for a feed that has no such shard any more.
     """
     runs: dict[int | None, list[SyncReport]] = {}
     for report in newest_first:
@@ -134,10 +139,12 @@ def _failing_shards(newest_first: Sequence[SyncReport]) -> dict[int | None, list
     complete = next(
         (run.started_at for run in runs.get(None, ()) if run.status is SyncStatus.COMPLETE), ""
     )
+    shards = next((run.shards for run in runs.get(None, ()) if run.shards is not None), MAX_SHARDS)
     return {
         shard: found
         for shard, found in runs.items()
-        if not found[0].status.is_success and (shard is None or found[0].finished_at > complete)
+        if not found[0].status.is_success
+        and (shard is None or (shard < shards and found[0].finished_at > complete))
     }
 
 

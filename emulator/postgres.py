@@ -23,10 +23,11 @@ _POLL_SECONDS: Final = 0.02
 _READY: Final = "database system is ready to accept connections"
 _OWNER: Final = "bridge"
 _DATABASE: Final = "postgres"
-# The owner needs no password, from this machine only. Any other role needs one, and TLS: as on
-# Azure, the server asks for it in clear text, because there it is a token.
+# The owner needs no password, from this machine only, and neither do members of a role `guest`, if
+# there is one. Any other role needs one, and TLS: as on Azure, the server asks for it in clear
+# text, because there it is a token.
 _WHO_MAY_CONNECT: Final = f"""
-host all {_OWNER} {LOOPBACK}/32 trust
+host all {_OWNER},+guest {LOOPBACK}/32 trust
 hostssl all all {LOOPBACK}/32 password
 """
 _UNSAFE_BUT_QUICK: Final = MappingProxyType(

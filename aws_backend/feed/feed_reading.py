@@ -39,9 +39,13 @@ class FeedReader:
         if len(counters) == 1:
             reading = self.table.read_shard(0, places[0], counters[0].sequence, limit)
             reached = reading.records[-1].sequence if reading.records else places[0]
+            if not reading.records and reached < counters[0].sequence:
+                self._check_unmoved(feed)
             return FeedPage(reading.records, Cursor(feed, reached), reading.has_more)
         ends = [counter.sequence for counter in counters]
         page = read_in_turn(places, next_shard, ends, limit, self.table.read_shard)
+        if not page.records and page.sequences != tuple(ends):
+            self._check_unmoved(feed)
         cursor = WholeCursor(feed, page.sequences, page.next_shard)
         return FeedPage(page.records, cursor, page.has_more)
 
@@ -79,8 +83,19 @@ class FeedReader:
             raise _expired()
         reading = self.table.read_shard(after.shard, after.sequence, counter.sequence, limit)
         reached = reading.records[-1].sequence if reading.records else after.sequence
+        if not reading.records and reached < counter.sequence:
+            self._check_unmoved(feed)
         cursor = ShardCursor(feed, after.shards, after.shard, reached)
         return FeedPage(reading.records, cursor, reading.has_more)
+
+    def _check_unmoved(self, feed: bytes) -> None:
+        """Raise unless the feed is open yet, so that a page without anything is its end.
+
+        Once it is closed, its records may be moved to other shards, and away from under the page.
+        """
+        found = read_counters_of(self.table, self.known, 0)
+        if found is None or self._identify(found[0]) != feed:
+            raise _expired()
 
     def _identify(self, counter: Counter) -> bytes:
         return identify_feed(counter.feed_id, self.table.name)

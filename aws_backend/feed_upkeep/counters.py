@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_backend.feed.feed_table import read_counter
 from aws_backend.table_layout import (
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef as Action
 
 _PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_COMMIT_ATTEMPTS: Final = 30
+_MAY_PASS: Final = frozenset(
+    {"None", "ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"}
+)
 
 
 def read_counters(
@@ -94,7 +99,11 @@ def replace_counter(
 
 
 class NotHeldError(Exception):
-    """A transaction was refused: somebody else has taken the feed over, or is at its items."""
+    """A transaction was refused: somebody else has taken the feed over, or was at its items."""
+
+
+class BusyError(Exception):
+    """DynamoDB had no room for a transaction, or others were at its items, every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +122,30 @@ class HeldFeed:
     def commit(self, *actions: "Action") -> None:
         """Commit the actions, all or none.
 
+        What may pass is waited for: a new partition takes 1,000 write units a second, and a copy of
+        99 records needs 400 and more.
+
         Raises:
             NotHeldError: the feed is not held any more, or an action was refused.
+            BusyError: it did not pass.
 
         """
-        try:
-            self.client.transact_write_items(TransactItems=[*actions, self.check()])
-        except self.client.exceptions.TransactionCanceledException as error:
-            raise NotHeldError from error
+        pause = _PAUSE_SECONDS
+        for attempt in range(_COMMIT_ATTEMPTS):
+            if attempt > 0:
+                self.sleep(pause)
+                pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
+            try:
+                self.client.transact_write_items(TransactItems=[*actions, self.check()])
+            except self.client.exceptions.TransactionCanceledException as error:
+                reasons: Any = error.response.get("CancellationReasons", ())
+                codes = {reason.get("Code", "None") for reason in reasons}
+                # A canceled transaction has changed nothing, so it may be sent once more.
+                if not codes or codes - _MAY_PASS:
+                    raise NotHeldError from error
+            else:
+                return
+        raise BusyError
 
     def check(self) -> "Action":
         """Return the action that refuses a transaction once the feed is not held any more."""

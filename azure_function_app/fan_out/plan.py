@@ -19,6 +19,7 @@ from azure_function_app.fan_out.work_queue import WorkQueue
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     PLAN_ROW,
+    RUNS_KEPT,
     WHOLE_FEED_ROW,
     Checkpoint,
     CheckpointStore,
@@ -40,6 +41,9 @@ SHARDS_NOT_RUNNING: Final = "shards_not_running"
 _IDLE_TICKS: Final = 3
 _IDLE_RUNS: Final = 3
 """So many ticks may send messages, for the time of so many runs, without any shard's run."""
+_SELDOM_SECONDS: Final = 3_600.0
+"""How often they are sent from then on. A queue keeps a message for seven days, and who comes back
+to work on them would find all that the ticks of those days had sent."""
 
 
 class Generations(Protocol):
@@ -84,6 +88,7 @@ class Planner:
         # Before the list is asked for: who has an older list then finds the fence changed.
         plan = await self._row(PLAN_ROW).load(deadline=run.store_deadline)
         listing = await self.source.shards(deadline=Deadline.after(self.page_seconds, self.clock))
+        run.shards = len(listing.shards)
         plan = await self._settle(plan, listing, run)
         rows = await self._load_rows(listing, run)
         newest = max(row.generation for row in rows)
@@ -101,7 +106,11 @@ class Planner:
         messages = await self._messages(plan, listing, rows, run)
         if not messages and plan.is_rereading:
             messages = [ShardMessage(MessageKind.SWEEP, listing.feed, plan.generation)]
-        queue.send(messages)
+        waiting = await self._waiting_ticks(run) if messages else []
+        is_idle = self._is_idle(waiting, run)
+        is_seldom = queue.is_kept and (is_idle or len(waiting) >= RUNS_KEPT)
+        if not is_seldom or self._is_first_in_its_hour(waiting[0]):
+            queue.send(messages)
         log_event(
             _logger,
             logging.INFO,
@@ -111,7 +120,7 @@ class Planner:
             shards=len(listing.shards),
             messages=len(messages),
         )
-        if messages and await self._is_idle(run):
+        if is_idle:
             # The tick itself must end well, or the host would not send what heals this.
             run.error_code = SHARDS_NOT_RUNNING
             return SyncStatus.FAILED
@@ -209,10 +218,15 @@ class Planner:
         run.has_moved = True
         return saved
 
-    async def _is_idle(self, run: SyncRun) -> bool:
-        """Return whether nobody works on the messages, and say so in the log."""
-        reports = await self.checkpoints.load_reports(deadline=run.store_deadline)
-        ticks = waiting_ticks(reports)
+    async def _waiting_ticks(self, run: SyncRun) -> list[SyncReport]:
+        return waiting_ticks(await self.checkpoints.load_reports(deadline=run.store_deadline))
+
+    def _is_first_in_its_hour(self, before: SyncReport) -> bool:
+        moments = (datetime.fromisoformat(before.started_at).timestamp(), self.clock.now())
+        return len({moment // _SELDOM_SECONDS for moment in moments}) > 1
+
+    def _is_idle(self, ticks: Sequence[SyncReport], run: SyncRun) -> bool:
+        """Return whether nobody works on what these ticks have sent, and say so in the log."""
         # Not one tick only, and then none for days, because the app was stopped.
         if len(ticks) < _IDLE_TICKS:
             return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, assert_never
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BridgeError, CheckpointConflict
+from azure_function_app.errors import BackendRejected, BridgeError, CheckpointConflict
 from azure_function_app.fan_out.shard_message import MessageKind, ShardMessage
 from azure_function_app.fan_out.work_queue import WorkQueue
 from azure_function_app.sync.checkpoint_store import (
@@ -104,6 +104,7 @@ class ShardWorker:
         pages = PageLoop(self.source, store, self.clock, self.page_size, self.page_seconds)
         reading = await pages.read_to_end(checkpoint, run)
         if reading.expired is not None:
+            await self._begin_anew(reading.checkpoint, reading.expired, message, run)
             raise CheckpointConflict("The feed is another one by now; the next tick plans anew.")
         if not reading.is_end:
             queue.send([replace(message, start=reading.checkpoint.cursor)])
@@ -113,6 +114,25 @@ class ShardWorker:
             read = replace(reading.checkpoint, is_rereading=False, sweep=Sweep())
             await store.save(read, replacing=reading.checkpoint, deadline=run.store_deadline)
         return SyncStatus.COMPLETE
+
+    async def _begin_anew(
+        self, row: Checkpoint, expired: BackendRejected, message: ShardMessage, run: SyncRun
+    ) -> None:
+        """Begin a new generation if the feed that was planned expires the cursor all the same.
+
+        It was set back under its name: the list of its shards does not show that to any tick.
+        """
+        plans = self.store.for_row(PLAN_ROW)
+        plan = await plans.load(deadline=run.store_deadline)
+        listing = await self.source.shards(deadline=Deadline.after(self.page_seconds, self.clock))
+        if (plan.generation, plan.cursor) != (message.generation, listing.feed):
+            return
+        if any(shard.start == row.cursor for shard in listing.shards):
+            # There is no earlier place to begin at.
+            raise expired
+        log_event(_logger, logging.WARNING, "sync_restarted", run_id=run.id, shard=message.shard)
+        anew = Checkpoint("", "", plan.generation + 1, is_rereading=True)
+        await plans.save(anew, replacing=plan, deadline=run.store_deadline)
 
     async def _sweep(
         self,

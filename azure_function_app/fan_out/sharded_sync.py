@@ -8,7 +8,7 @@ from typing import Final
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import ShardMessageInvalid
 from azure_function_app.fan_out.plan import Planner
-from azure_function_app.fan_out.shard_message import parse_message
+from azure_function_app.fan_out.shard_message import ShardMessage, parse_message
 from azure_function_app.fan_out.shard_worker import ShardWorker
 from azure_function_app.fan_out.work_queue import MemoryQueue, OutputBinding
 from azure_function_app.sync.checkpoint_store import CheckpointStore, SyncReport, SyncStatus
@@ -77,11 +77,16 @@ class ShardedSync:
         stop = Deadline.after(self.run_seconds, self.clock)
         queue = MemoryQueue()
         reports: list[SyncReport] = []
+        sent: list[ShardMessage] = []
         while not stop.has_passed:
             planned = await self._planner.tick(queue)
             reports.append(planned)
             if planned.status is SyncStatus.SUPERSEDED or not queue.waiting:
                 return _summed(reports, planned.status)
+            if sent == list(queue.waiting):
+                # A shard's end names a change that does not show yet: to ask at once is no use.
+                return _summed(reports, SyncStatus.COMPLETE)
+            sent = list(queue.waiting)
             worked = await self._work_off(queue, stop)
             reports.extend(worked)
             if any(report.status is SyncStatus.HELD for report in worked):

@@ -11,6 +11,10 @@ from azure_function_app.fan_out.shard_message import ShardMessage
 class WorkQueue(Protocol):
     """Hands messages on, at least once, in whatever order."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether messages that nobody works on stay in it for days."""
+
     def send(self, messages: Sequence[ShardMessage]) -> None:
         """Hand these messages on. It may turn out later that they were not."""
 
@@ -25,6 +29,7 @@ class OutputBinding:
     put: Callable[[list[str]], None]
     """The binding's `set`; what is set last counts."""
     texts: list[str] = field(default_factory=list[str], init=False)
+    is_kept: bool = field(default=True, init=False)
 
     def send(self, messages: Sequence[ShardMessage]) -> None:
         """Set these messages beside those that were set before."""
@@ -38,6 +43,7 @@ class MemoryQueue:
     """A queue in memory, first in, first out."""
 
     waiting: deque[ShardMessage] = field(default_factory=deque[ShardMessage])
+    is_kept: bool = field(default=False, init=False)
 
     def send(self, messages: Sequence[ShardMessage]) -> None:
         """Let these messages wait."""

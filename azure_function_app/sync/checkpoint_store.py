@@ -100,12 +100,15 @@ class SyncReport:
     shard: int | None = None
     """The shard that the run read; 0 also for a sweep of a feed that is read in shards. None if it
     read the whole feed, or planned."""
+    shards: int | None = None
+    """How many shards the feed had, where the run planned; None for any other run."""
 
     def to_members(self) -> dict[str, Any]:
-        """Return the report's members by name, and `shard` only where there is one."""
+        """Return the report's members by name, and `shard` and `shards` only where they are."""
         members = asdict(self)
-        if self.shard is None:
-            del members["shard"]
+        for name in ("shard", "shards"):
+            if members[name] is None:
+                del members[name]
         return members
 
 

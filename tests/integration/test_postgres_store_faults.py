@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -547,3 +548,62 @@ async def test_when_a_call_is_canceled_then_its_connection_is_not_used_again(
 
     assert 1 == await store.write([record("b")])
     assert 2 == front.connections
+
+
+# --- a role without rights ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def stranger(postgres: Postgres, schema: str) -> AsyncIterator[PostgresStore]:
+    """A store whose role may sign in, and owns nothing."""
+    role = f"r{schema}"
+    if not query(postgres, schema, "SELECT FROM pg_roles WHERE rolname = 'guest'"):
+        query(postgres, schema, "CREATE ROLE guest")
+    query(postgres, schema, f'CREATE ROLE "{role}" LOGIN IN ROLE guest')
+    store = postgres_store(replace(postgres, user=role), schema)
+    yield store
+    await store.aclose()
+
+
+@pytest.mark.parametrize("has_tables", [True, False])
+async def test_when_the_role_may_not_look_into_the_schema_then_nothing_is_written_elsewhere(
+    postgres: Postgres,
+    schema: str,
+    ask: Callable[..., list[Any]],
+    stranger: PostgresStore,
+    *,
+    has_tables: bool,
+) -> None:
+    """PostgreSQL would make tables among the session's temporary ones, and lose them with it."""
+    ask(f'CREATE SCHEMA "{schema}"')
+    if has_tables:
+        owner = postgres_store(postgres, schema)
+        await owner.write([record("a")])
+        await owner.aclose()
+
+    with pytest.raises(StoreUnavailable, match="CREATE SCHEMA bridge AUTHORIZATION"):
+        await stranger.write([record("b")])
+    with pytest.raises(StoreUnavailable, match="CREATE SCHEMA bridge AUTHORIZATION"):
+        await stranger.load()
+
+    assert [] == ask(
+        "SELECT relname FROM pg_class WHERE relname = 'records' AND relpersistence = 't'"
+    )
+
+
+async def test_when_the_right_to_look_is_taken_back_then_the_next_run_says_so(
+    schema: str, ask: Callable[..., list[Any]], stranger: PostgresStore
+) -> None:
+    """The tables seem to be gone then, and are not to be made anew where nobody keeps them."""
+    role = f"r{schema}"
+    ask(f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}"')
+    assert 1 == await stranger.write([record("a")])
+    ask(f'REVOKE ALL ON SCHEMA "{schema}" FROM "{role}"')
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await stranger.write([record("b")])
+
+    ask(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"')
+    assert 1 == await stranger.write([record("b")])
+    assert [("a",), ("b",)] == ask("SELECT id FROM records ORDER BY id")

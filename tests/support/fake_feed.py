@@ -112,6 +112,15 @@ class ShardedFeed:
         self._at.clear()
         self._sequence = 0
 
+    def remember(self) -> Callable[[], None]:
+        """What makes it again what it is now, under the same name: a table that is taken back."""
+        source, at, sequence = dict(self.source), dict(self._at), self._sequence
+
+        def take_back() -> None:
+            self.source, self._at, self._sequence = dict(source), dict(at), sequence
+
+        return take_back
+
     def live(self) -> dict[str, int]:
         """The versions of the records that are there, by ID."""
         return {name: found.version for name, found in self.source.items() if not found.deleted}
@@ -138,7 +147,8 @@ class ShardedFeed:
         async with self.turn:
             self.before_answer(cursor)
         feed, shard, sequence = (cursor or f"{self.feed}.all.0").split(".")
-        if int(feed) != self.feed:
+        end_of_shard = self._sequence if shard == "all" else self._end(shard)
+        if int(feed) != self.feed or int(sequence) > end_of_shard:
             raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
         found = sorted(
             (at, item)

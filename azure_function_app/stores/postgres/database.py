@@ -89,7 +89,7 @@ class PostgresDatabase:
     async def _find(self, connection: Connection) -> bool:
         """Return whether there is anything to read; of tables of which some are gone, all are."""
         if not self._has_schema:
-            found = await find_tables(connection)
+            found = await find_tables(connection, self.connections.schema)
             if found is Tables.SOME:
                 await make_schema(connection, self.connections.schema)
             self._has_schema = found is Tables.ALL
@@ -112,8 +112,9 @@ class PostgresDatabase:
             raise timed_out() from error
 
     async def _make_schema(self, connection: Connection) -> None:
-        if await find_tables(connection) is not Tables.ALL:
-            await make_schema(connection, self.connections.schema)
+        schema = self.connections.schema
+        if await find_tables(connection, schema) is not Tables.ALL:
+            await make_schema(connection, schema)
 
     async def _attempts[T](self, limit: Deadline, work: Work[T]) -> T:
         pause_seconds = _FIRST_PAUSE_SECONDS

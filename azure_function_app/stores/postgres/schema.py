@@ -12,9 +12,11 @@ _VERSION: Final = 1
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('azure-aws-bridge ' || $1, 0))"
 # IF NOT EXISTS asks for the right to make schemas even where it exists.
 _HAS_SCHEMA: Final = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)"
+# By their full names: a schema that the role may not look into is passed over in the search path,
+# and its tables would be made again among the session's temporary ones, to be gone with it.
 _FOUND_TABLES: Final = """
 SELECT name FROM unnest($1::text[]) AS name
-WHERE to_regclass(name) IS NOT NULL
+WHERE to_regclass(format('%I.%I', $2::text, name)) IS NOT NULL
 """
 _TABLE_NAMES: Final = frozenset({"state", "records", "poison", "runs"})
 _READ_VERSION: Final = "SELECT value FROM state WHERE name = 'schema'"
@@ -72,14 +74,16 @@ class Tables(Enum):
     ALL = auto()
 
 
-async def find_tables(connection: Connection) -> Tables:
+async def find_tables(connection: Connection, schema: str) -> Tables:
     """Return how much of the schema is there.
 
     Raises:
         StoreNewer: it is of a version that this app does not know.
+        Exception: the driver's own, also where the role may not look into the schema.
 
     """
-    found = {row["name"] for row in await connection.fetch(_FOUND_TABLES, sorted(_TABLE_NAMES))}
+    rows = await connection.fetch(_FOUND_TABLES, sorted(_TABLE_NAMES), schema)
+    found = {row["name"] for row in rows}
     if not found:
         return Tables.NONE
     version = await connection.fetchval(_READ_VERSION) if "state" in found else None
@@ -99,7 +103,7 @@ async def make_schema(connection: Connection, schema: str) -> None:
 
     """
     await connection.fetchval(_LOCK, schema)
-    if await find_tables(connection) is Tables.ALL:
+    if await find_tables(connection, schema) is Tables.ALL:
         return
     if not await connection.fetchval(_HAS_SCHEMA, schema):
         await connection.execute(f'CREATE SCHEMA "{schema}"')

@@ -56,6 +56,8 @@ class SyncRun:
     has_store_failed: bool = False
     error_code: str | None = None
     """Of what is wrong, where the run ends as it should all the same."""
+    shards: int | None = None
+    """How many shards the run has planned for."""
 
     @property
     def store_deadline(self) -> Deadline:
@@ -120,6 +122,7 @@ class RunRecorder:
                 finished_at=format_rfc3339(self.clock.now()),
                 error_code=error_code,
                 shard=shard,
+                shards=run.shards,
             )
             log_event(_logger, _level_of(status), "sync_finished", **report.to_members())
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,18 @@ async def test_when_every_shard_was_found_read_then_an_older_failure_is_over(
     document = await document_of(tmp_path, runs)
 
     assert since == document["none_succeeded_since"]
+
+
+async def test_when_the_feed_has_fewer_shards_by_now_then_the_others_failures_are_over(
+    tmp_path: Path,
+) -> None:
+    """While it was closed they failed; a feed that changes all the time has no quiet tick after."""
+    runs = [shard_run(shard, SyncStatus.FAILED, 2) for shard in (3, 4, 40)]
+    runs.append(replace(shard_run(None, SyncStatus.PAUSED, 9), shards=4))
+
+    document = await document_of(tmp_path, runs)
+
+    assert [3] == document["failing_shards"]
 
 
 async def test_when_a_shards_run_was_superseded_then_its_failure_still_counts(

@@ -269,7 +269,7 @@ async def test_when_a_row_cannot_be_read_then_the_tick_fails_and_sends_nothing(
     assert [] == place.queue
 
 
-async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_still_send(
+async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_send_now_and_then(
     place: ShardedPlace, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A queue that nobody reads must not look like a sync that goes well."""
@@ -288,7 +288,27 @@ async def test_when_nobody_works_on_messages_then_the_ticks_say_so_and_still_sen
     assert [SyncStatus.PAUSED] * 3 + [SyncStatus.FAILED] * 2 == [end.status for end in ends]
     assert "shards_not_running" == later.error_code == late.error_code
     assert 2 == caplog.messages.count("shards_not_running")
-    assert 6 == len(place.queue)
+    assert [] == place.queue
+    place.clock.advance(3_600.0)
+    await place.tick()
+    assert 3 == len(place.queue)
+    await place.settle()
+    assert place.feed.live() == place.live()
+
+
+@pytest.mark.parametrize(("every_seconds", "ticks", "most"), [(600, 288, 4 + 48), (1, 300, 101)])
+async def test_when_nobody_works_on_messages_for_long_then_the_queue_stays_short(
+    place: ShardedPlace, every_seconds: int, ticks: int, most: int
+) -> None:
+    """Who comes back would work on each of them before what is new."""
+    place.feed.put(*NAMES)
+
+    for _ in range(ticks):
+        place.clock.advance(every_seconds - 1.0)
+        await place.tick()
+
+    # A message for each of three shards: every time while all may be well, then every hour.
+    assert 3 * most >= len(place.queue)
     await place.settle()
     assert place.feed.live() == place.live()
 
@@ -351,3 +371,14 @@ async def test_when_a_person_has_begun_a_generation_then_the_plan_goes_on_with_i
         (await place.plan()).generation,
         (await place.plan()).is_rereading,
     )
+
+
+async def test_when_a_tick_has_planned_then_its_report_says_for_how_many_shards(
+    place: ShardedPlace,
+) -> None:
+    """Health then knows which of those that failed are gone; a shard's own run does not say it."""
+    place.feed.put(*NAMES)
+    await place.tick()
+    await place.deliver(place.queue[0])
+
+    assert [None, 3] == [report.shards for report in await place.store.load_reports()]

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from azure_function_app.errors import BackendUnavailable, RecordsUnfit, StoreUnavailable
+from azure_function_app.errors import (
+    BackendRejected,
+    BackendUnavailable,
+    RecordsUnfit,
+    StoreUnavailable,
+)
 from azure_function_app.fan_out.shard_message import MessageKind, ShardMessage
 from azure_function_app.sync.checkpoint_store import PLAN_ROW, SyncStatus, shard_row
 from azure_function_app.sync.deletions import accept_deletions
@@ -446,3 +451,40 @@ async def test_when_the_row_cannot_be_looked_at_then_the_run_fails_and_says_so(
 
     assert report is not None
     assert (0, "checkpoint_damaged") == (report.shard, report.error_code)
+
+
+# --- cursors that expire in the same feed ---------------------------------------------------------
+
+
+async def test_when_the_feed_was_set_back_under_its_name_then_a_new_generation_reads_it(
+    place: ShardedPlace,
+) -> None:
+    """The list of shards has not changed, and no tick would ever notice."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    take_back = place.feed.remember()
+    place.feed.put(*NAMES)
+    await place.settle()
+    take_back()
+
+    await place.settle()
+
+    assert place.feed.live() == place.live()
+    assert (1, False) == ((await place.plan()).generation, (await place.plan()).is_rereading)
+
+
+async def test_when_a_shards_beginning_is_refused_then_the_run_fails(place: ShardedPlace) -> None:
+    """A new generation would begin there too, at every tick."""
+    place.feed.put(*NAMES)
+    await place.tick()
+
+    def refuse(_cursor: str) -> None:
+        raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
+
+    place.feed.before_answer = refuse
+    for _ in range(2):
+        with pytest.raises(BackendRejected):
+            await place.deliver(place.queue[0])
+
+    assert 0 == (await place.plan()).generation
+    assert SyncStatus.FAILED is (await place.store.load_reports())[0].status

@@ -101,7 +101,7 @@ def test_when_a_report_cannot_be_read_then_it_is_left_out(text: str | None) -> N
 def test_when_a_later_version_has_more_to_report_then_the_rest_is_read() -> None:
     """Unknown members are no reason to know nothing of a run."""
     report = SyncReport("r", SyncStatus.COMPLETE, 1, 2, 3, 4, "then", "now", None)
-    members = json.loads(encode_report(report)) | {"shards": 16}
+    members = json.loads(encode_report(report)) | {"weather": 16}
 
     assert report == decode_report(json.dumps(members))
 
