@@ -38,7 +38,7 @@ def keep_poison(
         entry = poison_entry(record, origin, most_bytes=_MOST_BYTES)
         connection.execute(
             f"INSERT OR IGNORE INTO poison ({_ENTRY}, raw) VALUES ({'?, ' * 11}?)",  # noqa: S608 - names of ours
-            (*_row(entry), record.raw[:_MOST_BYTES]),
+            (*entry.to_row(), record.raw[:_MOST_BYTES]),
         )
 
 
@@ -73,23 +73,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if connection.execute("SELECT 1 FROM set_aside LIMIT 1").fetchone():
         connection.execute(_ADOPT)
         connection.execute("DELETE FROM set_aside")
-
-
-def _row(entry: PoisonEntry) -> _Row:
-    origin = entry.origin
-    return (
-        entry.key,
-        entry.id,
-        entry.reason,
-        entry.is_tombstone,
-        entry.size,
-        entry.is_whole,
-        origin.run_id,
-        origin.set_aside_at,
-        origin.generation,
-        origin.cursor,
-        origin.page_size,
-    )
 
 
 def _entry(row: _Row) -> PoisonEntry:

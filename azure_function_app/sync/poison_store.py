@@ -43,6 +43,19 @@ class PoisonEntry:
     """Whether all of it is kept, or only its beginning, because the store cannot hold more."""
     origin: PoisonOrigin
 
+    def to_row(self) -> tuple[str | int, ...]:
+        """Return everything in the order of the columns of a table."""
+        entry = (self.key, self.id, self.reason, self.is_tombstone, self.size, self.is_whole)
+        origin = self.origin
+        return (
+            *entry,
+            origin.run_id,
+            origin.set_aside_at,
+            origin.generation,
+            origin.cursor,
+            origin.page_size,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class KeptPoison:

@@ -1,7 +1,6 @@
 """`python -m benchmarks.client`: measures, prints the tables, writes the JSON."""
 
 import asyncio
-import json
 import os
 import platform
 import sys
@@ -22,6 +21,7 @@ from benchmarks.client.report import Figures, tables
 from benchmarks.client.upstream import running_upstream
 from benchmarks.client.whole_function import measure_whole_function
 from benchmarks.options import build_parser
+from benchmarks.results import write_results
 
 _RESULTS: Final = Path(__file__).resolve().parents[1] / "results" / "client.json"
 _PACKAGES: Final = ("aiohttp", "httpx", "httpx-aiohttp", "httpx2", "azure-functions-runtime")
@@ -104,24 +104,8 @@ def main() -> int:
         "rounds": options.rounds,
         "seconds": options.seconds,
     }
-    results: Path = options.output or _RESULTS
-    results.parent.mkdir(parents=True, exist_ok=True)
-    document = {"run": run, **figures.as_json()}
-    results.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n")
+    write_results(options.output or _RESULTS, {"run": run, **figures.as_json()})
     return 0
-
-
-def _rounded(value: object) -> object:
-    """The same with no more digits than mean something."""
-    match value:
-        case float():
-            return float(f"{value:.4g}")
-        case dict():
-            return {name: _rounded(member) for name, member in value.items()}
-        case list():
-            return [_rounded(member) for member in value]
-        case _:
-            return value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`python -m benchmarks.feed`: measures, prints the tables, writes the JSON."""
 
-import json
 import os
 import platform
 import sys
@@ -11,6 +10,7 @@ from typing import Final
 from benchmarks.feed.report import MOST_SHARDS, MOST_WRITERS, Figures, tables
 from benchmarks.feed.writing import Load, Written, write_in_real_time, write_virtually
 from benchmarks.options import build_parser
+from benchmarks.results import write_results
 from tests.support.dynamodb_model.service import Limits
 from tests.support.dynamodb_model.weather import Latencies
 
@@ -58,24 +58,8 @@ def main() -> int:
         "latency_medians": asdict(Latencies()),
         "limits_of_a_partition_key": asdict(Limits()),
     }
-    results_file: Path = options.output or _RESULTS
-    results_file.parent.mkdir(parents=True, exist_ok=True)
-    document = {"run": run, **figures.as_json()}
-    results_file.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n")
+    write_results(options.output or _RESULTS, {"run": run, **figures.as_json()})
     return 0
-
-
-def _rounded(value: object) -> object:
-    """The same with no more digits than mean something."""
-    match value:
-        case float():
-            return float(f"{value:.4g}")
-        case dict():
-            return {name: _rounded(member) for name, member in value.items()}
-        case list():
-            return [_rounded(member) for member in value]
-        case _:
-            return value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`python -m benchmarks.sync`: measures, prints the tables, writes the JSON."""
 
-import json
 import os
 import platform
 import subprocess
@@ -17,6 +16,7 @@ from time import perf_counter
 from typing import Final
 
 from benchmarks.options import build_parser
+from benchmarks.results import write_results
 from benchmarks.sync.contenders import (
     BRIDGE,
     CONTENDERS,
@@ -176,24 +176,8 @@ def main() -> int:
         | ({} if options.without_dlt else {"dlt": _dlt_version()}),
         "rounds": options.rounds,
     }
-    results: Path = options.output or _RESULTS
-    results.parent.mkdir(parents=True, exist_ok=True)
-    document = {"run": run, **figures.as_json()}
-    results.write_text(json.dumps(_rounded(document), indent=2, ensure_ascii=False) + "\n")
+    write_results(options.output or _RESULTS, {"run": run, **figures.as_json()})
     return 0
-
-
-def _rounded(value: object) -> object:
-    """Return the same with no more digits than mean something."""
-    match value:
-        case float():
-            return float(f"{value:.4g}")
-        case dict():
-            return {name: _rounded(member) for name, member in value.items()}
-        case list():
-            return [_rounded(member) for member in value]
-        case _:
-            return value
 
 
 if __name__ == "__main__":

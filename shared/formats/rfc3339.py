@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 # RFC 3339 section 5.6. `datetime.fromisoformat` takes the rest of ISO 8601 too, such as week dates.
@@ -9,6 +10,8 @@ _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_SHORT: Final = 40
+"""Characters; a longer one is not remembered, since there is no end to the digits of a second."""
 
 
 def format_rfc3339(seconds: float) -> str:
@@ -29,6 +32,14 @@ def parse_rfc3339(text: str) -> datetime:
         ValueError: it is no RFC 3339 time.
 
     """
+    # Many records of a page were changed at the same time, and each is looked at twice.
+    return _parse_short(text) if len(text) <= _SHORT else _parse(text)
+
+
+def _parse(text: str) -> datetime:
     if not _TIME.fullmatch(text):
         raise ValueError("not an RFC 3339 time")
     return datetime.fromisoformat(text.upper())
+
+
+_parse_short: Final = lru_cache(maxsize=1_024)(_parse)

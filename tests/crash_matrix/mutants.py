@@ -13,7 +13,7 @@ from uuid import uuid4
 from azure.data.tables import UpdateMode
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.stores import sqlite_store, table_records
+from azure_function_app.stores import sqlite_store, table_records, table_store
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_entities import (
     HeldRecord,
@@ -23,7 +23,6 @@ from azure_function_app.stores.table_entities import (
 )
 from azure_function_app.stores.table_records import TableRecords
 from azure_function_app.stores.table_requests import TableRequests
-from azure_function_app.stores.table_store import TableStore
 from azure_function_app.sync.checkpoint_store import Checkpoint
 from azure_function_app.sync.record_sink import Batch
 from azure_function_app.sync.records import Record
@@ -98,30 +97,21 @@ def _no_version_rule() -> None:
 def _no_fence() -> None:
     """Neither is the checkpoint compared before it is moved, nor the generation before a write."""
 
-    def swap(connection: Any, moved: Checkpoint, _replacing: Checkpoint) -> Checkpoint:
+    def swap(connection: Any, row: str, moved: Checkpoint, _replacing: Checkpoint) -> Checkpoint:
         saved = replace(moved, fence=uuid4().hex)
-        sqlite_store._put_state(connection, "checkpoint", encode_checkpoint(saved), saved.fence)
+        sqlite_store._put_state(connection, row, encode_checkpoint(saved), saved.fence)
         return saved
 
     def begin(connection: Any, generation: int) -> None:
         if (sqlite_store._begun(connection) or 0) < generation:
             sqlite_store._put_state(connection, "generation", str(generation), "")
 
-    async def save(
-        self: TableStore,
-        moved: Checkpoint,
-        *,
-        replacing: Checkpoint,  # noqa: ARG001 - what a mutant leaves out
-        deadline: Deadline | None = None,
+    def save_row(
+        requests: TableRequests, table: Any, row: str, moved: Checkpoint, _replacing: Checkpoint
     ) -> Checkpoint:
-        entity = checkpoint_entity(encode_checkpoint(moved), uuid4().hex)
-
-        def put(requests: TableRequests) -> str:
-            saved = requests.send(self._state.upsert_entity, entity, mode=UpdateMode.REPLACE)
-            return str(saved["etag"])
-
-        await self._ensure_tables(deadline)
-        return replace(moved, fence=await self._run(deadline, put))
+        entity = checkpoint_entity(row, encode_checkpoint(moved), uuid4().hex)
+        saved = requests.send(table.upsert_entity, entity, mode=UpdateMode.REPLACE)
+        return replace(moved, fence=str(saved["etag"]))
 
     submit = TableRecords._submit
 
@@ -143,7 +133,7 @@ def _no_fence() -> None:
 
     _patch(sqlite_store, "_compare_and_swap", swap)
     _patch(sqlite_store, "_begin_generation", begin)
-    _patch(TableStore, "save", save)
+    _patch(table_store, "save_row", save_row)
     _patch(TableRecords, "_submit", unguarded)
     _patch(StoresInOrder, "_refuse_late", no_late_poison)
 

@@ -1,5 +1,6 @@
 """A change feed in memory, with the faults that a test asks for."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,8 @@ class FakeFeed:
         self.changes_so_far = list(changes)
         self.calls: list[tuple[str, int, float]] = []
         self.before_answer: Callable[[str], None] = lambda _cursor: None
+        self.turn = asyncio.Lock()
+        """Held while an answer is made: see `StoreInTurn`."""
         self.expired_cursors: set[str] = set()
         self._feed = ""
 
@@ -44,7 +47,8 @@ class FakeFeed:
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
         """The page that starts at the cursor."""
         self.calls.append((cursor, limit, deadline.remaining_seconds()))
-        self.before_answer(cursor)
+        async with self.turn:
+            self.before_answer(cursor)
         feed, _, number = cursor.rpartition(".")
         is_of_another_feed = bool(cursor) and (f"{feed}." if feed else "") != self._feed
         if is_of_another_feed or cursor in self.expired_cursors:
@@ -75,6 +79,7 @@ class ShardedFeed:
         self.calls: list[str] = []
         self.listings = 0
         self.before_answer: Callable[[str], None] = lambda _cursor: None
+        self.turn = asyncio.Lock()
         self.before_listing: Callable[[], None] = lambda: None
         self.source: dict[str, Record] = {}
         """The records as they are, the deleted ones included."""
@@ -139,7 +144,8 @@ class ShardedFeed:
         """The page that starts at the cursor."""
         assert deadline.remaining_seconds() > 0
         self.calls.append(cursor)
-        self.before_answer(cursor)
+        async with self.turn:
+            self.before_answer(cursor)
         if not self.is_there and cursor in ("", "start.all.0"):
             return ChangePage((), "start.all.0", has_more=False)
         feed, shard, sequence = (cursor or f"{self.feed}.all.0").split(".")

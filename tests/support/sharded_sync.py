@@ -8,7 +8,6 @@ from typing import Any
 
 from azure_function_app.fan_out.shard_message import MessageKind, parse_message
 from azure_function_app.fan_out.sharded_sync import ShardedSync
-from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import (
     PLAN_ROW,
     Checkpoint,
@@ -19,6 +18,7 @@ from azure_function_app.sync.checkpoint_store import (
 from azure_function_app.sync.sweep import DeletionLimit
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import ShardedFeed
+from tests.support.store_in_turn import StoreInTurn
 
 
 class ShardedPlace:
@@ -29,8 +29,8 @@ class ShardedPlace:
     ) -> None:
         """Begin with nothing in the store."""
         self.path = path / "records.sqlite3"
-        self.store = SqliteStore(self.path)
         self.feed = feed or ShardedFeed()
+        self.store = StoreInTurn(self.path, self.feed.turn)
         self.clock = FakeClock()
         self.share = share
         self.page_size = page_size

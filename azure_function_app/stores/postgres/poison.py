@@ -35,7 +35,7 @@ async def keep_poison(
     # A cursor is whatever the API says; no text in PostgreSQL holds U+0000.
     origin = replace(origin, cursor=origin.cursor.replace("\0", "\\x00"))
     rows = [
-        (*_row(poison_entry(record, origin, most_bytes=_MOST_BYTES)), record.raw[:_MOST_BYTES])
+        (*poison_entry(record, origin, most_bytes=_MOST_BYTES).to_row(), record.raw[:_MOST_BYTES])
         for record in records
     ]
     # In the order of their keys, so that two pages that share items wait for each other in turn.
@@ -56,23 +56,6 @@ async def get_poison(connection: Connection, key: str) -> KeptPoison | None:
 async def drop_poison(connection: Connection, key: str) -> bool:
     """Forget the item of that key, and return whether there was one."""
     return await connection.execute(_DROP, key) != "DELETE 0"
-
-
-def _row(entry: PoisonEntry) -> tuple[str | int, ...]:
-    origin = entry.origin
-    return (
-        entry.key,
-        entry.id,
-        entry.reason,
-        entry.is_tombstone,
-        entry.size,
-        entry.is_whole,
-        origin.run_id,
-        origin.set_aside_at,
-        origin.generation,
-        origin.cursor,
-        origin.page_size,
-    )
 
 
 def _entry(row: Any) -> PoisonEntry:  # noqa: ANN401 - the driver's row

@@ -3,6 +3,7 @@
 What is no usable record is set aside on the way. The same loop reads a whole feed and one shard.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageLoop:
-    """Reads pages and stores them, from any checkpoint on."""
+    """Reads pages and stores them, from any checkpoint on, and reads one page ahead."""
 
     source: ChangeSource
     store: SyncStore
@@ -77,6 +78,8 @@ class PageLoop:
     async def read_to_end(self, checkpoint: Checkpoint, run: SyncRun) -> Reading:
         """Read from the checkpoint to the end, or until the run's time is up.
 
+        A page whose reading has begun by then is stored.
+
         In a generation that is being read anew, the end is a page without anything: a record that
         changes while a page is read has left the place that is read, and is on a later page.
 
@@ -85,22 +88,37 @@ class PageLoop:
             BridgeError: the API or the store could not be used; what is checkpointed stays done.
 
         """
-        while not run.stop.has_passed:
-            try:
-                page = await self.source.changes(
-                    checkpoint.cursor,
-                    limit=self.page_size,
-                    deadline=Deadline.after(self.page_seconds, self.clock),
-                )
-            except BackendRejected as rejected:
-                if rejected.status != CURSOR_EXPIRED:
-                    raise
-                return Reading(checkpoint, expired=rejected)
-            checkpoint = await self._store(page, checkpoint, run)
-            has_items = bool(page.records or page.poison)
-            if not page.has_more and not (checkpoint.is_rereading and has_items):
-                return Reading(checkpoint, is_end=True)
-        return Reading(checkpoint)
+        if run.stop.has_passed:
+            return Reading(checkpoint)
+        reading = self._begin_reading(checkpoint.cursor)
+        try:
+            while True:
+                try:
+                    page = await reading
+                except BackendRejected as rejected:
+                    if rejected.status != CURSOR_EXPIRED:
+                        raise
+                    return Reading(checkpoint, expired=rejected)
+                # The next page comes while this one is stored. What is wrong with it must wait
+                # until this one is.
+                is_ahead = page.has_more and not run.stop.has_passed
+                if is_ahead:
+                    reading = self._begin_reading(page.next_cursor)
+                checkpoint = await self._store(page, checkpoint, run)
+                has_items = bool(page.records or page.poison)
+                if not page.has_more and not (checkpoint.is_rereading and has_items):
+                    return Reading(checkpoint, is_end=True)
+                if not is_ahead:
+                    if run.stop.has_passed:
+                        return Reading(checkpoint)
+                    reading = self._begin_reading(checkpoint.cursor)
+        finally:
+            await _give_up(reading)
+
+    def _begin_reading(self, cursor: str) -> asyncio.Task[ChangePage]:
+        deadline = Deadline.after(self.page_seconds, self.clock)
+        reading = self.source.changes(cursor, limit=self.page_size, deadline=deadline)
+        return asyncio.ensure_future(reading)
 
     async def _store(self, page: ChangePage, checkpoint: Checkpoint, run: SyncRun) -> Checkpoint:
         items = len(page.records) + len(page.poison)
@@ -191,6 +209,15 @@ class PageLoop:
 
         records = [page.records[number] for number in numbers]
         return await write_fit(write, records, on_refused=note_refused)
+
+
+async def _give_up(reading: asyncio.Task[ChangePage]) -> None:
+    """End a read whose page nobody needs any more, whatever came of it."""
+    reading.cancel()
+    await asyncio.wait([reading])
+    if not reading.cancelled():
+        # Else the event loop complains of an exception that nobody asked for.
+        reading.exception()
 
 
 def _tell_set_aside(poison: Sequence[PoisonRecord], run: SyncRun) -> None:

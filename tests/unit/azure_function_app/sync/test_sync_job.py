@@ -37,6 +37,7 @@ from azure_function_app.sync.sync_store import Step, SyncStore
 from shared.log import JsonLines
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_feed import FakeFeed, record
+from tests.support.store_in_turn import StoreInTurn
 
 
 @pytest.fixture
@@ -302,7 +303,6 @@ async def test_when_the_report_cannot_be_saved_then_the_first_error_is_kept(
     [(79.9, 4, SyncStatus.COMPLETE), (80.0, 3, SyncStatus.PAUSED)],
 )
 async def test_when_its_time_is_up_then_a_run_ends_well_and_the_next_goes_on(
-    store: SqliteStore,
     clock: FakeClock,
     tmp_path: Path,
     seconds_a_page: float,
@@ -311,6 +311,7 @@ async def test_when_its_time_is_up_then_a_run_ends_well_and_the_next_goes_on(
 ) -> None:
     """After 240 seconds no further page is begun; what was done is checkpointed."""
     feed = FakeFeed([record(name) for name in "abcdefgh"])
+    store = StoreInTurn(tmp_path / "records.sqlite3", feed.turn)
     feed.before_answer = lambda _cursor: clock.advance(seconds_a_page)
     job = sync_job(feed, store, clock)
 
@@ -320,6 +321,75 @@ async def test_when_its_time_is_up_then_a_run_ends_well_and_the_next_goes_on(
     assert (status, pages, None) == (first.status, first.pages, first.error_code)
     assert SyncStatus.COMPLETE == second.status
     assert set("abcdefgh") == stored(tmp_path).keys()
+    await store.aclose()
+
+
+async def test_when_a_page_is_stored_then_the_next_one_is_being_read(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """One page ahead and no further, so that a slow store holds two pages in memory at most."""
+    feed = FakeFeed([record(name) for name in "abcdefgh"])
+    read_by_then: list[int] = []
+
+    class Watching(SqliteStore):
+        async def write_page(self, *arguments: Any, **options: Any) -> Step:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            read_by_then.append(len(feed.calls))
+            return await super().write_page(*arguments, **options)
+
+    store = Watching(tmp_path / "records.sqlite3")
+    report = await sync_job(feed, store, clock).run()
+    await store.aclose()
+
+    assert SyncStatus.COMPLETE == report.status
+    assert [2, 3, 4, 4] == read_by_then
+
+
+async def test_when_the_page_read_ahead_fails_then_the_one_before_is_stored(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The run fails with what the API said, from the checkpoint that it has reached."""
+    feed = FakeFeed([record(name) for name in "abcd"])
+
+    def fail(cursor: str) -> None:
+        if cursor:
+            raise BackendUnavailable("The API is broken.", code="backend_503")
+
+    feed.before_answer = fail
+    with pytest.raises(BackendUnavailable, match="broken"):
+        await sync_job(feed, store, clock).run()
+
+    assert set("ab") == stored(tmp_path).keys()
+    assert "2" == (await store.load()).cursor
+
+
+async def test_when_the_store_fails_then_the_page_read_ahead_is_given_up(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """The failure is the store's, at once, though the API would never answer."""
+    given_up: list[str] = []
+
+    class Hanging(FakeFeed):
+        async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
+            if cursor:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    given_up.append(cursor)
+            return await super().changes(cursor, limit=limit, deadline=deadline)
+
+    class Failing(SqliteStore):
+        async def write_page(self, *_arguments: Any, **_options: Any) -> Step:
+            await asyncio.sleep(0)
+            raise StoreUnavailable("The disk is gone.")
+
+    store = Failing(tmp_path / "records.sqlite3")
+    with pytest.raises(StoreUnavailable, match="disk"):
+        await sync_job(Hanging([record(name) for name in "abcd"]), store, clock).run()
+    await store.aclose()
+
+    assert ["2"] == given_up
 
 
 async def test_when_another_run_moves_the_checkpoint_then_this_one_stops_quietly(
@@ -414,10 +484,11 @@ async def test_when_a_missing_record_comes_back_then_its_first_version_counts(
 
 
 async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before_the_end(
-    store: SqliteStore, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     """Only a feed that was read to its end can say what it does not have."""
     feed = FakeFeed([record(name, 7) for name in "abcdefgh"])
+    store = StoreInTurn(tmp_path / "records.sqlite3", feed.turn)
     job = sync_job(feed, store, clock)
     await job.run()
     feed.start_anew([record(name) for name in "abcdefg"])
@@ -432,6 +503,7 @@ async def test_when_time_is_up_while_reading_anew_then_nothing_is_missing_before
     assert (set(), True) == (in_between, was_rereading)
     assert {"h"} == {name for name, (_, gone, _) in stored(tmp_path).items() if gone}
     assert not (await store.load()).is_rereading
+    await store.aclose()
 
 
 async def test_when_a_record_changes_while_a_new_feeds_last_page_is_read_then_it_is_not_deleted(
