@@ -181,7 +181,7 @@ bench-feed: $(VENV)/.installed ## measure the feed's writers on a model with Dyn
 feed-trial: $(VENV)/.installed ## 100,000 changes on the model, with kills, skew and throttles: does a reader miss any? ARGS="--seed 2"
 	@$(BIN)/python -m benchmarks.feed.trial $(ARGS)
 
-bench-sync: $(VENV)/.installed .tools/azurite/.installed .tools/bench-sync/.installed ## measure the sync against a plain loop and dlt; ARGS='--full' for a million records
+bench-sync: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.installed .tools/function-app/.installed .tools/bench-sync/.installed ## measure the sync against a plain loop and dlt; ARGS='--full' for a million records
 	@$(BIN)/python -m benchmarks.sync --date "$$(date +%F)" $(ARGS)
 
 SECONDS ?= 30

@@ -8,6 +8,7 @@
     |   |-- BackendRejected         backend_rejected
     |   |   `-- TokenRefused        backend_refused_*
     |   |-- ShardsUnsupported       shards_unsupported
+    |   |-- FeedMissing             feed_missing
     |   `-- BackendContractError    backend_contract
     |-- Overloaded                  overloaded
     |-- DeadlineExceeded            deadline_exceeded
@@ -112,6 +113,12 @@ class ShardsUnsupported(BackendError):
     """The API is of a version whose feed cannot be read by shards."""
 
     code = "shards_unsupported"
+
+
+class FeedMissing(BackendError):
+    """The API has no feed, and the sink was read from one: nothing of it may count as deleted."""
+
+    code = "feed_missing"
 
 
 class Overloaded(BridgeError):

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import CheckpointConflict
+from azure_function_app.errors import CheckpointConflict, FeedMissing
 from azure_function_app.fan_out.shard_message import MessageKind, ShardMessage
 from azure_function_app.fan_out.work_queue import WorkQueue
 from azure_function_app.sync.checkpoint_store import (
@@ -45,6 +45,11 @@ _SELDOM_SECONDS: Final = 3_600.0
 """How often they are sent from then on. A queue keeps a message for seven days, and who comes back
 to work on them would find all that the ticks of those days had sent."""
 
+NO_FEED_ANY_MORE: Final = (
+    "The API has no feed, and these records were read from one: its table was made anew or lost"
+    " everything. Nothing was changed here. Fill the table, and the sync goes on by itself."
+)
+
 
 class Generations(Protocol):
     """Where the records' generations are kept."""
@@ -75,6 +80,7 @@ class Planner:
         shard's run has ended.
 
         Raises:
+            FeedMissing: the API has no feed, and something was read from one before.
             BridgeError: the API or the store could not be used.
 
         """
@@ -88,6 +94,10 @@ class Planner:
         # Before the list is asked for: who has an older list then finds the fence changed.
         plan = await self._row(PLAN_ROW).load(deadline=run.store_deadline)
         listing = await self.source.shards(deadline=Deadline.after(self.page_seconds, self.clock))
+        if listing is None:
+            if await self._has_read_a_feed(plan, run):
+                raise FeedMissing(NO_FEED_ANY_MORE)
+            return SyncStatus.COMPLETE
         run.shards = len(listing.shards)
         plan = await self._settle(plan, listing, run)
         rows = await self._load_rows(listing, run)
@@ -128,6 +138,21 @@ class Planner:
             run.progress.records_missing = plan.sweep.missing
             return SyncStatus.HELD
         return SyncStatus.PAUSED if messages else SyncStatus.COMPLETE
+
+    async def _has_read_a_feed(self, plan: Checkpoint, run: SyncRun) -> bool:
+        """Return whether anything stored shows that there was a feed, or that one must be read."""
+        whole, shard = await asyncio.gather(
+            load_row(self.checkpoints, WHOLE_FEED_ROW, deadline=run.store_deadline),
+            load_row(self.checkpoints, shard_row(0), deadline=run.store_deadline),
+        )
+        if plan != BEGINNING or shard != BEGINNING:
+            return True
+        if whole == BEGINNING:
+            return False
+        # A table that never had a feed still takes the cursor that it has handed out itself.
+        is_of_no_feed = not whole.is_rereading and bool(whole.cursor)
+        carry_over = CarryOver(self.source, self.clock, self.page_seconds)
+        return not (is_of_no_feed and await carry_over.takes(whole.cursor))
 
     async def _settle(self, plan: Checkpoint, listing: FeedShards, run: SyncRun) -> Checkpoint:
         """Return the plan for the feed that is listed, as it is saved."""

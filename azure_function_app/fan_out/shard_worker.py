@@ -125,7 +125,7 @@ class ShardWorker:
         plans = self.store.for_row(PLAN_ROW)
         plan = await plans.load(deadline=run.store_deadline)
         listing = await self.source.shards(deadline=Deadline.after(self.page_seconds, self.clock))
-        if (plan.generation, plan.cursor) != (message.generation, listing.feed):
+        if listing is None or (plan.generation, plan.cursor) != (message.generation, listing.feed):
             return
         if any(shard.start == row.cursor for shard in listing.shards):
             # There is no earlier place to begin at.
@@ -150,22 +150,22 @@ class ShardWorker:
             queue.send([message])
         return status
 
-    async def _read_so_far(self, plan: Checkpoint, listing: FeedShards, run: SyncRun) -> int:
+    async def _read_so_far(self, plan: Checkpoint, listing: FeedShards | None, run: SyncRun) -> int:
         """Return how many records were read since all shards were read to their ends.
 
         Raises:
             CheckpointConflict: they were not: nothing may be missed from what nobody has read.
 
         """
+        if listing is None or listing.feed != plan.cursor:
+            raise CheckpointConflict("The feed is another one by now, or gone.")
         rows = await asyncio.gather(
             *(
                 self.store.for_row(shard_row(shard.shard)).load(deadline=run.store_deadline)
                 for shard in listing.shards
             )
         )
-        if listing.feed != plan.cursor or any(
-            row.generation != plan.generation or row.is_rereading for row in rows
-        ):
+        if any(row.generation != plan.generation or row.is_rereading for row in rows):
             raise CheckpointConflict("Not every shard of the generation has been read.")
         return sum(row.sweep.read_since for row in rows if row.sweep is not None)
 

@@ -1,5 +1,6 @@
 """The queue functions of the sync by shards, in apps whose SYNC_FAN_OUT is on."""
 
+import typing
 from typing import Final
 
 import azure.functions as func
@@ -19,7 +20,10 @@ def build_sync_shards(services: ServicesPerLoop) -> func.Blueprint:
 
     @blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection=CONNECTION)
     @blueprint.queue_output(arg_name="following", queue_name=QUEUE, connection=CONNECTION)
-    async def sync_shard(message: func.QueueMessage, following: func.Out[list[str]]) -> None:
+    async def sync_shard(
+        message: func.QueueMessage,
+        following: func.Out[typing.List[str]],  # noqa: UP006 - the worker library refuses list[str]
+    ) -> None:
         """Work on one message. A failed run fails the invocation: the host tries it again."""
         await (await sharded_sync_of(services)).work(message.get_body(), following.set)
 

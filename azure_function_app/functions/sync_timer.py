@@ -4,6 +4,7 @@ It runs the sync job; where the sync fans out, it plans what each shard's messag
 """
 
 import logging
+import typing
 
 import azure.functions as func
 
@@ -36,7 +37,10 @@ def _planning(services: ServicesPerLoop) -> func.Blueprint:
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%")
     @blueprint.queue_output(arg_name="following", queue_name=QUEUE, connection=CONNECTION)
-    async def sync_timer(timer: func.TimerRequest, following: func.Out[list[str]]) -> None:
+    async def sync_timer(
+        timer: func.TimerRequest,
+        following: func.Out[typing.List[str]],  # noqa: UP006 - the worker library refuses list[str]
+    ) -> None:
         """Plan what is to be read; the host sends the messages if that ends well."""
         _tell_if_late(timer)
         await (await sharded_sync_of(services)).tick(following.set)

@@ -110,8 +110,8 @@ class ChangeFeed:
             raise BackendContractError("The API's change feed has more but does not move on.")
         return page
 
-    async def shards(self, *, deadline: Deadline) -> FeedShards:
-        """Return the feed's shards, and where each of them stands now.
+    async def shards(self, *, deadline: Deadline) -> FeedShards | None:
+        """Return the feed's shards, and where each of them stands now; None if there is no feed.
 
         Args:
             deadline: for everything, retries included.
@@ -191,8 +191,10 @@ def _is_unknown_route(response: ApiResponse) -> bool:
     return kind == "MissingAuthenticationTokenException"
 
 
-def parse_shards(body: bytes) -> FeedShards:
+def parse_shards(body: bytes) -> FeedShards | None:
     """Return the list of shards that the body holds; members that are not known play no part.
+
+    None means that the API has no feed, as before its first write.
 
     Raises:
         BackendContractError: the body is no such list.
@@ -208,6 +210,8 @@ def parse_shards(body: bytes) -> FeedShards:
     if not isinstance(listing, dict):
         raise problem
     feed, shards = listing.get("feed"), listing.get("shards")
+    if "feed" in listing and feed is None and shards == []:
+        return None
     if not isinstance(feed, str) or not _is_text(feed, _LONGEST_FEED):
         raise problem
     if not isinstance(shards, list) or not 1 <= len(shards) <= MAX_SHARDS:

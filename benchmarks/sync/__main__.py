@@ -30,10 +30,13 @@ from benchmarks.sync.contenders import (
     measure,
     new_sink,
 )
+from benchmarks.sync.instances import InstanceLoads, measure_instances
 from benchmarks.sync.prices import compute_costs
 from benchmarks.sync.report import Figures, Samples, tables
 from benchmarks.sync.source import Source
 from emulator.azurite import Azurite, AzuriteError, AzuritePrograms
+from emulator.functions_host.errors import FunctionsHostError
+from emulator.postgres import PostgresError
 from shared.clock import SystemClock
 
 _RESULTS: Final = Path(__file__).resolve().parents[1] / "results" / "sync.json"
@@ -138,12 +141,18 @@ def main() -> int:
         "--full", action="store_true", help=f"also {_FULL_SIZE:,} records into SQLite, once"
     )
     parser.add_argument("--without-dlt", action="store_true", help="leave dlt out")
+    parser.add_argument(
+        "--without-instances",
+        action="store_true",
+        help="leave out one function instance against four",
+    )
     options = parser.parse_args()
     contenders = [each for each in CONTENDERS if not (options.without_dlt and each is DLT)]
     sizes = sorted({*options.sizes, _FULL_SIZE} if options.full else options.sizes)
 
     measured = partial(measure_store, contenders=contenders, rounds=options.rounds)
     samples: dict[Store, dict[int, dict[str, list[Loads]]]] = {}
+    instances: InstanceLoads | None = None
     try:
         samples[Store.SQLITE] = measured(Store.SQLITE, sizes, table_endpoint="")
         if options.table_sizes:
@@ -152,10 +161,12 @@ def main() -> int:
                 samples[Store.TABLE] = measured(
                     Store.TABLE, sorted(options.table_sizes), table_endpoint=url
                 )
-    except (BenchmarkFailed, AzuriteError) as error:
+        if not options.without_instances:
+            instances = measure_instances(_show)
+    except (BenchmarkFailed, AzuriteError, FunctionsHostError, PostgresError) as error:
         print(error, file=sys.stderr)
         return 1
-    figures = Figures(samples, compute_costs(_records_per_second(samples)))
+    figures = Figures(samples, compute_costs(_records_per_second(samples)), instances)
     print(tables(figures))
     run = {
         "date": options.date,

@@ -15,6 +15,7 @@ from benchmarks.sync.contenders import (
     Sample,
     Store,
 )
+from benchmarks.sync.instances import MANY, PAGE_SECONDS, SHARDS, InstanceLoads
 from benchmarks.sync.prices import Cost
 
 type Samples = Mapping[Store, Mapping[int, Mapping[str, Sequence[Loads]]]]
@@ -24,6 +25,7 @@ JUDGED_FROM: Final = 28_403
 """Records; with fewer, what a process does once counts for more than the load."""
 _LEAST_OVER_PLAIN_LOOP: Final = {Store.SQLITE: 0.8, Store.TABLE: 1.3}
 _MOST_MEMORY_GROWTH_MIB: Final = 20.0
+_LEAST_OVER_ONE_INSTANCE: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,12 @@ class Figures:
 
     samples: Samples
     costs: Sequence[Cost]
+    instances: InstanceLoads | None = None
+    """What one function instance and four took; None where that was left out."""
 
     def targets(self) -> list[Target]:
         """Return the targets that this run has measured."""
-        return [*self._pace(), *self._requests(), *self._memory()]
+        return [*self._pace(), *self._requests(), *self._memory(), *self._instances()]
 
     def _pace(self) -> Iterator[Target]:
         for store, by_size in self.samples.items():
@@ -73,6 +77,15 @@ class Figures:
             name = f"{store.label}: MiB more at {most:,} than at {fewest:,}"
             bound = f"at most {_MOST_MEMORY_GROWTH_MIB:g}"
             yield Target(name, bound, growth, growth <= _MOST_MEMORY_GROWTH_MIB)
+
+    def _instances(self) -> Iterator[Target]:
+        if self.instances is None:
+            return
+        least, ratio = _LEAST_OVER_ONE_INSTANCE, self.instances.ratio
+        name = f"PostgreSQL: times one instance's speed, {MANY} instances, first load of"
+        yield Target(
+            f"{name} {self.instances.records:,}", f"at least {least:g}", ratio, ratio >= least
+        )
 
     def _peak_mib(self, store: Store, size: int) -> float:
         return median(loads.first.peak_mib for loads in self.samples[store][size][BRIDGE.name])
@@ -104,6 +117,8 @@ class Figures:
                 }
                 for store, by_size in self.samples.items()
             },
+            "instances": self.instances
+            and asdict(self.instances) | {"ratio": self.instances.ratio},
             "costs": [asdict(cost) | {"dollars": cost.dollars} for cost in self.costs],
         }
 
@@ -130,6 +145,12 @@ def tables(figures: Figures) -> str:
         ]
         for size in by_size:
             parts += [f"### {size:,} records, {store.label}", _loads_table(figures, store, size)]
+    if figures.instances is not None:
+        what = f"{figures.instances.records:,} records in {SHARDS} shards"
+        parts += [
+            f"### One function instance and {MANY}: {what}, {PAGE_SECONDS:g} s a page, PostgreSQL",
+            _instances_table(figures.instances),
+        ]
     parts += ["### What a record costs in each cloud", costs_table(figures.costs)]
     return "\n\n".join(parts)
 
@@ -209,6 +230,19 @@ def _loads_table(figures: Figures, store: Store, size: int) -> str:
             "requests",
         ],
         rows,
+    )
+
+
+def _instances_table(loads: InstanceLoads) -> str:
+    return _table(
+        ["", "first load, s", "records/s", "times one's speed"],
+        [
+            [title, f"{seconds:.2f}", f"{loads.records / seconds:,.0f}", f"{ratio:.2f}"]
+            for title, seconds, ratio in (
+                ("one instance", loads.one, 1.0),
+                (f"{MANY} instances", loads.many, loads.ratio),
+            )
+        ],
     )
 
 

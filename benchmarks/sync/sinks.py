@@ -1,5 +1,6 @@
 """Reads back what a contender has stored, so that none can win by storing less."""
 
+import asyncio
 import itertools
 import json
 import sqlite3
@@ -8,10 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import TableServiceClient
 
 from benchmarks.sync.digest import Digest, canonical
+from emulator.postgres import Postgres
 
 _ACCOUNT: Final = "devstoreaccount1"
 # Azurite's: the same on every machine, published in its README, good for nothing else.
@@ -46,6 +49,32 @@ def digest_table(endpoint: str, prefix: str) -> str:
                 digest.add(
                     record_id, version, entity["updated_at"], canonical(json.loads(_data(entity)))
                 )
+    return digest.text
+
+
+def digest_postgres(postgres: Postgres) -> str:
+    """Return the digest of the records in PostgreSQL."""
+    return asyncio.run(_digest_postgres(postgres))
+
+
+async def _digest_postgres(postgres: Postgres) -> str:
+    digest = Digest()
+    connection = await asyncpg.connect(
+        host=postgres.host,
+        port=postgres.port,
+        user=postgres.user,
+        database=postgres.database,
+        ssl=False,
+    )
+    try:
+        rows = await connection.fetch(
+            "SELECT id, version, updated_at, data FROM bridge.records WHERE NOT deleted"
+        )
+    finally:
+        await connection.close()
+    for row in rows:
+        data = canonical(json.loads(row["data"]))
+        digest.add(row["id"], row["version"], row["updated_at"], data)
     return digest.text
 
 

@@ -1,8 +1,9 @@
 """The records API as a process of its own, which serves its feed from memory over a real socket.
 
-`python -m benchmarks.sync.source RECORDS SHARDS` prints its port, and does what is asked on its
-standard input, a command a line, until that closes; so it never outlives whoever started it. It
-reads GET requests only, and turns those without a bearer token away.
+`python -m benchmarks.sync.source RECORDS SHARDS SECONDS` prints its port, and does what is asked on
+its standard input, a command a line, until that closes; so it never outlives whoever started it. It
+reads GET requests only, and turns those without a bearer token away. Each answer takes so many
+seconds; those to different connections take them at the same time.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ _BEARER: Final = b"\r\nauthorization: bearer "
 @dataclass(slots=True)
 class _Served:
     feed: Feed
+    page_seconds: float
     requests: int = 0
     cpu_seconds: float = 0.0
     """Of this process, when the count began."""
@@ -47,22 +49,31 @@ class _Connection(asyncio.Protocol):
         *heads, self._unread = (self._unread + data).split(_END_OF_HEAD)
         for head in heads:
             self._served.requests += 1
-            if _BEARER not in head.lower():
-                self._transport.write(_UNAUTHORIZED)
-                continue
-            status, body = self._served.feed.answer(head.split(b" ", 2)[1].decode())
-            self._transport.writelines(
-                (
-                    b"HTTP/1.1 %d %b\r\n"
-                    b"Date: Sat, 21 Nov 2026 06:00:00 GMT\r\n"
-                    b"Content-Type: application/json\r\n"
-                    b"Content-Length: %d\r\n"
-                    b"Cache-Control: no-store\r\n"
-                    b"x-amzn-RequestId: 6a4a7c2e-5d0b-4c39-9d4e-0f4b4c1f7a11\r\n"
-                    b"\r\n" % (status, status.phrase.encode(), len(body)),
-                    body,
-                )
+            if self._served.page_seconds:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._served.page_seconds, self._answer, head)
+            else:
+                self._answer(head)
+
+    def _answer(self, head: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        if _BEARER not in head.lower():
+            self._transport.write(_UNAUTHORIZED)
+            return
+        status, body = self._served.feed.answer(head.split(b" ", 2)[1].decode())
+        self._transport.writelines(
+            (
+                b"HTTP/1.1 %d %b\r\n"
+                b"Date: Sat, 21 Nov 2026 06:00:00 GMT\r\n"
+                b"Content-Type: application/json\r\n"
+                b"Content-Length: %d\r\n"
+                b"Cache-Control: no-store\r\n"
+                b"x-amzn-RequestId: 6a4a7c2e-5d0b-4c39-9d4e-0f4b4c1f7a11\r\n"
+                b"\r\n" % (status, status.phrase.encode(), len(body)),
+                body,
             )
+        )
 
 
 def _do(command: str, served: _Served) -> object:
@@ -84,13 +95,13 @@ def _do(command: str, served: _Served) -> object:
             raise ValueError(command)
 
 
-async def _serve(records: int, shards: int) -> None:
+async def _serve(records: int, shards: int, page_seconds: float) -> None:
     airports = list(load_airports())
 
     def new_feed() -> Feed:
         return Feed(make_records(airports, records), shards=shards)
 
-    served = _Served(new_feed())
+    served = _Served(new_feed(), page_seconds)
     # Millions of objects that stay: to look through them again and again would slow the answers.
     gc.collect()
     gc.freeze()
@@ -113,10 +124,17 @@ class Counted:
 class Source:
     """The source's process; use it as a context manager."""
 
-    def __init__(self, records: int, *, shards: int = 1) -> None:
+    def __init__(self, records: int, *, shards: int = 1, page_seconds: float = 0.0) -> None:
         """Start it, and wait until it serves."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sync.source", str(records), str(shards)],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.sync.source",
+                str(records),
+                str(shards),
+                str(page_seconds),
+            ],
             cwd=_REPO_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -168,4 +186,4 @@ class Source:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from azure_function_app.bootstrap import Services
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BridgeError, CheckpointConflict
+from azure_function_app.errors import BridgeError, CheckpointConflict, FeedMissing
+from azure_function_app.fan_out.plan import NO_FEED_ANY_MORE
 from azure_function_app.settings import Settings
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
@@ -232,7 +233,10 @@ async def _preview(
         # Shards that stand at different places are compared as a whole, from the beginning.
         deadline = Deadline.after(job.page_seconds, job.clock)
         listing = await services.sharded_sync.source.shards(deadline=deadline)
-        is_other = present != BEGINNING and present.cursor not in {"", listing.feed}
+        if listing is None and present != BEGINNING:
+            raise FeedMissing(NO_FEED_ANY_MORE)
+        feed = listing.feed if listing else ""
+        is_other = present != BEGINNING and present.cursor not in {"", feed}
         start = replace(start, cursor="")
         if is_other and not start.is_rereading:
             start = replace(start, generation=start.generation + 1, is_rereading=True)

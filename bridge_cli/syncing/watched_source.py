@@ -40,8 +40,8 @@ class WatchedShards(WatchedSource):
 
     source: ShardSource
 
-    async def shards(self, *, deadline: Deadline) -> FeedShards:
-        """Return the feed's shards, which counts as no page.
+    async def shards(self, *, deadline: Deadline) -> FeedShards | None:
+        """Return the feed's shards, if there is a feed; which counts as no page.
 
         Raises:
             BridgeError: no usable answer by the deadline.

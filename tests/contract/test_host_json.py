@@ -112,4 +112,15 @@ def test_when_a_shards_run_uses_all_its_time_then_no_other_message_waits_behind_
     """What an instance has fetched ahead, no other instance can read meanwhile."""
     queues = host_json["extensions"]["queues"]
 
-    assert {"batchSize": 1, "newBatchThreshold": 0, "maxDequeueCount": 5} == queues
+    assert (1, 0, 5) == (
+        queues["batchSize"],
+        queues["newBatchThreshold"],
+        queues["maxDequeueCount"],
+    )
+
+
+def test_when_a_message_is_garbage_then_the_functions_see_it_too(
+    host_json: dict[str, Any],
+) -> None:
+    """In the other encoding, what is not base64 reaches no trigger, that of the poison neither."""
+    assert "none" == host_json["extensions"]["queues"]["messageEncoding"]

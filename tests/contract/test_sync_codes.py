@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from azure_function_app.errors import ShardMessageInvalid, ShardsUnsupported, StoreUnavailable
+from azure_function_app.errors import (
+    FeedMissing,
+    ShardMessageInvalid,
+    ShardsUnsupported,
+    StoreUnavailable,
+)
 from azure_function_app.fan_out.plan import SHARDS_NOT_RUNNING
 from azure_function_app.sync.checkpoint_store import SyncStatus
 from azure_function_app.sync.stored_text import decode_checkpoint
@@ -24,7 +29,12 @@ def _codes() -> Iterator[str]:
             decode_checkpoint(text, "")
         yield raised.value.code
     yield "deletions_held"
-    yield from (SHARDS_NOT_RUNNING, ShardMessageInvalid.code, ShardsUnsupported.code)
+    yield from (
+        SHARDS_NOT_RUNNING,
+        ShardMessageInvalid.code,
+        ShardsUnsupported.code,
+        FeedMissing.code,
+    )
 
 
 @pytest.mark.parametrize("word", [*SyncStatus, *sorted(set(_codes()))])

@@ -14,6 +14,7 @@ from benchmarks.sync.contenders import (
     measure,
     new_sink,
 )
+from benchmarks.sync.instances import measure_instances
 from benchmarks.sync.source import Source
 
 
@@ -28,6 +29,15 @@ def test_when_a_contender_has_loaded_then_it_has_asked_for_each_page_once(
     assert (loads.first.requests, loads.increment.requests) == (3, 1)
     assert loads.first.seconds > 0
     assert loads.first.peak_mib > 10
+
+
+def test_when_instances_share_the_shards_then_the_sink_holds_what_the_source_has() -> None:
+    """One of them, and four; what is stored is compared, or nothing is measured."""
+    loads = measure_instances(lambda _text: None, records=800, page_seconds=0.01)
+
+    assert 800 == loads.records
+    assert loads.one > 0
+    assert loads.many > 0
 
 
 def test_when_a_sink_lacks_a_record_then_nothing_is_measured() -> None:

@@ -74,6 +74,8 @@ class ShardedFeed:
         """Start empty."""
         self.shard_count = shards
         self.feed = 1
+        self.is_there = True
+        """Whether there is a feed: not before the first write to a table."""
         self.calls: list[str] = []
         self.listings = 0
         self.before_answer: Callable[[str], None] = lambda _cursor: None
@@ -125,11 +127,18 @@ class ShardedFeed:
         """The versions of the records that are there, by ID."""
         return {name: found.version for name, found in self.source.items() if not found.deleted}
 
-    async def shards(self, *, deadline: Deadline) -> FeedShards:
+    def lose(self) -> None:
+        """Stand on a table that was made anew, and that nobody has written to."""
+        self.start_anew()
+        self.is_there = False
+
+    async def shards(self, *, deadline: Deadline) -> FeedShards | None:
         """The list of shards."""
         assert deadline.remaining_seconds() > 0
         self.listings += 1
         self.before_listing()
+        if not self.is_there:
+            return None
         return FeedShards(
             f"feed-{self.feed}",
             tuple(
@@ -146,9 +155,14 @@ class ShardedFeed:
         self.calls.append(cursor)
         async with self.turn:
             self.before_answer(cursor)
+        if not self.is_there and cursor in ("", "start.all.0"):
+            return ChangePage((), "start.all.0", has_more=False)
         feed, shard, sequence = (cursor or f"{self.feed}.all.0").split(".")
+        if feed == "start":
+            feed = str(self.feed)
         end_of_shard = self._sequence if shard == "all" else self._end(shard)
-        if int(feed) != self.feed or int(sequence) > end_of_shard:
+        is_beyond = int(sequence) > end_of_shard
+        if not self.is_there or int(feed) != self.feed or is_beyond:
             raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
         found = sorted(
             (at, item)
@@ -166,6 +180,7 @@ class ShardedFeed:
         )
 
     def _change(self, record_id: str, *, deleted: bool) -> None:
+        self.is_there = True
         self._sequence += 1
         known = self.source.get(record_id)
         changed = record(record_id, known.version + 1 if known else 1, deleted=deleted)

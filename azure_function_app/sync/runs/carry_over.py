@@ -89,7 +89,7 @@ class CarryOver:
         generation = max(own.generation, other.generation, newest_generation)
         # Only the records of the newest generation are of the feed that the cursor is of.
         is_known = own == BEGINNING and other.generation == generation and bool(cursor)
-        is_same = is_known and await self._takes(cursor)
+        is_same = is_known and await self.takes(cursor)
         log_event(
             _logger,
             logging.WARNING,
@@ -101,7 +101,13 @@ class CarryOver:
             return Checkpoint("", own.fence, generation, is_rereading=other.is_rereading)
         return Checkpoint("", own.fence, generation + 1, is_rereading=True)
 
-    async def _takes(self, cursor: str) -> bool:
+    async def takes(self, cursor: str) -> bool:
+        """Return whether the API still takes this cursor.
+
+        Raises:
+            BridgeError: the API could not be asked.
+
+        """
         deadline = Deadline.after(self.page_seconds, self.clock)
         try:
             await self.source.changes(cursor, limit=1, deadline=deadline)

@@ -45,8 +45,8 @@ class ChangeSource(Protocol):
 class ShardSource(ChangeSource, Protocol):
     """Reads the change feed, and lists its shards."""
 
-    async def shards(self, *, deadline: Deadline) -> FeedShards:
-        """Return the feed's shards, and where each stands now.
+    async def shards(self, *, deadline: Deadline) -> FeedShards | None:
+        """Return the feed's shards, and where each stands now; None if there is no feed yet.
 
         Raises:
             BridgeError: no usable answer by the deadline.

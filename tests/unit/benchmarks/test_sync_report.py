@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from benchmarks.sync.contenders import Loads, Sample, Store
+from benchmarks.sync.instances import InstanceLoads
 from benchmarks.sync.prices import PRICES, compute_costs
 from benchmarks.sync.report import Figures, tables
 
@@ -81,6 +82,19 @@ def test_when_memory_grows_with_the_records_then_the_target_says_so(
     *_, memory = figures({1_000: few, 10_000: many}).targets()
 
     assert is_held == memory.is_held
+
+
+@pytest.mark.parametrize(("many", "is_held"), [(4.0, True), (4.1, False)])
+def test_when_four_instances_load_then_they_are_held_to_what_one_takes(
+    many: float, *, is_held: bool
+) -> None:
+    """At least 2.5 times as fast."""
+    loaded = Figures({}, [], InstanceLoads(50_000, one=10.0, many=many))
+
+    [spread] = loaded.targets()
+
+    assert is_held == spread.is_held
+    assert f"| 4 instances | {many:.2f} |" in tables(loaded)
 
 
 def test_when_tables_are_made_then_the_targets_come_first() -> None:

@@ -145,6 +145,34 @@ def test_when_a_cursor_is_given_then_it_has_no_place(bridge: Bridge) -> None:
     assert "SYNC_FAN_OUT" in failure["message"]
 
 
+def test_when_there_is_no_feed_yet_then_a_run_and_a_dry_run_are_complete(
+    bridge: Bridge, feed: ClosableFeed
+) -> None:
+    """The first day in an empty account."""
+    feed.lose()
+
+    dry, preview = bridge("--dry-run")
+    code, report = bridge()
+
+    assert (0, 0) == (dry, preview["records_read"])
+    assert (0, "complete", 0) == (code, report["status"], report["records_read"])
+
+
+def test_when_the_feed_is_gone_then_the_command_says_what_to_do(
+    bridge: Bridge, feed: ClosableFeed
+) -> None:
+    """A dry run too, which a run would end as."""
+    bridge()
+    feed.lose()
+
+    dry, preview = bridge("--dry-run")
+    code, report = bridge()
+
+    assert (1, "feed_missing") == (dry, preview["error_code"])
+    assert (1, "failed", "feed_missing") == (code, report["status"], report["error_code"])
+    assert "Fill the table" in report["message"]
+
+
 def test_when_a_row_cannot_be_read_then_a_reset_heals_it(bridge: Bridge, tmp_path: Path) -> None:
     """Whichever it is."""
     for row in ("plan", "checkpoint-shard-1"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendUnavailable, CheckpointUnreadable
+from azure_function_app.errors import BackendUnavailable, CheckpointUnreadable, FeedMissing
 from azure_function_app.fan_out.shard_message import MessageKind
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
@@ -233,6 +233,110 @@ async def test_when_a_planner_has_an_old_list_then_it_cannot_plan_by_it(
 
     assert SyncStatus.SUPERSEDED == report.status
     assert "feed-3" == (await place.plan()).cursor
+
+
+async def test_when_there_is_no_feed_yet_then_a_tick_is_complete_and_stores_nothing(
+    place: ShardedPlace,
+) -> None:
+    """The first day in an empty account; the first write is read by the tick after it."""
+    place.feed.is_there = False
+
+    first = await place.tick()
+    plan = await place.plan()
+    place.feed.put("a")
+    last = await place.settle()
+
+    assert (SyncStatus.COMPLETE, None, BEGINNING) == (first.status, first.error_code, plan)
+    assert (SyncStatus.COMPLETE, {"a": 1}) == (last.status, place.live())
+    assert 0 == (await place.plan()).generation
+
+
+async def test_when_the_feed_is_gone_then_the_tick_fails_and_deletes_nothing(
+    place: ShardedPlace,
+) -> None:
+    """The table was made anew and is empty: whoever fills it has the sync go on by itself."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    before = place.records()
+    place.feed.lose()
+
+    with pytest.raises(FeedMissing):
+        await place.tick()
+    report = await place.store.load_report()
+    untouched = place.records()
+    place.feed.put(*NAMES)
+    await place.settle()
+
+    assert report is not None
+    assert (SyncStatus.FAILED, "feed_missing", []) == (
+        report.status,
+        report.error_code,
+        place.queue,
+    )
+    assert before == untouched
+    assert {1} == {generation for generation, _, _ in place.records().values()}
+
+
+async def test_when_the_feed_goes_while_messages_wait_then_they_do_nothing(
+    place: ShardedPlace,
+) -> None:
+    """Those that read, and a sweep."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    place.feed.start_anew()
+    place.feed.put("r1")
+    await place.tick()
+    await place.drain()
+    await place.tick()
+    assert [(SWEEP, 0)] == place.kinds()
+    place.feed.lose()
+
+    (report,) = await place.drain()
+
+    assert SyncStatus.SUPERSEDED == report.status
+    assert len(NAMES) == len(place.live())
+
+
+@pytest.mark.parametrize("row", ["plan", "checkpoint-shard-0"])
+async def test_when_one_row_of_a_feed_that_is_gone_is_left_then_the_tick_fails(
+    place: ShardedPlace, row: str
+) -> None:
+    """A lost plan, say, makes no first day."""
+    left = Checkpoint("somewhere", "")
+    await place.store.for_row(row).save(left, replacing=BEGINNING)
+    place.feed.is_there = False
+
+    with pytest.raises(FeedMissing):
+        await place.tick()
+
+
+async def test_when_the_whole_feed_that_was_read_is_gone_then_the_tick_fails(
+    place: ShardedPlace,
+) -> None:
+    """The API takes its cursor no more."""
+    place.feed.put(*NAMES)
+    whole = await place.store.save(Checkpoint("1.all.20", ""), replacing=BEGINNING)
+    place.feed.lose()
+
+    with pytest.raises(FeedMissing):
+        await place.tick()
+
+    assert whole == await place.store.load()
+
+
+async def test_when_the_whole_feed_was_read_before_there_was_one_then_a_tick_is_complete(
+    place: ShardedPlace,
+) -> None:
+    """The API takes the cursor that it has handed out then, and there is nothing to lose."""
+    place.feed.is_there = False
+    await place.store.save(Checkpoint("start.all.0", ""), replacing=BEGINNING)
+
+    report = await place.tick()
+    place.feed.put("a")
+    await place.settle()
+
+    assert SyncStatus.COMPLETE == report.status
+    assert {"a": 1} == place.live()
 
 
 async def test_when_the_list_cannot_be_had_then_the_run_is_one_that_failed(

@@ -161,6 +161,7 @@ async def test_when_a_shards_end_cannot_be_reached_then_the_run_here_ends_all_th
 
     async def shards(*, deadline: Deadline) -> FeedShards:
         listing = await reachable(deadline=deadline)
+        assert listing is not None
         assert place.feed.listings < 10
         beyond = tuple(replace(each, end=f"{each.end}9") for each in listing.shards)
         return replace(listing, shards=beyond)

@@ -555,6 +555,10 @@ def test_when_shards_are_listed_then_each_has_its_cursors() -> None:
         b'{"feed": "f", "feed": "f", "shards": []}',
         listing(),
         listing(SHARD, feed=""),
+        listing(SHARD, feed=None),
+        b'{"shards": []}',
+        b'{"feed": null}',
+        b'{"feed": null, "shards": {}}',
         listing(SHARD, feed=1),
         listing(SHARD, feed="f" * 513),
         listing(SHARD, shards={"0": SHARD}),
@@ -577,6 +581,11 @@ def test_when_a_list_of_shards_is_not_as_described_then_it_is_refused(body: byte
     """A shard that is left out, or comes twice, would be a shard that nobody reads."""
     with pytest.raises(BackendContractError):
         parse_shards(body)
+
+
+def test_when_there_is_no_feed_yet_then_the_list_says_so() -> None:
+    """As the API answers before the first write."""
+    assert parse_shards(b'{"feed": null, "shards": []}') is None
 
 
 async def test_when_shards_are_asked_for_then_the_api_lists_them(api: CannedApi) -> None:
