@@ -149,7 +149,8 @@ class Planner:
             )
         else:
             moved = Checkpoint("", "", newest)
-        return await self._save(replace(moved, cursor=listing.feed), plan, run)
+        # A shard's cursor names its feed from the beginning, so nothing else has to.
+        return await self._save(replace(moved, cursor=listing.feed, feed_cursor=""), plan, run)
 
     async def _begin_anew(
         self, plan: Checkpoint, listing: FeedShards, newest_row: int, run: SyncRun

@@ -59,10 +59,6 @@ def test_when_a_rule_is_broken_on_purpose_then_the_matrix_finds_it(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xfail(
-    reason="Table Storage takes a page before the first checkpoint exists, and nothing tells then"
-    " which feed it was of: docs/crash-matrix.md, Known"
-)
 def test_when_the_feed_is_replaced_before_the_first_checkpoint_then_nothing_old_stays() -> None:
     """The first page of a first load is written, or about to be; then the feed is another one."""
     where = ["--store", "table", "--scenario", "first-load", "--groups", "table freeze_replaced"]
