@@ -145,7 +145,10 @@ class Planner:
             moved = Checkpoint("", "", newest + 1, is_rereading=True)
         elif whole != BEGINNING:
             moved = await CarryOver(self.source, self.clock, self.page_seconds).begin(
-                plan, whole, cursor=whole.cursor, newest_generation=newest
+                plan,
+                whole,
+                cursor=whole.cursor or whole.feed_cursor,
+                newest_generation=newest,
             )
         else:
             moved = Checkpoint("", "", newest)

@@ -44,8 +44,8 @@ class Scenario:
     """What the source holds when the disturbed run begins."""
     while_read: Mapping[int, Sequence[Change]]
     """What changes after so many answers of the API."""
-    loaded: Sequence[Change] = ()
-    """What the source held before, and a healthy run has read."""
+    loaded: Sequence[Change] | None = None
+    """What the source held before, and a healthy run has read; None if there was no run."""
     while_frozen: Sequence[Change] = field(
         default_factory=lambda: [_REPLACE, *_put(0, 3, 5, 30, 31)]
     )
@@ -60,7 +60,7 @@ class Scenario:
     def source_before(self) -> Source:
         """Return the source that was read before."""
         source = Source()
-        for change in self.loaded:
+        for change in self.loaded or ():
             source.apply(change)
         return source
 
@@ -84,6 +84,12 @@ SCENARIOS: Final = (
             3: [*_put(4, 2)],
             5: [*_delete(4), *_put(21)],
         },
+    ),
+    Scenario(
+        "from-empty",
+        loaded=(),
+        changes=[*_put(*range(8)), *_put(1), *_delete(2)],
+        while_read={1: [*_put(0, 4), *_delete(3)]},
     ),
     Scenario(
         "increment",

@@ -98,7 +98,7 @@ class Stage:
             assert self.azurite is not None
             empty = new_table_sink(connect_to_azurite(self.azurite.table_url))
         source = scenario.source_before()
-        if scenario.loaded:
+        if scenario.loaded is not None:
             loading = _Attempt(self, scenario, folder, empty, source)
             result = await loading.run_alone(self.first)
             if result is None or result.status != _COMPLETE:

@@ -127,10 +127,12 @@ class PageLoop:
         items = len(page.records) + len(page.poison)
         numbers, poison = sorted_out(page)
         run.allowance.check(poison, items)
+        # Before its first change a feed's cursor may be good for any feed, so it tells nothing.
+        is_before_all = not (items or checkpoint.cursor or page.has_more)
         moved = replace(
             checkpoint,
-            cursor=page.next_cursor,
-            feed_cursor="",
+            cursor="" if is_before_all else page.next_cursor,
+            feed_cursor=checkpoint.feed_cursor if is_before_all else "",
             sweep=_with_read(checkpoint.sweep, len(numbers)),
         )
         changed = 0
