@@ -120,6 +120,8 @@ async def _try_share(options: Namespace) -> None:
                 for scenario in SCENARIOS:
                     if options.scenario not in {"all", scenario.name}:
                         continue
+                    if scenario.stores and store not in scenario.stores:
+                        continue
                     prepared = await stage.prepare(scenario, store)
                     trials = [
                         trial

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from tests.crash_matrix.invariants import Watch
 from tests.crash_matrix.run_host import Run
-from tests.crash_matrix.source import Source
+from tests.crash_matrix.source import Source, subject_of
 from tests.support.faulty_azurite import carrier
 from tests.support.faulty_server import Exchange, ReceivedRequest, answer, faulty_server
 
@@ -106,7 +106,8 @@ class Wires:
     table_prefix: str = ""
     was_reached: bool = False
     seen: Counter[tuple[Service, str]] = field(default_factory=Counter)
-    _first_page: bytes | None = None
+    _first_answers: dict[str, bytes] = field(default_factory=dict)
+    """By what was asked about."""
     _late: list[tuple[str, ReceivedRequest]] = field(default_factory=list)
     _under_way: int = 0
     _carried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,7 +120,7 @@ class Wires:
         self.run = self.point = self.fault = self.rival = self.lockstep = None
         self.was_reached = False
         self.seen = Counter()
-        self._first_page = None
+        self._first_answers = {}
         self._late = []
 
     async def settle(self) -> None:
@@ -224,7 +225,7 @@ class Wires:
                 await exchange.send(await carry(request))
             case "stale":
                 data = await carry(request)
-                await exchange.send(self._first_page or data)
+                await exchange.send(self._first_answers.get(subject_of(request), data))
             case None:
                 raise AssertionError("there is no fault")
 
@@ -251,8 +252,8 @@ class Wires:
 
     async def _carry_api(self, request: ReceivedRequest) -> bytes:
         reply = self.source.answer(request).to_bytes()
-        if self._first_page is None and b" 200 " in reply[:16]:
-            self._first_page = reply
+        if b" 200 " in reply[:16]:
+            self._first_answers.setdefault(subject_of(request), reply)
         return reply
 
     async def _carry_table(self, request: ReceivedRequest) -> bytes:

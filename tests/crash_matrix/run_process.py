@@ -24,18 +24,24 @@ from unittest import mock
 
 from azure_function_app import bootstrap
 from azure_function_app.errors import BridgeError
+from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.settings import load_settings
 from azure_function_app.stores import sqlite_store, table_records
 from azure_function_app.stores.table_store import build_table_store
-from azure_function_app.sync.checkpoint_store import SyncReport
+from azure_function_app.sync.checkpoint_store import SyncStatus
 from shared.clock import SystemClock
 from shared.log import JsonLines
 from tests.crash_matrix.file_points import FileFault, FilePoints
+from tests.crash_matrix.folder_queue import FolderQueue
 from tests.crash_matrix.mutants import apply_mutant
 
 _SET_PDEATHSIG: Final = 1
 """PR_SET_PDEATHSIG, of linux/prctl.h."""
+_MOST_TICKS: Final = 12
+
+type _Ending = tuple[str, str | None, int]
+"""Status, error code, and how many records were changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class RunOrder:
     stretch: int = 0
     """How many records a sweep takes at a time; 0 for as many as the product does."""
     invocation: str = "whole_feed"
+    queue: str = ""
+    """The folder of the queue that processes share."""
     mutant: str | None = None
     file_fault: FileFault | None = None
     file_point: int = 0
@@ -78,11 +86,37 @@ class RunResult:
     """SQLite's file operations, in their order."""
 
 
-async def _read_whole_feed(services: bootstrap.Services) -> SyncReport:
-    return await services.sync_job.run()
+async def _read_whole_feed(services: bootstrap.Services, _queue: FolderQueue) -> _Ending:
+    report = await services.sync_job.run()
+    return report.status, report.error_code, report.records_changed
 
 
-INVOCATIONS: Final = {"whole_feed": _read_whole_feed}
+async def _read_shards(services: bootstrap.Services, queue: FolderQueue) -> _Ending:
+    """Tick and work on messages in turn, as an instance does, until nothing is left."""
+    sync = services.sharded_sync
+    assert sync is not None
+    changed = 0
+    for _ in range(_MOST_TICKS):
+        for file, message in queue.waiting():
+            changed += await _work_on(sync, message, queue)
+            queue.done(file)
+        sent: list[str] = []
+        planned = await sync.tick(sent.extend)
+        queue.send(sent)
+        if planned.status is SyncStatus.COMPLETE and not any(queue.waiting()):
+            return planned.status, planned.error_code, changed
+    return SyncStatus.PAUSED, None, changed
+
+
+async def _work_on(sync: ShardedSync, message: bytes, queue: FolderQueue) -> int:
+    left: list[str] = []
+    report = await sync.work(message, left.extend)
+    # The host sends what a function leaves once it has ended well.
+    queue.send(left)
+    return 0 if report is None else report.records_changed
+
+
+INVOCATIONS: Final = {"whole_feed": _read_whole_feed, "fan_out": _read_shards}
 """The ways in which the product runs a sync; a scenario names one."""
 
 
@@ -149,15 +183,15 @@ def _run(order: RunOrder) -> RunResult:
     return RunResult(status, code, changed, tuple(points.seen))
 
 
-async def _sync(order: RunOrder) -> tuple[str, str | None, int]:
+async def _sync(order: RunOrder) -> _Ending:
     settings = load_settings(order.environment)
     app = bootstrap.ServicesPerLoop(lambda: settings, SystemClock())
     run: Any = INVOCATIONS[order.invocation]
     try:
-        report: SyncReport = await run(await app.get())
+        ending: _Ending = await run(await app.get(), FolderQueue(Path(order.queue)))
     except BridgeError as error:
         return "failed", error.code, 0
-    return report.status, report.error_code, report.records_changed
+    return ending
 
 
 def read_result(order: RunOrder) -> RunResult | None:

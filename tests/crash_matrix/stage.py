@@ -311,6 +311,7 @@ class _Attempt:
             **self._sink.environment(between.table_url),
             "AWS_API_BASE_URL": between.api_url,
             "SYNC_PAGE_SIZE": str(self._scenario.page_size),
+            "SYNC_FAN_OUT": "true" if self._scenario.invocation == "fan_out" else "false",
             **(settings or {}),
         }
         order = RunOrder(
@@ -319,6 +320,7 @@ class _Attempt:
             table_prefix=self._sink.table_prefix,
             stretch=self._scenario.stretch,
             invocation=self._scenario.invocation,
+            queue=str(self._folder / "queue"),
             mutant=self._stage.mutant,
             **disturbance,  # type: ignore[arg-type]
         )
