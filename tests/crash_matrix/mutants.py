@@ -14,6 +14,8 @@ from azure.data.tables import UpdateMode
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.stores import sqlite_store, table_records, table_store
+from azure_function_app.stores.postgres import records as postgres_records
+from azure_function_app.stores.postgres.store import PostgresStore
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_entities import (
     HeldRecord,
@@ -29,6 +31,11 @@ from azure_function_app.sync.records import Record
 from azure_function_app.sync.stored_text import encode_checkpoint
 from azure_function_app.sync.sweep import Stretch, SweepPhase
 from azure_function_app.sync.sync_store import Step, StoresInOrder, sweep_of, swept
+
+_PUT_STATE: Final = """
+INSERT INTO state (name, value, fence) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, fence = excluded.fence
+"""
 
 
 def apply_mutant(name: str) -> None:
@@ -59,8 +66,8 @@ def _checkpoint_first() -> None:
             await self.sink.set_aside(page.poison, origin=page.origin, deadline=deadline)
         return Step(saved, changed)
 
-    async def in_sqlite(
-        self: SqliteStore,
+    async def in_steps(
+        self: SqliteStore | PostgresStore,
         page: Batch,
         moved: Checkpoint,
         *,
@@ -73,7 +80,8 @@ def _checkpoint_first() -> None:
         return Step(saved, changed)
 
     _patch(StoresInOrder, "write_page", in_order)
-    _patch(SqliteStore, "write_page", in_sqlite)
+    _patch(SqliteStore, "write_page", in_steps)
+    _patch(PostgresStore, "write_page", in_steps)
 
 
 def _no_version_rule() -> None:
@@ -89,8 +97,9 @@ def _no_version_rule() -> None:
             else:
                 yield "create", entity
 
-    upsert = sqlite_store._UPSERT
-    _patch(sqlite_store, "_UPSERT", upsert[: upsert.index("WHERE")])
+    for module in (sqlite_store, postgres_records):
+        upsert: str = module._UPSERT
+        _patch(module, "_UPSERT", upsert[: upsert.index("WHERE")])
     _patch(table_records, "write_operations", write_operations)
 
 
@@ -113,6 +122,17 @@ def _no_fence() -> None:
         saved = requests.send(table.upsert_entity, entity, mode=UpdateMode.REPLACE)
         return replace(moved, fence=str(saved["etag"]))
 
+    async def move(
+        connection: Any, name: str, moved: Checkpoint, _replacing: Checkpoint
+    ) -> Checkpoint:
+        saved = replace(moved, fence=uuid4().hex)
+        await connection.execute(_PUT_STATE, name, encode_checkpoint(saved), saved.fence)
+        return saved
+
+    async def enter(connection: Any, generation: int) -> None:
+        await connection.execute(postgres_records._MAKE_GUARD, "generation")
+        await connection.execute(postgres_records._RAISE_GUARD, "generation", generation)
+
     submit = TableRecords._submit
 
     def unguarded(
@@ -134,6 +154,9 @@ def _no_fence() -> None:
     _patch(sqlite_store, "_compare_and_swap", swap)
     _patch(sqlite_store, "_begin_generation", begin)
     _patch(table_store, "save_row", save_row)
+    _patch(postgres_records, "move_checkpoint", move)
+    _patch(postgres_records, "enter_generation", enter)
+    _patch(postgres_records, "hold_checkpoint", mock.AsyncMock())
     _patch(TableRecords, "_submit", unguarded)
     _patch(StoresInOrder, "_refuse_late", no_late_poison)
 
@@ -144,7 +167,7 @@ async def _nothing() -> None:
 
 def _sweep_after_done() -> None:
     """A generation is called done first, and only then is marked what it lacks."""
-    for store in (StoresInOrder, SqliteStore):
+    for store in (StoresInOrder, SqliteStore, PostgresStore):
         _sweep_late(store)
 
 

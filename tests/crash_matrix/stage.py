@@ -49,7 +49,7 @@ _SETTINGS: Final = {
     "SYNC_MOST_POISON_SHARE": "1",
     "SYNC_RUN_SECONDS": "60",
 }
-_SHORT_RUN_SECONDS: Final = "1"
+_SHORT_RUN: Final = {"SYNC_RUN_SECONDS": "1"}
 """Of a run that waits for the lock of a frozen one."""
 
 
@@ -188,7 +188,11 @@ class _Attempt:
         )
 
     async def run_alone(
-        self, between: Wires, *, runs_again: bool = False, **settings: str
+        self,
+        between: Wires,
+        settings: Mapping[str, str] | None = None,
+        *,
+        runs_again: bool = False,
     ) -> RunResult | None:
         """Let a run go to its end without any fault."""
         self._begin(between)
@@ -253,12 +257,12 @@ class _Attempt:
         if replaces:
             for change in self._scenario.while_frozen:
                 self._source.apply(change)
-        settings, times = {}, _HEALTHY_RUNS
-        if self._in_transactions:
+        settings, times = _SETTINGS, _HEALTHY_RUNS
+        if isinstance(self._sink, PostgresSink):
             # The first may hold locks, and then this one gives up.
-            settings, times = {"SYNC_RUN_SECONDS": _SHORT_RUN_SECONDS}, 1
+            settings, times = _SHORT_RUN, 1
         for _ in range(times):
-            result = await self.run_alone(self._stage.second, **settings)
+            result = await self.run_alone(self._stage.second, settings)
             if result is not None and result.status == _COMPLETE:
                 self._watch.expect_no_change()
                 return
@@ -270,7 +274,7 @@ class _Attempt:
         if not over.done():
             await run.wait_until_frozen()
             # The first may hold the file's lock, and then this one gives up.
-            await self.run_alone(self._stage.second, SYNC_RUN_SECONDS=_SHORT_RUN_SECONDS)
+            await self.run_alone(self._stage.second, _SHORT_RUN)
             run.wake()
         await over
 
@@ -306,10 +310,6 @@ class _Attempt:
         self._watch.findings += check_end(self._source, self._watch.last, self._scenario.refused)
         if result.again != (_COMPLETE, None, 0):
             self._note(f"a run with nothing to do: {result.again}")
-
-    @property
-    def _in_transactions(self) -> bool:
-        return isinstance(self._sink, PostgresSink)
 
     def _note(self, what: str) -> None:
         self._watch.findings.append(Finding(Kind.UNHEALED, what))

@@ -45,6 +45,11 @@ def test_when_a_run_is_ended_or_disturbed_anywhere_then_the_sink_is_right_in_the
         ("sweep_after_done", "sqlite", "sweep", "file kill_before"),
         ("sweep_after_done", "table", "sweep", "table kill_after"),
         ("no_sync", "sqlite", "increment", "file power_loss"),
+        ("checkpoint_first", "postgres", "increment", "postgres kill_after"),
+        ("no_version_rule", "postgres", "first-load", "api stale"),
+        ("no_fence", "postgres", "first-load", "api freeze_replaced"),
+        ("sweep_after_done", "postgres", "sweep", "postgres kill_after"),
+        ("sweep_after_done", "table", "fan-out-generation", "table kill_after"),
     ],
 )
 def test_when_a_rule_is_broken_on_purpose_then_the_matrix_finds_it(
