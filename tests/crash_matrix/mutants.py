@@ -27,7 +27,9 @@ from azure_function_app.stores.table_records import TableRecords
 from azure_function_app.stores.table_requests import TableRequests
 from azure_function_app.sync.checkpoint_store import Checkpoint
 from azure_function_app.sync.record_sink import Batch
-from azure_function_app.sync.records import Record
+from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.runs.page_loop import PageLoop
+from azure_function_app.sync.runs.sync_run import SyncRun
 from azure_function_app.sync.stored_text import encode_checkpoint
 from azure_function_app.sync.sweep import Stretch, SweepPhase
 from azure_function_app.sync.sync_store import Step, StoresInOrder, sweep_of, swept
@@ -186,7 +188,9 @@ def _sweep_late(store: Any) -> None:
         self: Any, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline
     ) -> Checkpoint:
         saved: Checkpoint = await save(self, moved, replacing=replacing, deadline=deadline)
-        position: str | None = "" if replacing.is_rereading and not moved.is_rereading else None
+        # A shard that was read to its end is no longer reread either, and sweeps nothing.
+        is_done = replacing.is_rereading and not moved.is_rereading and moved.sweep is None
+        position: str | None = "" if is_done else None
         sink = self.sink if isinstance(self, StoresInOrder) else self
         while position is not None:
             stretch = await sink.mark_missing(
@@ -213,10 +217,25 @@ def _no_sync() -> None:
     _patch(sqlite_file, "_connect", unsynced)
 
 
+def _no_claim() -> None:
+    """Records are written before the checkpoint knows of which feed they are."""
+
+    async def unclaimed(
+        self: PageLoop,  # noqa: ARG001 - what a mutant leaves out
+        page: ChangePage,  # noqa: ARG001 - the same
+        checkpoint: Checkpoint,
+        run: SyncRun,  # noqa: ARG001 - the same
+    ) -> Checkpoint:
+        return checkpoint
+
+    _patch(PageLoop, "_claim", unclaimed)
+
+
 MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
     "checkpoint_first": _checkpoint_first,
     "no_version_rule": _no_version_rule,
     "no_fence": _no_fence,
     "sweep_after_done": _sweep_after_done,
     "no_sync": _no_sync,
+    "no_claim": _no_claim,
 }

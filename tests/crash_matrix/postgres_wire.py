@@ -28,11 +28,14 @@ class PostgresExchange:
     run: asyncio.StreamWriter
     server_reader: asyncio.StreamReader
     server: asyncio.StreamWriter
+    is_over: bool = False
+    """Whether the server has ended the connection, or the run."""
 
     async def carry(self) -> bytes:
         """Have it done, and return the whole answer."""
         self.server.write(self.data)
         if self.data[:1] == b"X":
+            self.is_over = True
             return b""
         answer = bytearray()
         while not _READY.search(answer):
@@ -44,6 +47,7 @@ class PostgresExchange:
             except TimeoutError:
                 break
             if not piece:
+                self.is_over = True
                 break
             answer += piece
         return bytes(answer)
@@ -67,11 +71,16 @@ async def serve_postgres(
         while data := await reader.read(_LONGEST):
             exchange = PostgresExchange(data, writer, server_reader, server)
             await serve(message_name(data), exchange)
+            if exchange.is_over:
+                await writer.drain()
+                writer.close()
+                return
     except (ConnectionError, asyncio.CancelledError):
         return
     finally:
         server.transport.abort()
-        writer.transport.abort()
+        if not writer.is_closing():
+            writer.transport.abort()
 
 
 def message_name(data: bytes) -> str:
