@@ -211,7 +211,7 @@ POINT ?=
 SEED ?= 1
 JOBS ?= 2
 .PHONY: crash-matrix
-crash-matrix: $(VENV)/.installed .tools/azurite/.installed ## end and disturb the sync at every point; STORE=sqlite SCENARIO=sweep POINTS=200 SEED=2
+crash-matrix: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.installed ## end and disturb the sync at every point; STORE=sqlite SCENARIO=sweep POINTS=200 SEED=2
 	@$(BIN)/python -m tests.crash_matrix --store "$(STORE)" --scenario "$(SCENARIO)" --points "$(POINTS)" --seed "$(SEED)" \
 	  --jobs $(if $(POINT),1 --point "$(POINT)","$(JOBS)") $(ARGS)
 

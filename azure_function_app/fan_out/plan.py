@@ -179,11 +179,15 @@ class Planner:
             moved = Checkpoint("", "", newest + 1, is_rereading=True)
         elif whole != BEGINNING:
             moved = await CarryOver(self.source, self.clock, self.page_seconds).begin(
-                plan, whole, cursor=whole.cursor, newest_generation=newest
+                plan,
+                whole,
+                cursor=whole.cursor or whole.feed_cursor,
+                newest_generation=newest,
             )
         else:
             moved = Checkpoint("", "", newest)
-        return await self._save(replace(moved, cursor=listing.feed), plan, run)
+        # A shard's cursor names its feed from the beginning, so nothing else has to.
+        return await self._save(replace(moved, cursor=listing.feed, feed_cursor=""), plan, run)
 
     async def _begin_anew(
         self, plan: Checkpoint, listing: FeedShards, newest_row: int, run: SyncRun

@@ -39,6 +39,9 @@ class Checkpoint:
     """Whether a new generation has not been read to its end and swept yet."""
     sweep: Sweep | None = None
     """How far looking for what the new generation lacks has come."""
+    feed_cursor: str = ""
+    """At the beginning: a cursor of the feed that records of this generation may be of already;
+    empty if there are none of it. If the API takes it no more, the feed is another one."""
     unknown: Mapping[str, object] = field(default_factory=dict[str, object])
     """What a later version of the app keeps here, handed on as it is."""
 

@@ -29,6 +29,8 @@ def encode_checkpoint(checkpoint: Checkpoint) -> str:
         "generation": checkpoint.generation,
         "is_rereading": checkpoint.is_rereading,
     }
+    if checkpoint.feed_cursor:
+        members["feed_cursor"] = checkpoint.feed_cursor
     if checkpoint.sweep is not None:
         members["sweep"] = asdict(checkpoint.sweep)
     return json.dumps(members)
@@ -61,6 +63,7 @@ def decode_checkpoint(text: object, fence: str) -> Checkpoint:
             generation=_whole(members.pop("generation", 0)),
             is_rereading=_checked(members.pop("is_rereading", False), bool),
             sweep=_decode_sweep(members.pop("sweep", None)),
+            feed_cursor=_checked(members.pop("feed_cursor", ""), str),
             unknown=members,
         )
     except (ValueError, TypeError) as error:

@@ -77,7 +77,8 @@ class SyncJob:
             reading = await pages.read_to_end(checkpoint, run)
             if reading.expired is None:
                 break
-            if not reading.checkpoint.cursor or has_restarted:
+            read_before = reading.checkpoint.cursor or reading.checkpoint.feed_cursor
+            if not read_before or has_restarted:
                 raise reading.expired
             checkpoint = await self._restart(reading.checkpoint, run)
             has_restarted = True
@@ -109,6 +110,8 @@ class SyncJob:
 
     async def _restart(self, checkpoint: Checkpoint, run: SyncRun) -> Checkpoint:
         log_event(_logger, logging.WARNING, "sync_restarted", run_id=run.id)
+        newest = await self.store.newest_generation(deadline=run.store_deadline)
         # Another feed: what it says counts from here on, whatever its versions are.
-        restarted = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
+        generation = max(checkpoint.generation, newest) + 1
+        restarted = Checkpoint("", "", generation, is_rereading=True)
         return await self.store.save(restarted, replacing=checkpoint, deadline=run.store_deadline)

@@ -9,7 +9,7 @@ from azure_function_app.sync.checkpoint_store import Checkpoint, SyncStatus
 from azure_function_app.sync.record_sink import newest_by_id, reason_unfit_id
 from azure_function_app.sync.record_view import HeldVersion, RecordView
 from azure_function_app.sync.records import ChangePage, Record
-from azure_function_app.sync.runs.page_loop import sorted_out
+from azure_function_app.sync.runs.page_loop import refusal_of, sorted_out
 from azure_function_app.sync.sweep import SweepPhase
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.unfit_records import PoisonAllowance
@@ -58,6 +58,7 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
     live_and_seen = 0
     allowance = PoisonAllowance(job.most_poison_share)
     while not stop.has_passed:
+        page = None
         try:
             page = await job.source.changes(
                 checkpoint.cursor,
@@ -67,6 +68,7 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
         except BackendRejected as rejected:
             if rejected.status != _CURSOR_EXPIRED or not checkpoint.cursor:
                 raise
+        if page is None or await _is_other_feed(job, checkpoint):
             preview.begins_generation = True
             checkpoint = Checkpoint("", "", checkpoint.generation + 1, is_rereading=True)
             continue
@@ -84,6 +86,13 @@ async def preview_run(job: SyncJob, view: RecordView, start: Checkpoint) -> Prev
         if not (_is_agreed(checkpoint) or job.deletion_limit.allows(live=live, missing=missing)):
             preview.status = SyncStatus.HELD
     return preview
+
+
+async def _is_other_feed(job: SyncJob, checkpoint: Checkpoint) -> bool:
+    if checkpoint.cursor or not checkpoint.feed_cursor:
+        return False
+    deadline = Deadline.after(job.page_seconds, job.clock)
+    return await refusal_of(job.source, checkpoint.feed_cursor, deadline=deadline) is not None
 
 
 def _is_agreed(checkpoint: Checkpoint) -> bool:

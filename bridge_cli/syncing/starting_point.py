@@ -61,7 +61,8 @@ class StartingPoint:
                 return present
             case Start.BEGINNING:
                 # Begun anew too, the look for what a new generation lacks: after this reading.
-                return replace(present, cursor="", sweep=None)
+                read_before = present.cursor or present.feed_cursor
+                return replace(present, cursor="", feed_cursor=read_before, sweep=None)
             case Start.GENERATION:
                 return Checkpoint("", present.fence, present.generation + 1, is_rereading=True)
             case Start.CURSOR:
@@ -70,7 +71,7 @@ class StartingPoint:
                         "A new generation is being read, and what --from skips would be marked as"
                         " deleted at its end: let `bridge sync` read it to the end first."
                     )
-                return replace(present, cursor=self.cursor)
+                return replace(present, cursor=self.cursor, feed_cursor="")
             case _:
                 assert_never(self.start)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.azurite import Azurite, AzuritePrograms
+from emulator.postgres import Postgres, PostgresPrograms
 from shared.clock import SystemClock
 from tests.crash_matrix.mutants import MUTANTS
 from tests.crash_matrix.report import Line, findings_text, table
@@ -113,12 +114,18 @@ async def _try_share(options: Namespace) -> None:
     stores: Sequence[StoreName] = STORES if options.store == "all" else [options.store]
     clock = SystemClock()
     give_up_at = clock.monotonic() + (options.seconds or float("inf"))
-    with _folder(options.keep) as folder, _azurite(stores, folder) as azurite:
-        opened = open_stage(folder, azurite, mutant=options.mutant, seed=options.seed)
+    with (
+        _folder(options.keep) as folder,
+        _azurite(stores, folder) as azurite,
+        _postgres(stores, folder) as postgres,
+    ):
+        opened = open_stage(folder, azurite, postgres, mutant=options.mutant, seed=options.seed)
         async with opened as stage:
             for store in stores:
                 for scenario in SCENARIOS:
                     if options.scenario not in {"all", scenario.name}:
+                        continue
+                    if scenario.stores and store not in scenario.stores:
                         continue
                     prepared = await stage.prepare(scenario, store)
                     trials = [
@@ -167,6 +174,23 @@ def _azurite(stores: Sequence[StoreName], folder: Path) -> Iterator[Azurite | No
         yield azurite
     finally:
         azurite.stop()
+
+
+@contextmanager
+def _postgres(stores: Sequence[StoreName], folder: Path) -> Iterator[Postgres | None]:
+    if "postgres" not in stores:
+        yield None
+        return
+    postgres = Postgres.start(
+        PostgresPrograms.under(_CHECKOUT / ".tools"),
+        folder / "postgres",
+        clock=SystemClock(),
+        sleep=time.sleep,
+    )
+    try:
+        yield postgres
+    finally:
+        postgres.stop()
 
 
 def _say(text: str) -> None:

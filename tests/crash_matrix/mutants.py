@@ -14,6 +14,8 @@ from azure.data.tables import UpdateMode
 
 from azure_function_app.deadline import Deadline
 from azure_function_app.stores import sqlite_store, table_records, table_store
+from azure_function_app.stores.postgres import records as postgres_records
+from azure_function_app.stores.postgres.store import PostgresStore
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_entities import (
     HeldRecord,
@@ -25,10 +27,17 @@ from azure_function_app.stores.table_records import TableRecords
 from azure_function_app.stores.table_requests import TableRequests
 from azure_function_app.sync.checkpoint_store import Checkpoint
 from azure_function_app.sync.record_sink import Batch
-from azure_function_app.sync.records import Record
+from azure_function_app.sync.records import ChangePage, Record
+from azure_function_app.sync.runs.page_loop import PageLoop
+from azure_function_app.sync.runs.sync_run import SyncRun
 from azure_function_app.sync.stored_text import encode_checkpoint
 from azure_function_app.sync.sweep import Stretch, SweepPhase
 from azure_function_app.sync.sync_store import Step, StoresInOrder, sweep_of, swept
+
+_PUT_STATE: Final = """
+INSERT INTO state (name, value, fence) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, fence = excluded.fence
+"""
 
 
 def apply_mutant(name: str) -> None:
@@ -59,8 +68,8 @@ def _checkpoint_first() -> None:
             await self.sink.set_aside(page.poison, origin=page.origin, deadline=deadline)
         return Step(saved, changed)
 
-    async def in_sqlite(
-        self: SqliteStore,
+    async def in_steps(
+        self: SqliteStore | PostgresStore,
         page: Batch,
         moved: Checkpoint,
         *,
@@ -73,7 +82,8 @@ def _checkpoint_first() -> None:
         return Step(saved, changed)
 
     _patch(StoresInOrder, "write_page", in_order)
-    _patch(SqliteStore, "write_page", in_sqlite)
+    _patch(SqliteStore, "write_page", in_steps)
+    _patch(PostgresStore, "write_page", in_steps)
 
 
 def _no_version_rule() -> None:
@@ -89,8 +99,9 @@ def _no_version_rule() -> None:
             else:
                 yield "create", entity
 
-    upsert = sqlite_store._UPSERT
-    _patch(sqlite_store, "_UPSERT", upsert[: upsert.index("WHERE")])
+    for module in (sqlite_store, postgres_records):
+        upsert: str = module._UPSERT
+        _patch(module, "_UPSERT", upsert[: upsert.index("WHERE")])
     _patch(table_records, "write_operations", write_operations)
 
 
@@ -113,6 +124,17 @@ def _no_fence() -> None:
         saved = requests.send(table.upsert_entity, entity, mode=UpdateMode.REPLACE)
         return replace(moved, fence=str(saved["etag"]))
 
+    async def move(
+        connection: Any, name: str, moved: Checkpoint, _replacing: Checkpoint
+    ) -> Checkpoint:
+        saved = replace(moved, fence=uuid4().hex)
+        await connection.execute(_PUT_STATE, name, encode_checkpoint(saved), saved.fence)
+        return saved
+
+    async def enter(connection: Any, generation: int) -> None:
+        await connection.execute(postgres_records._MAKE_GUARD, "generation")
+        await connection.execute(postgres_records._RAISE_GUARD, "generation", generation)
+
     submit = TableRecords._submit
 
     def unguarded(
@@ -134,6 +156,9 @@ def _no_fence() -> None:
     _patch(sqlite_store, "_compare_and_swap", swap)
     _patch(sqlite_store, "_begin_generation", begin)
     _patch(table_store, "save_row", save_row)
+    _patch(postgres_records, "move_checkpoint", move)
+    _patch(postgres_records, "enter_generation", enter)
+    _patch(postgres_records, "hold_checkpoint", mock.AsyncMock())
     _patch(TableRecords, "_submit", unguarded)
     _patch(StoresInOrder, "_refuse_late", no_late_poison)
 
@@ -144,7 +169,7 @@ async def _nothing() -> None:
 
 def _sweep_after_done() -> None:
     """A generation is called done first, and only then is marked what it lacks."""
-    for store in (StoresInOrder, SqliteStore):
+    for store in (StoresInOrder, SqliteStore, PostgresStore):
         _sweep_late(store)
 
 
@@ -163,7 +188,9 @@ def _sweep_late(store: Any) -> None:
         self: Any, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline
     ) -> Checkpoint:
         saved: Checkpoint = await save(self, moved, replacing=replacing, deadline=deadline)
-        position: str | None = "" if replacing.is_rereading and not moved.is_rereading else None
+        # A shard that was read to its end is no longer reread either, and sweeps nothing.
+        is_done = replacing.is_rereading and not moved.is_rereading and moved.sweep is None
+        position: str | None = "" if is_done else None
         sink = self.sink if isinstance(self, StoresInOrder) else self
         while position is not None:
             stretch = await sink.mark_missing(
@@ -190,10 +217,25 @@ def _no_sync() -> None:
     _patch(sqlite_file, "_connect", unsynced)
 
 
+def _no_claim() -> None:
+    """Records are written before the checkpoint knows of which feed they are."""
+
+    async def unclaimed(
+        self: PageLoop,  # noqa: ARG001 - what a mutant leaves out
+        page: ChangePage,  # noqa: ARG001 - the same
+        checkpoint: Checkpoint,
+        run: SyncRun,  # noqa: ARG001 - the same
+    ) -> Checkpoint:
+        return checkpoint
+
+    _patch(PageLoop, "_claim", unclaimed)
+
+
 MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
     "checkpoint_first": _checkpoint_first,
     "no_version_rule": _no_version_rule,
     "no_fence": _no_fence,
     "sweep_after_done": _sweep_after_done,
     "no_sync": _no_sync,
+    "no_claim": _no_claim,
 }

@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import unquote
 
+from emulator.postgres import Postgres
 from tests.crash_matrix.invariants import Watch
+from tests.crash_matrix.postgres_wire import PostgresExchange, serve_postgres
 from tests.crash_matrix.run_host import Run
-from tests.crash_matrix.source import Source
+from tests.crash_matrix.source import Source, subject_of
 from tests.support.faulty_azurite import carrier
 from tests.support.faulty_server import Exchange, ReceivedRequest, answer, faulty_server
 
-type Service = Literal["api", "table"]
+type Service = Literal["api", "table", "postgres"]
 type NetworkFault = Literal[
     "kill_before",
     "kill_after",
@@ -94,6 +97,7 @@ class Wires:
     name: str
     api_url: str = ""
     table_url: str = ""
+    postgres_port: int = 0
     source: Source = field(default_factory=Source)
     watch: Watch | None = None
     run: Run | None = None
@@ -106,7 +110,8 @@ class Wires:
     table_prefix: str = ""
     was_reached: bool = False
     seen: Counter[tuple[Service, str]] = field(default_factory=Counter)
-    _first_page: bytes | None = None
+    _first_answers: dict[str, bytes] = field(default_factory=dict)
+    """By what was asked about."""
     _late: list[tuple[str, ReceivedRequest]] = field(default_factory=list)
     _under_way: int = 0
     _carried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,7 +124,7 @@ class Wires:
         self.run = self.point = self.fault = self.rival = self.lockstep = None
         self.was_reached = False
         self.seen = Counter()
-        self._first_page = None
+        self._first_answers = {}
         self._late = []
 
     async def settle(self) -> None:
@@ -147,6 +152,48 @@ class Wires:
             self._late = []
             for request in late:
                 await self._carry_table(request)
+
+    async def serve_postgres(self, name: str, exchange: PostgresExchange) -> None:
+        """Let a message of the run's go to PostgreSQL, and the answer back."""
+        self.seen["postgres", name] += 1
+        here = NetworkPoint("postgres", name, self.seen["postgres", name])
+        self._under_way += 1
+        try:
+            if here != self.point or self.fault is None:
+                exchange.give(await exchange.carry())
+                return
+            self.was_reached = True
+            await self._break_postgres(exchange)
+        finally:
+            self._under_way -= 1
+
+    async def _break_postgres(self, exchange: PostgresExchange) -> None:
+        match self.fault:
+            case "kill_before":
+                await self._the_run.kill()
+            case "kill_after":
+                await exchange.carry()
+                await self._the_run.kill()
+            case "freeze_before":
+                await self._overtake(replaces=False)
+                exchange.give(await exchange.carry())
+            case "freeze_after" | "freeze_replaced":
+                answer = await exchange.carry()
+                await self._overtake(replaces=self.fault == "freeze_replaced")
+                exchange.give(answer)
+            case "lose_request":
+                exchange.cut()
+            case "lose_answer":
+                await exchange.carry()
+                exchange.cut()
+            case "tear_answer":
+                answer = await exchange.carry()
+                exchange.give(answer[: len(answer) // 2])
+                await exchange.run.drain()
+                exchange.run.close()
+                exchange.server.transport.abort()
+            case _:
+                raise AssertionError(self.fault)
 
     async def _serve(
         self,
@@ -224,7 +271,7 @@ class Wires:
                 await exchange.send(await carry(request))
             case "stale":
                 data = await carry(request)
-                await exchange.send(self._first_page or data)
+                await exchange.send(self._first_answers.get(subject_of(request), data))
             case None:
                 raise AssertionError("there is no fault")
 
@@ -251,8 +298,8 @@ class Wires:
 
     async def _carry_api(self, request: ReceivedRequest) -> bytes:
         reply = self.source.answer(request).to_bytes()
-        if self._first_page is None and b" 200 " in reply[:16]:
-            self._first_page = reply
+        if b" 200 " in reply[:16]:
+            self._first_answers.setdefault(subject_of(request), reply)
         return reply
 
     async def _carry_table(self, request: ReceivedRequest) -> bytes:
@@ -275,7 +322,9 @@ def request_name(request: ReceivedRequest, table_prefix: str) -> str:
 
 
 @asynccontextmanager
-async def wires(name: str, azurite_url: str | None) -> AsyncIterator[Wires]:
+async def wires(
+    name: str, azurite_url: str | None, postgres: Postgres | None
+) -> AsyncIterator[Wires]:
     """Yield what stands between a run and all that it talks to, while the block lasts."""
     async with AsyncExitStack() as stack:
         between = Wires(name)
@@ -286,4 +335,11 @@ async def wires(name: str, azurite_url: str | None) -> AsyncIterator[Wires]:
             table = await stack.enter_async_context(faulty_server(between.serve_table))
             account = azurite_url.rpartition("/")[2]
             between.table_url = f"http://127.0.0.1:{table.port}/{account}"
+        if postgres is not None:
+            serve = partial(serve_postgres, postgres, between.serve_postgres)
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            stack.push_async_callback(server.wait_closed)
+            stack.callback(server.abort_clients)
+            stack.callback(server.close)
+            between.postgres_port = server.sockets[0].getsockname()[1]
         yield between

@@ -44,8 +44,8 @@ class Scenario:
     """What the source holds when the disturbed run begins."""
     while_read: Mapping[int, Sequence[Change]]
     """What changes after so many answers of the API."""
-    loaded: Sequence[Change] = ()
-    """What the source held before, and a healthy run has read."""
+    loaded: Sequence[Change] | None = None
+    """What the source held before, and a healthy run has read; None if there was no run."""
     while_frozen: Sequence[Change] = field(
         default_factory=lambda: [_REPLACE, *_put(0, 3, 5, 30, 31)]
     )
@@ -56,11 +56,15 @@ class Scenario:
     refused: str | None = None
     """A record that the store refuses for good."""
     invocation: str = "whole_feed"
+    shards: int = 1
+    """Of the feed."""
+    stores: Sequence[str] = ()
+    """In which it is tried; empty for all."""
 
     def source_before(self) -> Source:
         """Return the source that was read before."""
-        source = Source()
-        for change in self.loaded:
+        source = Source(shards=self.shards)
+        for change in self.loaded or ():
             source.apply(change)
         return source
 
@@ -72,6 +76,8 @@ class Scenario:
         source.answered = 0
 
 
+_SHARED_STORES: Final = ("table", "postgres")
+"""Those that instances on several machines can share."""
 _LOADED: Final = [*_put(*range(16)), *_put(2, 3, 4, 3, 3), *_delete(5, 6), *_put(6)]
 
 SCENARIOS: Final = (
@@ -84,6 +90,12 @@ SCENARIOS: Final = (
             3: [*_put(4, 2)],
             5: [*_delete(4), *_put(21)],
         },
+    ),
+    Scenario(
+        "from-empty",
+        loaded=(),
+        changes=[*_put(*range(8)), *_put(1), *_delete(2)],
+        while_read={1: [*_put(0, 4), *_delete(3)]},
     ),
     Scenario(
         "increment",
@@ -120,5 +132,25 @@ SCENARIOS: Final = (
         changes=[*_put(0, 1, 20, 39, 21, 2), ("spoil", _SPOILED)],
         while_read={1: [*_put(0, 22), *_delete(1)], 2: _put(20)},
         refused=_REFUSED,
+    ),
+    Scenario(
+        "fan-out",
+        changes=[*_put(*range(12)), *_put(1, 1), *_delete(2, 3), ("spoil", _SPOILED)],
+        while_read={2: [*_put(0, 4), *_delete(10)], 3: [*_put(13), *_delete(1)], 5: _put(14, 2)},
+        page_size=4,
+        invocation="fan_out",
+        shards=3,
+        stores=_SHARED_STORES,
+    ),
+    Scenario(
+        "fan-out-generation",
+        loaded=[*_put(*range(10)), *_put(2, 3, 3), *_delete(5)],
+        changes=[_REPLACE, *_put(0, 1, 2, 12), *_delete(1)],
+        while_read={3: [*_put(0, 13)], 5: [*_put(3), *_delete(2)]},
+        page_size=4,
+        stretch=6,
+        invocation="fan_out",
+        shards=2,
+        stores=_SHARED_STORES,
     ),
 )

@@ -42,14 +42,21 @@ class Contents(NamedTuple):
 EMPTY: Final = Contents((), ())
 
 
+class Addresses(Protocol):
+    """Where a run finds the services that a sink may be in."""
+
+    table_url: str
+    postgres_port: int
+
+
 class Sink(Protocol):
     """One trial's records and checkpoint."""
 
     @property
-    def table_prefix(self) -> str:
-        """What the names of its tables begin with."""
+    def prefix(self) -> str:
+        """What the names of its tables begin with, or of its schema."""
 
-    def environment(self, table_url: str) -> Mapping[str, str]:
+    def environment(self, addresses: Addresses) -> Mapping[str, str]:
         """The settings with which a run uses it."""
 
     def read(self) -> Contents | None:
@@ -70,9 +77,9 @@ class SqliteSink:
     """A file."""
 
     path: Path
-    table_prefix: str = "unused"
+    prefix: str = "unused"
 
-    def environment(self, table_url: str) -> Mapping[str, str]:  # noqa: ARG002 - what others need
+    def environment(self, addresses: Addresses) -> Mapping[str, str]:  # noqa: ARG002 - what others need
         """Return the settings."""
         return {"RECORD_STORE": "sqlite", "SQLITE_PATH": str(self.path)}
 
@@ -133,11 +140,11 @@ class TableSink:
     """Three tables in Azurite."""
 
     service: TableServiceClient
-    table_prefix: str
+    prefix: str
 
-    def environment(self, table_url: str) -> Mapping[str, str]:
+    def environment(self, addresses: Addresses) -> Mapping[str, str]:
         """Return the settings."""
-        return {"RECORD_STORE": "table", "TABLE_ENDPOINT": table_url}
+        return {"RECORD_STORE": "table", "TABLE_ENDPOINT": addresses.table_url}
 
     def read(self) -> Contents:
         """Return what it holds, read without anything of ours in between."""
@@ -165,7 +172,7 @@ class TableSink:
                 by_partition.setdefault(entity["PartitionKey"], []).append(("create", entity))
             if not by_partition:
                 continue
-            table = self.service.create_table(copied.table_prefix + name)
+            table = self.service.create_table(copied.prefix + name)
             for operations in by_partition.values():
                 table.submit_transaction(operations)
         return copied
@@ -176,11 +183,11 @@ class TableSink:
     def close(self) -> None:
         """Delete the tables."""
         for name in _TABLES:
-            self.service.delete_table(self.table_prefix + name)
+            self.service.delete_table(self.prefix + name)
 
     def _entities(self, name: str) -> Iterator[Any]:
         try:
-            yield from self.service.get_table_client(self.table_prefix + name).list_entities()
+            yield from self.service.get_table_client(self.prefix + name).list_entities()
         except ResourceNotFoundError:
             return
 

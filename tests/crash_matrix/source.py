@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from aws_backend.cursor import ShardCursor, parse_cursor
 from aws_backend.errors import ApiError
 from aws_backend.proxy_event import BackendRequest
 from aws_backend.records_api import RecordsApi
 from shared import problem
+from tests.crash_matrix.sharded_store import ShardedRecordStore
 from tests.support.fake_record_store import FakeRecordStore
 from tests.support.faulty_server import ReceivedRequest
 
@@ -44,12 +46,17 @@ class Source:
 
     changes_after: Mapping[int, Sequence[Change]] = field(default_factory=dict[int, list[Change]])
     """By the number of requests that were answered since `start`."""
-    store: FakeRecordStore = field(default_factory=lambda: FakeRecordStore(bytes(16)))
+    shards: int = 1
+    store: FakeRecordStore = field(init=False)
     feed_number: int = 0
     writes: int = 0
     answered: int = 0
     spoiled: set[str] = field(default_factory=set[str])
     """IDs of the items that are no records; those of feeds that are over too."""
+
+    def __post_init__(self) -> None:
+        """Begin with an empty feed."""
+        self.store = self._new_store()
 
     def copy(self) -> "Source":
         """Return a source that goes its own way from here."""
@@ -60,7 +67,7 @@ class Source:
         kind, record_id = change
         if kind == "replace":
             self.feed_number += 1
-            self.store = FakeRecordStore(self.feed_number.to_bytes(16))
+            self.store = self._new_store()
             return
         self.writes += 1
         data: str | None = None
@@ -95,6 +102,12 @@ class Source:
             if not record.deleted and record.data != NOT_A_RECORD
         }
 
+    def _new_store(self) -> FakeRecordStore:
+        feed = self.feed_number.to_bytes(16)
+        if self.shards == 1:
+            return FakeRecordStore(feed)
+        return ShardedRecordStore(feed, self.shards)
+
     def _reply(self, request: ReceivedRequest) -> Reply:
         query = parse_qs(urlsplit(request.target).query, keep_blank_values=True)
         asked = BackendRequest(
@@ -110,8 +123,23 @@ class Source:
             full_path=request.target,
         )
         try:
-            page = RecordsApi(self.store).list_changes(asked)
+            api = RecordsApi(self.store)
+            page = api.list_shards(asked) if lists_shards(request) else api.list_changes(asked)
         except ApiError as error:
             told = {"type": problem.TYPE, "status": error.status, "code": error.code}
             return Reply(error.status, json.dumps(told).encode(), problem.MEDIA_TYPE)
         return Reply(page.status, str(page.body).encode(), "application/json")
+
+
+def lists_shards(request: ReceivedRequest) -> bool:
+    """Return whether the request is for the list of shards."""
+    return urlsplit(request.target).path.endswith("/shards")
+
+
+def subject_of(request: ReceivedRequest) -> str:
+    """Return what a request is about: the whole feed, one shard, or the list of shards."""
+    if lists_shards(request):
+        return "shards"
+    (cursor,) = parse_qs(urlsplit(request.target).query).get("cursor", [""])
+    place = parse_cursor(cursor) if cursor else None
+    return f"shard {place.shard}" if isinstance(place, ShardCursor) else "feed"

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from emulator.azurite import Azurite
+from emulator.postgres import Postgres
 from tests.crash_matrix.file_points import lose_power
 from tests.crash_matrix.invariants import Finding, Kind, Watch, check_end
 from tests.crash_matrix.network import READ_SECONDS, Lockstep, NetworkPoint, Wires, wires
+from tests.crash_matrix.postgres_sink import PostgresSink, PostgresWatcher, new_postgres_sink
 from tests.crash_matrix.run_host import Run, RunHost
 from tests.crash_matrix.run_process import RunOrder, RunResult
 from tests.crash_matrix.scenarios import Scenario
@@ -47,7 +49,7 @@ _SETTINGS: Final = {
     "SYNC_MOST_POISON_SHARE": "1",
     "SYNC_RUN_SECONDS": "60",
 }
-_SHORT_RUN_SECONDS: Final = "1"
+_SHORT_RUN: Final = {"SYNC_RUN_SECONDS": "1"}
 """Of a run that waits for the lock of a frozen one."""
 
 
@@ -83,6 +85,7 @@ class Stage:
     second: Wires
     folder: Path
     azurite: Azurite | None
+    postgres: PostgresWatcher | None
     mutant: str | None = None
     seed: int = 0
     _tried: int = 0
@@ -94,11 +97,14 @@ class Stage:
         empty: Sink
         if store == "sqlite":
             empty = SqliteSink(folder / "records.sqlite3")
-        else:
+        elif store == "table":
             assert self.azurite is not None
             empty = new_table_sink(connect_to_azurite(self.azurite.table_url))
+        else:
+            assert self.postgres is not None
+            empty = new_postgres_sink(self.postgres)
         source = scenario.source_before()
-        if scenario.loaded:
+        if scenario.loaded is not None:
             loading = _Attempt(self, scenario, folder, empty, source)
             result = await loading.run_alone(self.first)
             if result is None or result.status != _COMPLETE:
@@ -181,10 +187,16 @@ class _Attempt:
             "ended" if result is None else f"{result.status} {result.error_code or ''}".strip(),
         )
 
-    async def run_alone(self, between: Wires, **settings: str) -> RunResult | None:
+    async def run_alone(
+        self,
+        between: Wires,
+        settings: Mapping[str, str] | None = None,
+        *,
+        runs_again: bool = False,
+    ) -> RunResult | None:
         """Let a run go to its end without any fault."""
         self._begin(between)
-        between.run = self._start(between, settings)
+        between.run = self._start(between, settings, runs_again=runs_again)
         result = await between.run.wait()
         await between.settle()
         self._watch.look()
@@ -245,8 +257,12 @@ class _Attempt:
         if replaces:
             for change in self._scenario.while_frozen:
                 self._source.apply(change)
-        for _ in range(_HEALTHY_RUNS):
-            result = await self.run_alone(self._stage.second)
+        settings, times = _SETTINGS, _HEALTHY_RUNS
+        if isinstance(self._sink, PostgresSink):
+            # The first may hold locks, and then this one gives up.
+            settings, times = _SHORT_RUN, 1
+        for _ in range(times):
+            result = await self.run_alone(self._stage.second, settings)
             if result is not None and result.status == _COMPLETE:
                 self._watch.expect_no_change()
                 return
@@ -258,7 +274,7 @@ class _Attempt:
         if not over.done():
             await run.wait_until_frozen()
             # The first may hold the file's lock, and then this one gives up.
-            await self.run_alone(self._stage.second, SYNC_RUN_SECONDS=_SHORT_RUN_SECONDS)
+            await self.run_alone(self._stage.second, _SHORT_RUN)
             run.wake()
         await over
 
@@ -282,7 +298,7 @@ class _Attempt:
         result = None
         for _ in range(_HEALTHY_RUNS):
             try:
-                result = await self.run_alone(self._stage.first)
+                result = await self.run_alone(self._stage.first, runs_again=True)
             except TimeoutError:
                 self._note("a healthy run did not end")
                 return
@@ -292,15 +308,14 @@ class _Attempt:
             self._note(f"the last of {_HEALTHY_RUNS} healthy runs: {result}")
             return
         self._watch.findings += check_end(self._source, self._watch.last, self._scenario.refused)
-        result = await self.run_alone(self._stage.first)
-        if result is None or (result.status, result.changed) != (_COMPLETE, 0):
-            self._note(f"a run with nothing to do: {result}")
+        if result.again != (_COMPLETE, None, 0):
+            self._note(f"a run with nothing to do: {result.again}")
 
     def _note(self, what: str) -> None:
         self._watch.findings.append(Finding(Kind.UNHEALED, what))
 
     def _begin(self, between: Wires) -> None:
-        between.begin(self._source, self._watch, self._sink.table_prefix, self._scenario.refused)
+        between.begin(self._source, self._watch, self._sink.prefix, self._scenario.refused)
 
     def _start(
         self, between: Wires, settings: Mapping[str, str] | None = None, **disturbance: object
@@ -308,17 +323,19 @@ class _Attempt:
         self._runs += 1
         environment = {
             **_SETTINGS,
-            **self._sink.environment(between.table_url),
+            **self._sink.environment(between),
             "AWS_API_BASE_URL": between.api_url,
             "SYNC_PAGE_SIZE": str(self._scenario.page_size),
+            "SYNC_FAN_OUT": "true" if self._scenario.invocation == "fan_out" else "false",
             **(settings or {}),
         }
         order = RunOrder(
             environment=environment,
             folder=str(self._folder / f"run{self._runs}"),
-            table_prefix=self._sink.table_prefix,
+            prefix=self._sink.prefix,
             stretch=self._scenario.stretch,
             invocation=self._scenario.invocation,
+            queue=str(self._folder / "queue"),
             mutant=self._stage.mutant,
             **disturbance,  # type: ignore[arg-type]
         )
@@ -327,16 +344,27 @@ class _Attempt:
 
 @asynccontextmanager
 async def open_stage(
-    folder: Path, azurite: Azurite | None, *, mutant: str | None = None, seed: int = 0
+    folder: Path,
+    azurite: Azurite | None,
+    postgres: Postgres | None,
+    *,
+    mutant: str | None = None,
+    seed: int = 0,
 ) -> AsyncIterator[Stage]:
     """Yield a stage for trials, while the block lasts."""
     url = None if azurite is None else azurite.table_url
     host = RunHost()
+    watcher = None if postgres is None else PostgresWatcher(postgres)
     try:
-        async with wires("first", url) as first, wires("second", url) as second:
-            yield Stage(host, first, second, folder, azurite, mutant, seed)
+        async with (
+            wires("first", url, postgres) as first,
+            wires("second", url, postgres) as second,
+        ):
+            yield Stage(host, first, second, folder, azurite, watcher, mutant, seed)
     finally:
         host.close()
+        if watcher is not None:
+            watcher.close()
 
 
 def count_by_group(outcomes: Sequence[Outcome]) -> Mapping[str, Counter[str]]:

@@ -1,7 +1,7 @@
 """Which trials there are: every point of a healthy run, with all that can go wrong there."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -9,8 +9,8 @@ from tests.crash_matrix.file_points import FileFault
 from tests.crash_matrix.network import NetworkFault, NetworkPoint, Service
 from tests.crash_matrix.scenarios import IDLE_PARTITIONS
 
-type StoreName = Literal["sqlite", "table"]
-STORES: Final[tuple[StoreName, ...]] = ("sqlite", "table")
+type StoreName = Literal["sqlite", "table", "postgres"]
+STORES: Final[tuple[StoreName, ...]] = ("sqlite", "table", "postgres")
 
 _API_FAULTS: Final[tuple[NetworkFault, ...]] = (
     "kill_before",
@@ -43,7 +43,22 @@ _TABLE_FAULTS: Final[tuple[NetworkFault, ...]] = (
     "late_end",
     "reorder",
 )
+_POSTGRES_FAULTS: Final[tuple[NetworkFault, ...]] = (
+    "kill_before",
+    "kill_after",
+    "freeze_before",
+    "freeze_after",
+    "freeze_replaced",
+    "lose_request",
+    "lose_answer",
+    "tear_answer",
+)
 _FILE_FAULTS: Final[tuple[FileFault, ...]] = get_args(FileFault.__value__)
+_FAULTS: Final[Mapping[Service, Sequence[NetworkFault]]] = {
+    "api": _API_FAULTS,
+    "table": _TABLE_FAULTS,
+    "postgres": _POSTGRES_FAULTS,
+}
 _PAIRS: Final = 12
 """How many orders two runs at once are tried in."""
 _LOSSES: Final = 3
@@ -139,10 +154,9 @@ def list_trials(store: StoreName, recording: Recording) -> list[Trial]:
     for service, name, times in sorted(recording.requests):
         if service == "table" and IDLE_PARTITIONS & set(name.split()):
             continue
-        faults = _API_FAULTS if service == "api" else _TABLE_FAULTS
         for occurrence in range(1, times + 1):
             point = NetworkPoint(service, name, occurrence)
-            found += [(point, fault, 0) for fault in faults]
+            found += [(point, fault, 0) for fault in _FAULTS[service]]
     if store == "sqlite":
         found += _file_trials(recording.files)
     answers = sum(times for service, _, times in recording.requests if service == "api")

@@ -50,7 +50,8 @@ class FakeFeed:
         async with self.turn:
             self.before_answer(cursor)
         feed, _, number = cursor.rpartition(".")
-        is_of_another_feed = bool(cursor) and (f"{feed}." if feed else "") != self._feed
+        # As the API's: one of a place before every change is good for any feed.
+        is_of_another_feed = int(number or 0) > 0 and (f"{feed}." if feed else "") != self._feed
         if is_of_another_feed or cursor in self.expired_cursors:
             raise BackendRejected("The cursor has expired.", status=410, code="cursor_expired")
         start = int(number or 0)

@@ -563,10 +563,10 @@ class SyncStorePromises(RecordViewPromises):
         feed = FakeFeed([record(f"r{n}") for n in range(30)])
         job = sync_job(feed, sync_store)
         await job.run()
-        feed.start_anew([])
+        feed.start_anew([record("other")])
         await job.run()
         await accept_deletions(store)
-        feed.start_anew([])
+        feed.start_anew([record("other")])
 
         again = await job.run()
 

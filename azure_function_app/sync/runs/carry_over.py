@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendRejected, CheckpointUnreadable
+from azure_function_app.errors import CheckpointUnreadable
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
     MAX_SHARDS,
@@ -19,13 +19,12 @@ from azure_function_app.sync.checkpoint_store import (
     CheckpointStore,
     shard_row,
 )
-from azure_function_app.sync.runs.page_loop import ChangeSource
+from azure_function_app.sync.runs.page_loop import ChangeSource, refusal_of
 from shared.clock import Clock
 from shared.log import log_event
 
 _logger = logging.getLogger(__name__)
 
-_NOT_TAKEN: Final = frozenset({400, 410})
 UNREADABLE: Final = Checkpoint("", "unreadable")
 """Stands for a checkpoint that is there, and tells nothing."""
 
@@ -98,7 +97,13 @@ class CarryOver:
             is_same_feed=is_same,
         )
         if is_same:
-            return Checkpoint("", own.fence, generation, is_rereading=other.is_rereading)
+            return Checkpoint(
+                "",
+                own.fence,
+                generation,
+                is_rereading=other.is_rereading,
+                feed_cursor=cursor,
+            )
         return Checkpoint("", own.fence, generation + 1, is_rereading=True)
 
     async def takes(self, cursor: str) -> bool:
@@ -109,13 +114,7 @@ class CarryOver:
 
         """
         deadline = Deadline.after(self.page_seconds, self.clock)
-        try:
-            await self.source.changes(cursor, limit=1, deadline=deadline)
-        except BackendRejected as rejected:
-            if rejected.status not in _NOT_TAKEN:
-                raise
-            return False
-        return True
+        return await refusal_of(self.source, cursor, deadline=deadline) is None
 
 
 @dataclass(frozen=True, slots=True)

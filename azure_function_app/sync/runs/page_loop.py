@@ -26,6 +26,7 @@ from shared.log import log_event
 _logger = logging.getLogger(__name__)
 
 CURSOR_EXPIRED: Final = 410
+_NOT_TAKEN: Final = frozenset({400, CURSOR_EXPIRED})
 
 
 class ChangeSource(Protocol):
@@ -52,6 +53,24 @@ class ShardSource(ChangeSource, Protocol):
             BridgeError: no usable answer by the deadline.
 
         """
+
+
+async def refusal_of(
+    source: ChangeSource, cursor: str, *, deadline: Deadline
+) -> BackendRejected | None:
+    """Return how the API refuses the cursor, as it does if its feed is over; None if it takes it.
+
+    Raises:
+        BridgeError: the API could not be asked.
+
+    """
+    try:
+        await source.changes(cursor, limit=1, deadline=deadline)
+    except BackendRejected as rejected:
+        if rejected.status not in _NOT_TAKEN:
+            raise
+        return rejected
+    return None
 
 
 class Reading(NamedTuple):
@@ -99,6 +118,8 @@ class PageLoop:
                     if rejected.status != CURSOR_EXPIRED:
                         raise
                     return Reading(checkpoint, expired=rejected)
+                if (refused := await self._other_feed(checkpoint)) is not None:
+                    return Reading(checkpoint, expired=refused)
                 # The next page comes while this one is stored. What is wrong with it must wait
                 # until this one is.
                 is_ahead = page.has_more and not run.stop.has_passed
@@ -124,9 +145,12 @@ class PageLoop:
         items = len(page.records) + len(page.poison)
         numbers, poison = sorted_out(page)
         run.allowance.check(poison, items)
+        # Before its first change a feed's cursor may be good for any feed, so it tells nothing.
+        is_before_all = not (items or checkpoint.cursor or page.has_more)
         moved = replace(
             checkpoint,
-            cursor=page.next_cursor,
+            cursor="" if is_before_all else page.next_cursor,
+            feed_cursor=checkpoint.feed_cursor if is_before_all else "",
             sweep=_with_read(checkpoint.sweep, len(numbers)),
         )
         changed = 0
@@ -140,6 +164,7 @@ class PageLoop:
                 self.page_size,
             )
             records = [page.records[number] for number in numbers]
+            checkpoint = await self._claim(page, checkpoint, run)
             await self._retain(poison, checkpoint, run)
             try:
                 checkpoint, changed = await self.store.write_page(
@@ -169,6 +194,27 @@ class PageLoop:
         progress.records_set_aside += len(poison)
         progress.tombstones_set_aside += sum(item.is_tombstone for item in poison)
         return checkpoint
+
+    async def _other_feed(self, checkpoint: Checkpoint) -> BackendRejected | None:
+        """Return how the API refuses the feed of which records may be stored, if it does.
+
+        To be asked after the first page was read: before, it would say nothing of that page.
+        """
+        if checkpoint.cursor or not checkpoint.feed_cursor:
+            return None
+        deadline = Deadline.after(self.page_seconds, self.clock)
+        return await refusal_of(self.source, checkpoint.feed_cursor, deadline=deadline)
+
+    async def _claim(self, page: ChangePage, checkpoint: Checkpoint, run: SyncRun) -> Checkpoint:
+        """Say in the checkpoint which feed the first page is of, before any of it is written.
+
+        Else a run that ends before the first checkpoint leaves records of which nobody could tell
+        that they are of another feed than the next run's.
+        """
+        if checkpoint.cursor or checkpoint.feed_cursor or not (page.records or page.poison):
+            return checkpoint
+        claim = replace(checkpoint, feed_cursor=page.next_cursor)
+        return await self.store.save(claim, replacing=checkpoint, deadline=run.store_deadline)
 
     async def _retain(
         self, poison: Sequence[PoisonRecord], checkpoint: Checkpoint, run: SyncRun

@@ -1,6 +1,7 @@
 """A dry run says what the run does then."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,20 @@ async def test_when_a_page_is_mostly_unfit_then_the_dry_run_fails_as_the_run_wou
 
     with pytest.raises(RecordsUnfit):
         await preview_run(job(feed, store), store.view, await store.load())
+
+
+async def test_when_the_feed_is_another_one_at_its_beginning_then_the_dry_run_says_so(
+    store: SqliteStore,
+) -> None:
+    """After `--full`, say, a run finds out by the cursor that it had before."""
+    feed = FakeFeed([record("a", 3)])
+    await job(feed, store).run()
+    feed.start_anew([record("a")])
+    begun = replace(await store.load(), cursor="", feed_cursor="1")
+
+    preview = await preview_run(job(feed, store), store.view, begun)
+    await store.save(begun, replacing=await store.load())
+    report = await job(feed, store).run()
+
+    assert (True, 1) == (preview.begins_generation, preview.records_updated)
+    assert (1, 1) == (report.records_changed, (await store.load()).generation)

@@ -22,7 +22,21 @@ def test_when_everything_is_read_again_then_a_half_done_sweep_begins_anew() -> N
     """Of the same generation, with all else that stands in the checkpoint."""
     moved = StartingPoint(Start.BEGINNING).applied_to(HALF_DONE)
 
-    assert replace(HALF_DONE, cursor="", sweep=None) == moved
+    assert replace(HALF_DONE, cursor="", feed_cursor="AAAA", sweep=None) == moved
+
+
+def test_when_everything_is_read_again_twice_then_the_feed_is_still_known() -> None:
+    """Or nobody could tell whether what is stored is of the feed that is read then."""
+    again = StartingPoint(Start.BEGINNING)
+
+    assert again.applied_to(HALF_DONE) == again.applied_to(again.applied_to(HALF_DONE))
+
+
+def test_when_a_cursor_is_given_then_that_is_what_is_known_of_the_feed() -> None:
+    """What was known at the beginning plays no part any more."""
+    begun = Checkpoint("", "fence", 1, feed_cursor="AAAA")
+
+    assert Checkpoint("BBBB", "fence", 1) == StartingPoint(Start.CURSOR, "BBBB").applied_to(begun)
 
 
 def test_when_a_generation_begins_then_no_sweep_of_an_earlier_one_goes_on() -> None:

@@ -46,6 +46,13 @@ def test_when_a_sweep_is_under_way_then_the_checkpoint_keeps_it(sweep: Sweep | N
     assert checkpoint == decode_checkpoint(encode_checkpoint(checkpoint), "f")
 
 
+def test_when_a_checkpoint_is_at_the_beginning_then_it_keeps_what_feed_was_read() -> None:
+    """So that the next run can tell whether it is still the same."""
+    checkpoint = Checkpoint("", "f", 1, feed_cursor="c")
+
+    assert checkpoint == decode_checkpoint(encode_checkpoint(checkpoint), "f")
+
+
 def test_when_nothing_new_stands_in_a_checkpoint_then_an_older_version_can_read_it() -> None:
     """A deployment that is rolled back goes on: it knows these three members and no others."""
     text = encode_checkpoint(Checkpoint("c", "f", 2))
@@ -70,6 +77,7 @@ def test_when_a_later_version_has_added_members_then_they_are_handed_on() -> Non
         ('{"cursor": "c", "generation": true}', "checkpoint_damaged"),
         ('{"cursor": "c", "generation": -1}', "checkpoint_damaged"),
         ('{"cursor": "c", "is_rereading": 1}', "checkpoint_damaged"),
+        ('{"cursor": "c", "feed_cursor": 7}', "checkpoint_damaged"),
         ('{"cursor": "c", "sweep": []}', "checkpoint_damaged"),
         ('{"cursor": "c", "sweep": {"phase": "elsewhere"}}', "checkpoint_damaged"),
         ('{"cursor": "c", "sweep": {"phase": "held", "position": 1}}', "checkpoint_damaged"),

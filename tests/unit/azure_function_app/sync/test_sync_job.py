@@ -29,6 +29,7 @@ from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint, SyncReport, SyncStatus
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.poison_store import PoisonOrigin
+from azure_function_app.sync.record_sink import Batch
 from azure_function_app.sync.records import ChangePage, PoisonRecord, Record
 from azure_function_app.sync.runs.page_loop import ChangeSource
 from azure_function_app.sync.sweep import DeletionLimit
@@ -199,11 +200,11 @@ async def test_when_a_write_fails_then_the_checkpoint_stays_before_it(
     feed = FakeFeed([record("a"), record("b"), record("c")])
 
     class FailsOnce(SqliteStore):
-        fails = True
+        writes = 0
 
         async def write_page(self, *args: Any, **kwargs: Any) -> Step:
-            if self.fails and len(feed.calls) == 2:
-                self.fails = False
+            self.writes += 1
+            if self.writes == 2:
                 raise StoreUnavailable("The disk is full.")
             return await super().write_page(*args, **kwargs)
 
@@ -667,6 +668,197 @@ async def test_when_cursors_keep_expiring_then_a_run_starts_over_only_once(
     assert ["4", "", "2"] == [call[0] for call in feed.calls[2:]]
 
 
+class StoreInOrder(SqliteStore):
+    """Writes a page and the checkpoint past it one after the other, and can end a run in between.
+
+    As where records and checkpoints are kept apart.
+    """
+
+    saves = 0
+    ends_after_records = False
+
+    async def save(
+        self, moved: Checkpoint, *, replacing: Checkpoint, deadline: Deadline | None = None
+    ) -> Checkpoint:
+        """Count it, and save."""
+        self.saves += 1
+        return await super().save(moved, replacing=replacing, deadline=deadline)
+
+    async def write_page(
+        self,
+        page: Batch,
+        moved: Checkpoint,
+        *,
+        replacing: Checkpoint,
+        deadline: Deadline | None = None,
+    ) -> Step:
+        """Write the records, and unless the run ends there, the checkpoint."""
+        changed = await self.write(page.records, generation=moved.generation, deadline=deadline)
+        if self.ends_after_records:
+            raise StoreUnavailable("the run ends here")
+        saved = await super().save(moved, replacing=replacing, deadline=deadline)
+        return Step(saved, changed)
+
+
+@pytest.fixture
+async def in_order(tmp_path: Path) -> AsyncIterator[StoreInOrder]:
+    """Such a store in a new file."""
+    store = StoreInOrder(tmp_path / "records.sqlite3")
+    yield store
+    await store.aclose()
+
+
+async def end_after_first_write(job: SyncJob, store: StoreInOrder) -> None:
+    """Let a run write its first page, and end before the checkpoint is past it."""
+    store.ends_after_records = True
+    with pytest.raises(StoreUnavailable):
+        await job.run()
+    store.ends_after_records = False
+
+
+async def test_when_the_feed_is_replaced_before_the_first_checkpoint_then_nothing_old_stays(
+    in_order: StoreInOrder, clock: FakeClock, tmp_path: Path
+) -> None:
+    """What the run before has written of the old feed is replaced, or marked as deleted."""
+    feed = FakeFeed([record("a", 7), record("b"), record("c")])
+    job = sync_job(feed, in_order, clock, share=1.0)
+    await end_after_first_write(job, in_order)
+    feed.start_anew([record("a", 1, now="other")])
+
+    report = await job.run()
+
+    assert SyncStatus.COMPLETE == report.status
+    assert {
+        "a": (1, False, {"name": "a v1", "now": "other"}),
+        "b": (0, True, {"name": "b v1"}),
+    } == (stored(tmp_path))
+
+
+async def test_when_a_new_feed_is_replaced_before_its_first_checkpoint_then_nothing_of_it_stays(
+    in_order: StoreInOrder, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The same holds for the first page of a new generation."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, in_order, clock, share=1.0)
+    await job.run()
+    feed.start_anew([record("a", 5), record("b"), record("c")])
+    await end_after_first_write(job, in_order)
+    feed.start_anew([record("a", 1)])
+
+    await job.run()
+
+    assert {"a": (1, False), "b": (0, True)} == {
+        name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
+    }
+    assert 2 == (await in_order.load()).generation
+
+
+async def test_when_a_first_run_ends_early_and_the_feed_is_the_same_then_the_next_goes_on(
+    in_order: StoreInOrder, clock: FakeClock, tmp_path: Path
+) -> None:
+    """In the same generation, with one request more to know that it is the same."""
+    feed = FakeFeed([record("a"), record("b"), record("c")])
+    job = sync_job(feed, in_order, clock)
+    await end_after_first_write(job, in_order)
+    feed.calls.clear()
+
+    report = await job.run()
+
+    assert (SyncStatus.COMPLETE, 1) == (report.status, report.records_changed)
+    assert [("", 2), ("2", 1), ("2", 2)] == [(cursor, limit) for cursor, limit, _ in feed.calls]
+    assert ("3", "", 0) == (
+        (await in_order.load()).cursor,
+        (await in_order.load()).feed_cursor,
+        (await in_order.load()).generation,
+    )
+    assert {"a", "b", "c"} == stored(tmp_path).keys()
+
+
+async def test_when_the_api_is_dead_after_an_early_end_then_no_run_begins_a_generation(
+    in_order: StoreInOrder, clock: FakeClock
+) -> None:
+    """Runs that read nothing know nothing: the checkpoint stays as it is."""
+    feed = FakeFeed([record("a")])
+    job = sync_job(feed, in_order, clock)
+    await end_after_first_write(job, in_order)
+    before = await in_order.load()
+    feed.before_answer = _refuse
+
+    for _ in range(3):
+        with pytest.raises(BackendUnavailable):
+            await job.run()
+
+    assert before == await in_order.load()
+
+
+def _refuse(_cursor: str) -> None:
+    raise BackendUnavailable("dead")
+
+
+async def test_when_a_feed_stays_empty_then_its_runs_save_nothing(
+    in_order: StoreInOrder, clock: FakeClock
+) -> None:
+    """There is nothing to know of it: its cursor may be good for any other feed as well."""
+    job = sync_job(FakeFeed(), in_order, clock)
+
+    for _ in range(3):
+        await job.run()
+
+    assert (0, BEGINNING) == (in_order.saves, await in_order.load())
+
+
+async def test_when_a_feed_was_empty_and_is_replaced_in_its_first_page_then_nothing_old_stays(
+    in_order: StoreInOrder, clock: FakeClock, tmp_path: Path
+) -> None:
+    """That the feed had been read before, when it was empty, tells nothing of its records."""
+    feed = FakeFeed()
+    job = sync_job(feed, in_order, clock, share=1.0)
+    await job.run()
+    feed.changes_so_far = [record("a", 7), record("b")]
+    await end_after_first_write(job, in_order)
+    feed.start_anew([record("a", 1)])
+
+    await job.run()
+
+    assert {"a": (1, False), "b": (0, True)} == {
+        name: (version, gone) for name, (version, gone, _) in stored(tmp_path).items()
+    }
+
+
+async def test_when_a_new_feed_is_empty_then_it_is_read_to_its_end_once(
+    in_order: StoreInOrder, clock: FakeClock
+) -> None:
+    """The checkpoint stays at the beginning, and the next run begins no other generation."""
+    feed = FakeFeed([record("a")])
+    job = sync_job(feed, in_order, clock, share=1.0)
+    await job.run()
+    feed.start_anew([])
+    first = await job.run()
+    before = await in_order.load()
+
+    second = await job.run()
+
+    assert (SyncStatus.COMPLETE, SyncStatus.COMPLETE) == (first.status, second.status)
+    assert ("", 1, False) == (before.cursor, before.generation, before.is_rereading)
+    assert before == await in_order.load()
+
+
+async def test_when_records_of_a_later_generation_are_stored_then_a_new_one_is_later_still(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """As where the checkpoint was set back, and the records were not."""
+    feed = FakeFeed([record("a", 7)])
+    job = sync_job(feed, store, clock)
+    await job.run()
+    await store.begin_generation(6)
+    feed.start_anew([record("a", 1)])
+
+    report = await job.run()
+
+    assert (SyncStatus.COMPLETE, 7) == (report.status, (await store.load()).generation)
+    assert {"a": 1} == {name: version for name, (version, _, _) in stored(tmp_path).items()}
+
+
 async def test_when_the_feed_was_refused_otherwise_then_the_run_fails(
     store: SqliteStore, clock: FakeClock
 ) -> None:
@@ -886,7 +1078,7 @@ async def test_when_the_store_refuses_all_then_the_run_fails_before_it_has_tried
         await sync_job(feed, refusing, clock, page_size=200).run()
     await refusing.aclose()
 
-    assert BEGINNING == await store.load()
+    assert "" == (await store.load()).cursor
     assert writes < 250
 
 
@@ -981,7 +1173,7 @@ def test_when_runs_fail_and_overlap_then_the_sink_still_ends_up_as_the_feed_says
             final = await jobs[0].run()
 
             assert SyncStatus.COMPLETE == final.status
-            assert str(len(ids)) == (await stores[0].load()).cursor
+            assert (str(len(ids)) if ids else "") == (await stores[0].load()).cursor
 
     asyncio.run(run_all())
 
@@ -1002,10 +1194,11 @@ async def test_when_nothing_was_ever_saved_then_the_checkpoint_is_the_beginning(
 class StallingStore(SqliteStore):
     """Once stalled, answers nothing until the time that it was given is over."""
 
-    def __init__(self, path: Path, clock: FakeClock) -> None:
-        """Take the clock that it holds up."""
+    def __init__(self, path: Path, clock: FakeClock, pages: int | None = None) -> None:
+        """Take the clock that it holds up, and after how many pages it stalls by itself."""
         super().__init__(path)
         self.clock = clock
+        self.pages = pages
         self.is_stalled = False
         self.report_seconds: list[float] = []
 
@@ -1023,7 +1216,11 @@ class StallingStore(SqliteStore):
     async def write_page(self, *args: Any, deadline: Deadline | None = None, **kwargs: Any) -> Step:
         """Take the page, or do nothing in time."""
         self._stall(deadline)
-        return await super().write_page(*args, deadline=deadline, **kwargs)
+        step = await super().write_page(*args, deadline=deadline, **kwargs)
+        if self.pages is not None:
+            self.pages -= 1
+            self.is_stalled = self.pages == 0
+        return step
 
     async def save_report(self, report: SyncReport, *, deadline: Deadline | None = None) -> None:
         """Note what time there was for it."""
@@ -1036,14 +1233,9 @@ async def test_when_the_store_stalls_in_mid_run_then_the_next_run_goes_on(
     clock: FakeClock, tmp_path: Path
 ) -> None:
     """What was checkpointed stays done, so it is a pause; without any progress it is a failure."""
-    store = StallingStore(tmp_path / "records.sqlite3", clock)
+    store = StallingStore(tmp_path / "records.sqlite3", clock, pages=1)
     feed = FakeFeed([record(name) for name in "abcd"])
     began_at = clock.monotonic()
-
-    def stall(cursor: str) -> None:
-        store.is_stalled = bool(cursor)
-
-    feed.before_answer = stall
     job = sync_job(feed, store, clock, run_seconds=100.0)
     report = await job.run()
     over_at = clock.monotonic()
