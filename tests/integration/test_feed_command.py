@@ -72,7 +72,7 @@ def test_when_a_feed_is_renewed_then_its_readers_start_over(
     ] == result.stdout.splitlines()
     with pytest.raises(CursorExpired):
         store.read_changes(cursor, 2)
-    assert 6 == put(store, "d").sequence
+    assert 4 == put(store, "d").sequence
 
 
 def test_when_an_import_was_killed_then_the_table_takes_another_after_it_was_stopped(
