@@ -6,6 +6,7 @@ from azure_function_app.bootstrap import (
     ServicesPerLoop,
     build_services_per_loop,
     configure_logging,
+    share_the_processor,
 )
 from azure_function_app.functions.health import build_health
 from azure_function_app.functions.http_proxy import build_http_proxy
@@ -26,5 +27,6 @@ def build_app(services: ServicesPerLoop) -> func.FunctionApp:
 
 
 configure_logging()
+share_the_processor()
 services = build_services_per_loop()
 app = build_app(services)

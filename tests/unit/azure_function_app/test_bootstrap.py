@@ -15,7 +15,12 @@ import pytest
 
 from azure_function_app import bootstrap
 from azure_function_app.aws_api.client import ApiClient, ApiRequest
-from azure_function_app.bootstrap import Services, ServicesPerLoop, configure_logging
+from azure_function_app.bootstrap import (
+    Services,
+    ServicesPerLoop,
+    configure_logging,
+    share_the_processor,
+)
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import RequestRefused
 from azure_function_app.settings import SqliteSettings, TableSettings, load_settings
@@ -344,3 +349,14 @@ def test_when_the_process_starts_then_its_environment_is_read(
     )
 
     assert bootstrap.build_services_per_loop().proxy_needs_sign_in
+
+
+def test_when_threads_work_then_the_event_loop_waits_for_none_of_them_for_long() -> None:
+    """A proxied call's turn comes within a millisecond while the sync parses and stores."""
+    before = sys.getswitchinterval()
+    try:
+        share_the_processor()
+
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    finally:
+        sys.setswitchinterval(before)
