@@ -1,8 +1,19 @@
-"""Writes what a benchmark measured, with no more digits than mean something."""
+"""What a benchmark measured: its targets, and the file, with no more digits than mean something."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What must hold, and what was measured."""
+
+    name: str
+    bound: str
+    measured: float
+    is_held: bool
 
 
 def write_results(file: Path, document: Mapping[str, object]) -> None:

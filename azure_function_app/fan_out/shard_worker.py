@@ -106,6 +106,9 @@ class ShardWorker:
         if reading.expired is not None:
             await self._begin_anew(reading.checkpoint, reading.expired, message, run)
             raise CheckpointConflict("The feed is another one by now; the next tick plans anew.")
+        if reading.is_growing:
+            # The next tick asks again.
+            return SyncStatus.PAUSED
         if not reading.is_end:
             queue.send([replace(message, start=reading.checkpoint.cursor)])
             return SyncStatus.PAUSED

@@ -94,6 +94,9 @@ class ShardedSync:
             if not any(report.status.is_success for report in worked):
                 # Others are at all of it.
                 return _summed(reports, SyncStatus.SUPERSEDED)
+            if any(report.status is SyncStatus.PAUSED for report in worked) and not queue.waiting:
+                # Nothing was put back: a shard goes on growing, and its end is for a later run.
+                return _summed(reports, SyncStatus.PAUSED)
         return _summed(reports, SyncStatus.PAUSED)
 
     async def _work_off(self, queue: MemoryQueue, stop: Deadline) -> list[SyncReport]:

@@ -19,6 +19,7 @@ from benchmarks.client.layers import COLD_CALLERS, Layer
 from benchmarks.client.load import Sample, median_sample
 from benchmarks.client.recovery import CANCELLED, PROBES
 from benchmarks.client.whole_function import WholeFunction
+from benchmarks.results import Target
 
 type Samples = Mapping[int, Mapping[str, Sequence[Sample]]]
 """Every round's sample, by concurrency and client."""
@@ -31,16 +32,6 @@ _MOST_P99_OVER_AIOHTTP: Final = {BRIDGE: 3.0, BRIDGE_API: 1.5}
 _LEAST_GOODPUT: Final = 0.95
 _MOST_CACHE_HIT: Final = 2_000.0
 """Nanoseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What must hold, and what was measured."""
-
-    name: str
-    bound: str
-    measured: float
-    is_held: bool
 
 
 @dataclass(frozen=True, slots=True)

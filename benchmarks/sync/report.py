@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final
 
+from benchmarks.results import Target
 from benchmarks.sync.contenders import (
     BRIDGE,
     CHANGES,
@@ -26,16 +27,6 @@ JUDGED_FROM: Final = 28_403
 _LEAST_OVER_PLAIN_LOOP: Final = {Store.SQLITE: 0.8, Store.TABLE: 1.3}
 _MOST_MEMORY_GROWTH_MIB: Final = 20.0
 _LEAST_OVER_ONE_INSTANCE: Final = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What must hold, and what was measured."""
-
-    name: str
-    bound: str
-    measured: float
-    is_held: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from bridge_cli.syncing.run_view import (
 from bridge_cli.syncing.starting_point import (
     Start,
     StartingPoint,
+    begin_at,
     check_cursor,
     load_present,
     load_shards,
@@ -228,7 +229,7 @@ async def _preview(
     view = services.record_view if is_made(settings) else _NothingHeld()
     await check_cursor(job, point)
     present = await load_present(services.checkpoints, view) if is_made(settings) else BEGINNING
-    start = point.applied_to(present)
+    start = await begin_at(point, present, view)
     if services.sharded_sync is not None:
         # Shards that stand at different places are compared as a whole, from the beginning.
         deadline = Deadline.after(job.page_seconds, job.clock)

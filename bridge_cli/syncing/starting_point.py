@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import assert_never
 
 from azure_function_app.deadline import Deadline
-from azure_function_app.errors import BackendRejected, CheckpointUnreadable
+from azure_function_app.errors import CheckpointUnreadable
 from azure_function_app.sync.change_feed import LONGEST_CURSOR
 from azure_function_app.sync.checkpoint_store import (
     BEGINNING,
@@ -17,9 +17,8 @@ from azure_function_app.sync.checkpoint_store import (
 )
 from azure_function_app.sync.deletions import accept_deletions
 from azure_function_app.sync.record_view import RecordView
+from azure_function_app.sync.runs.page_loop import refusal_of
 from azure_function_app.sync.sync_job import SyncJob
-
-_REFUSED_CURSOR: Final = frozenset({400, 410})
 
 
 class StartingPointError(Exception):
@@ -49,8 +48,10 @@ class StartingPoint:
     cursor: str = ""
     """For `Start.CURSOR`: where to."""
 
-    def applied_to(self, present: Checkpoint) -> Checkpoint:
+    def applied_to(self, present: Checkpoint, newest_generation: int = 0) -> Checkpoint:
         """Return the checkpoint from which the run goes on, in place of the present one.
+
+        A new generation is later than the checkpoint's and than the newest of any record.
 
         Raises:
             StartingPointError: what would be skipped would be marked as deleted in the end.
@@ -64,7 +65,8 @@ class StartingPoint:
                 read_before = present.cursor or present.feed_cursor
                 return replace(present, cursor="", feed_cursor=read_before, sweep=None)
             case Start.GENERATION:
-                return Checkpoint("", present.fence, present.generation + 1, is_rereading=True)
+                newest = max(present.generation, newest_generation)
+                return Checkpoint("", present.fence, newest + 1, is_rereading=True)
             case Start.CURSOR:
                 if present.is_rereading:
                     raise StartingPointError(
@@ -105,15 +107,19 @@ async def check_cursor(job: SyncJob, point: StartingPoint) -> None:
             " use --full."
         )
     deadline = Deadline.after(job.page_seconds, job.clock)
-    try:
-        await job.source.changes(point.cursor, limit=1, deadline=deadline)
-    except BackendRejected as refused:
-        if refused.status not in _REFUSED_CURSOR:
-            raise
+    refused = await refusal_of(job.source, point.cursor, deadline=deadline)
+    if refused is not None:
         raise StartingPointError(
             f"The API does not take this cursor ({refused.code}): copy one that `bridge sync"
             " status` shows, or use --full."
         ) from refused
+
+
+async def begin_at(point: StartingPoint, present: Checkpoint, view: RecordView) -> Checkpoint:
+    """Return the checkpoint from which the run goes on; errors as for `applied_to` and the view."""
+    # A checkpoint can be behind the records: it was taken back from an older copy, say.
+    is_new = point.start is Start.GENERATION
+    return point.applied_to(present, await view.newest_generation() if is_new else 0)
 
 
 async def move_checkpoint(
@@ -146,7 +152,7 @@ async def move_checkpoint(
             raise
         await checkpoints.reset()
         present = await load_present(checkpoints, view)
-    moved = point.applied_to(present)
+    moved = await begin_at(point, present, view)
     if moved != present:
         await checkpoints.save(moved, replacing=present)
 

@@ -26,6 +26,9 @@ from shared.log import log_event
 _logger = logging.getLogger(__name__)
 
 CURSOR_EXPIRED: Final = 410
+_MOST_LAST_PAGES: Final = 10
+"""How many pages without more behind them a run reads in a new generation. Where somebody writes
+all the time, each has a record or two, and a run that went on would ask without a pause."""
 _NOT_TAKEN: Final = frozenset({400, CURSOR_EXPIRED})
 
 
@@ -80,6 +83,8 @@ class Reading(NamedTuple):
     """As it now stands."""
     is_end: bool = False
     """Whether nothing was left to read."""
+    is_growing: bool = False
+    """Whether the end was not reached because the feed goes on growing: better asked for later."""
     expired: BackendRejected | None = None
     """What the API said, if it takes the checkpoint's cursor no more: the feed is another one."""
 
@@ -109,26 +114,26 @@ class PageLoop:
         """
         if run.stop.has_passed:
             return Reading(checkpoint)
+        last_pages = 0
         reading = self._begin_reading(checkpoint.cursor)
         try:
             while True:
-                try:
-                    page = await reading
-                except BackendRejected as rejected:
-                    if rejected.status != CURSOR_EXPIRED:
-                        raise
-                    return Reading(checkpoint, expired=rejected)
-                if (refused := await self._other_feed(checkpoint)) is not None:
-                    return Reading(checkpoint, expired=refused)
+                page = await self._page_or_refusal(reading, checkpoint)
+                if isinstance(page, BackendRejected):
+                    return Reading(checkpoint, expired=page)
                 # The next page comes while this one is stored. What is wrong with it must wait
                 # until this one is.
                 is_ahead = page.has_more and not run.stop.has_passed
                 if is_ahead:
                     reading = self._begin_reading(page.next_cursor)
                 checkpoint = await self._store(page, checkpoint, run)
-                has_items = bool(page.records or page.poison)
-                if not page.has_more and not (checkpoint.is_rereading and has_items):
-                    return Reading(checkpoint, is_end=True)
+                if not page.has_more:
+                    has_items = bool(page.records or page.poison)
+                    if not (checkpoint.is_rereading and has_items):
+                        return Reading(checkpoint, is_end=True)
+                    last_pages += 1
+                    if last_pages == _MOST_LAST_PAGES:
+                        return Reading(checkpoint, is_growing=True)
                 if not is_ahead:
                     if run.stop.has_passed:
                         return Reading(checkpoint)
@@ -194,6 +199,17 @@ class PageLoop:
         progress.records_set_aside += len(poison)
         progress.tombstones_set_aside += sum(item.is_tombstone for item in poison)
         return checkpoint
+
+    async def _page_or_refusal(
+        self, reading: asyncio.Task[ChangePage], checkpoint: Checkpoint
+    ) -> ChangePage | BackendRejected:
+        try:
+            page = await reading
+        except BackendRejected as rejected:
+            if rejected.status != CURSOR_EXPIRED:
+                raise
+            return rejected
+        return await self._other_feed(checkpoint) or page
 
     async def _other_feed(self, checkpoint: Checkpoint) -> BackendRejected | None:
         """Return how the API refuses the feed of which records may be stored, if it does.

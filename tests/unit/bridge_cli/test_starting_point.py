@@ -46,6 +46,13 @@ def test_when_a_generation_begins_then_no_sweep_of_an_earlier_one_goes_on() -> N
     assert ("", 3, True, None) == (moved.cursor, moved.generation, moved.is_rereading, moved.sweep)
 
 
+def test_when_records_are_of_a_later_generation_then_a_new_one_is_later_still() -> None:
+    """A checkpoint that is behind its records would else read them as newer than the feed."""
+    moved = StartingPoint(Start.GENERATION).applied_to(HALF_DONE, HALF_DONE.generation + 5)
+
+    assert HALF_DONE.generation + 6 == moved.generation
+
+
 def test_when_a_sweep_is_half_done_then_no_cursor_may_skip_a_part_of_the_generation() -> None:
     """What is skipped would be marked as deleted in the end."""
     with pytest.raises(StartingPointError, match="marked as deleted"):

@@ -60,6 +60,26 @@ async def test_when_time_is_up_then_the_rest_is_put_back(place: ShardedPlace) ->
     assert (await place.row(0)).cursor in place.queue[0]
 
 
+async def test_when_a_new_feeds_shard_goes_on_growing_then_the_next_tick_asks_again(
+    place: ShardedPlace,
+) -> None:
+    """A message that was put back at once would ask without a pause."""
+    await begin_new_feed(place, lacks=0)
+    await place.tick()
+    first = place.queue.pop(0)
+    place.queue.clear()
+    own = next(name for name in NAMES if place.feed.shard_of(name) == 0)
+    place.feed.before_answer = lambda _cursor: place.feed.put(own)
+
+    report = await place.deliver(first)
+
+    assert report is not None
+    assert SyncStatus.PAUSED is report.status
+    assert [] == place.queue
+    await place.tick()
+    assert (MessageKind.READ, 0) in place.kinds()
+
+
 async def test_when_messages_come_again_then_nothing_is_read_and_no_report_is_saved(
     place: ShardedPlace, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -172,3 +172,25 @@ async def test_when_a_shards_end_cannot_be_reached_then_the_run_here_ends_all_th
 
     assert SyncStatus.COMPLETE is report.status
     assert place.feed.live() == place.live()
+
+
+async def test_when_a_new_feeds_shard_goes_on_growing_then_the_run_here_pauses(
+    place: ShardedPlace,
+) -> None:
+    """Its end is for a later run: this one would ask until its time is up."""
+    place.feed.put(*NAMES)
+    await place.settle()
+    place.feed.start_anew()
+    place.feed.put(*NAMES)
+    asked: list[str] = []
+
+    def write_one(cursor: str) -> None:
+        asked.append(cursor)
+        assert len(asked) < 200
+        place.feed.put("r1")
+
+    place.feed.before_answer = write_one
+
+    report = await place.sync().run_here()
+
+    assert SyncStatus.PAUSED is report.status

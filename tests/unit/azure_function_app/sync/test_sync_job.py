@@ -529,6 +529,32 @@ async def test_when_a_record_changes_while_a_new_feeds_last_page_is_read_then_it
     assert (2, False) == stored(tmp_path)["a"][:2]
 
 
+async def test_when_a_new_feed_goes_on_growing_then_the_run_pauses_and_a_later_one_ends_it(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    """A run that waited for a page without anything would ask until its time is up."""
+    feed = FakeFeed([record("a"), record("b")])
+    job = sync_job(feed, store, clock, page_size=10, share=1.0)
+    await job.run()
+    feed.start_anew([record("b")])
+    versions = count(2)
+    asked: list[str] = []
+
+    def write_one(cursor: str) -> None:
+        asked.append(cursor)
+        clock.advance(0.1)
+        feed.changes_so_far.append(record("b", next(versions)))
+
+    feed.before_answer = write_one
+    growing = await job.run()
+    feed.before_answer = lambda _cursor: None
+    last = await job.run()
+
+    assert (SyncStatus.PAUSED, SyncStatus.COMPLETE) == (growing.status, last.status)
+    assert len(asked) < 20
+    assert stored(tmp_path)["a"][1]
+
+
 async def test_when_the_checkpoint_is_gone_after_a_new_feed_then_changes_still_count(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
