@@ -93,6 +93,25 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 	  echo "AWS's runtime client for Node.js could not be built: .tools/bench-node/build.log says why." >&2; exit 1; }
 	@touch $@
 
+.tools/azure-cli/.installed: requirements/azure-cli.txt .python-version | $(UV)
+	$(call environment,.tools/azure-cli,requirements/azure-cli.txt)
+
+.tools/sam/.installed: requirements/sam.txt .python-version | $(UV)
+	$(call environment,.tools/sam,requirements/sam.txt)
+
+.tools/checkov/.installed: requirements/checkov.txt .python-version | $(UV)
+	$(call environment,.tools/checkov,requirements/checkov.txt)
+
+.tools/policy-checks/.installed: requirements/policy-checks.txt .python-version | $(UV)
+	$(call environment,.tools/policy-checks,requirements/policy-checks.txt)
+
+.tools/delivery-checks/.installed: requirements/delivery-checks.txt .python-version | $(UV)
+	$(call environment,.tools/delivery-checks,requirements/delivery-checks.txt)
+
+DEPLOY_CHECKS := azure-cli sam checkov policy-checks delivery-checks
+.PHONY: deploy-checks
+deploy-checks: $(DEPLOY_CHECKS:%=.tools/%/.installed) ## install what checks the deployment's files: az, sam, checkov and others
+
 .PHONY: azurite
 azurite: .tools/azurite/.installed ## install Azurite, the local stand-in for Azure Storage
 
@@ -112,6 +131,11 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group authorizer -c requirements.txt -o requirements/authorizer.txt
 	@$(COMPILE) --group backend -c requirements.txt -o requirements/backend.txt
 	@$(COMPILE) --group dev -c requirements.txt -c requirements/authorizer.txt -c requirements/backend.txt -o requirements/dev.txt
+	@$(COMPILE) --group azure-cli -o requirements/azure-cli.txt
+	@$(COMPILE) --group sam -o requirements/sam.txt
+	@$(COMPILE) --group checkov --override requirements/checkov-override.in -o requirements/checkov.txt
+	@$(COMPILE) --group policy-checks -o requirements/policy-checks.txt
+	@$(COMPILE) --group delivery-checks -o requirements/delivery-checks.txt
 	@$(COMPILE) --group ministack -o requirements/ministack.txt
 	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
 	@$(COMPILE) --group uv -o requirements/uv.txt
@@ -150,7 +174,7 @@ build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets 
 	@$(BIN)/python -m bundling all .aws-sam/bundles
 
 .PHONY: test
-test: install azurite postgres check lock-check ## everything that CI runs
+test: install azurite postgres deploy-checks check lock-check ## everything that CI runs
 	@scripts/find-secrets
 	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term tests || { \
 	  echo "once more, alone on the machine: what failed may have been measured under load"; \
