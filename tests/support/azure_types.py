@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, Final
 
 import azure.mgmt.web.models as web_models
@@ -170,7 +171,8 @@ def _against_hint(value: Any, hint: Any, place: str) -> Iterator[str]:
         return
     if origin is typing.Union:
         yield from _against_union(value, arguments, place)
-    elif typing.is_typeddict(hint):
+    elif hasattr(hint, "__required_keys__"):
+        # A TypedDict of typing_extensions, which typing does not know for one.
         yield from _against_typed_dict(value, hint, place)
     elif origin is list and isinstance(value, list):
         for index, item in enumerate(value):
@@ -191,6 +193,22 @@ def _against_union(value: Any, choices: tuple[Any, ...], place: str) -> Iterator
     else:
         (hint,) = (each for each in choices if each is not type(None))
         yield from _against_hint(value, hint, place)
+
+
+@cache
+def _members(hint: Any) -> tuple[dict[str, Any], frozenset[str], frozenset[str]]:
+    """Return a type's properties, and which are required or read-only by its docstring."""
+    remarks = {
+        re.sub(r"_(\w)", lambda found: found[1].upper(), snake): remark
+        for snake, remark in re.findall(
+            r":ivar (\w+): (.*?)(?=\n\s*:vartype)", hint.__doc__ or "", re.DOTALL
+        )
+    }
+    # A resource's own name stands beside its body.
+    required = {name for name, text in remarks.items() if "Required." in text} - {"name"}
+    read_only = {name for name, text in remarks.items() if "Read-only." in text}
+    hints = typing.get_type_hints(hint, globalns=_NAMES)
+    return hints, frozenset(required), frozenset(read_only)
 
 
 def _against_typed_dict(value: Any, hint: Any, place: str) -> Iterator[str]:
