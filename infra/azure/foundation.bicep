@@ -34,7 +34,7 @@ param insightsName string
 @maxLength(63)
 param workspaceName string
 
-@description('Whether the plan and the storage account are spread over the zones of the region. Of a plan it cannot be changed later, and not every region has it.')
+@description('Whether the plan and the storage account are spread over the zones of the region, which not every region has. To be chosen before the first deployment.')
 param zoneRedundant bool = false
 
 @description('Whether the Function App reaches its storage through a virtual network only, and nobody else reaches it from the internet.')
@@ -48,7 +48,7 @@ param virtualNetworkName string = 'vnet-bridge'
 @description('The addresses of the virtual network.')
 param virtualNetworkPrefix string = '10.90.0.0/24'
 
-@description('The part of them that the Function App takes, one for each instance: at least a /27.')
+@description('The part of them that the Function App takes.')
 param functionSubnetPrefix string = '10.90.0.0/25'
 
 @description('The part of them for the private endpoints of the storage account.')
