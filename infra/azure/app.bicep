@@ -61,6 +61,18 @@ param alwaysReadyTimer int = 0
 @description('The Key Vault, in this resource group, that the references below name, so that the identity may read its secrets. Its permissions must be by roles. For one elsewhere, give the identity the role Key Vault Secrets User there.')
 param keyVaultName string = ''
 
+@description('The ID of the action group that alerts tell; nothing means that there are no alerts.')
+param alertActionGroupId string = ''
+
+@description('For how long there may be no successful run of the sync before the alert: longer than its schedule is apart.')
+@allowed([
+  'PT30M'
+  'PT1H'
+  'PT6H'
+  'P1D'
+])
+param syncAlertWindow string = 'PT1H'
+
 @description('Tags of every resource.')
 param tags object = {}
 
@@ -407,7 +419,7 @@ var tableSettings = keepsRecordsInTables ? { TABLE_ENDPOINT: storage.properties.
 
 // In place of what is no reference, so that no secret gets among the settings. The app's own checks
 // of the first two refuse it, and no key is encrypted with it.
-var reference = '@Microsoft.KeyVault('
+var referencePrefix = '@Microsoft.KeyVault('
 var noReference = 'expected a Key Vault reference'
 
 // Ours, that are chosen; nothing is left out below.
@@ -418,14 +430,14 @@ var chosenSettings = {
   API_CLIENT_ID: apiClientId
   API_APP_ID_URI: apiAppIdUri
   ACCEPTED_TOKEN_VERSIONS: acceptedTokenVersions
-  AWS_API_KEY: (empty(awsApiKey) || startsWith(awsApiKey, reference)) ? awsApiKey : noReference
+  AWS_API_KEY: (empty(awsApiKey) || startsWith(awsApiKey, referencePrefix)) ? awsApiKey : noReference
   AWS_API_HOST: awsApiHost
   AWS_API_ID: awsApiId
-  API_HTTPS_PROXY: (empty(apiHttpsProxy) || startsWith(apiHttpsProxy, reference)) ? apiHttpsProxy : noReference
+  API_HTTPS_PROXY: (empty(apiHttpsProxy) || startsWith(apiHttpsProxy, referencePrefix)) ? apiHttpsProxy : noReference
   EXTRA_CA_FILE: extraCaFile
   API_CLIENT_CERTIFICATE_PATH: apiClientCertificatePath
   API_CLIENT_CERTIFICATE_KEY_PATH: apiClientCertificateKeyPath
-  API_CLIENT_CERTIFICATE_PASSWORD: (empty(apiClientCertificatePassword) || startsWith(apiClientCertificatePassword, reference)) ? apiClientCertificatePassword : noReference
+  API_CLIENT_CERTIFICATE_PASSWORD: (empty(apiClientCertificatePassword) || startsWith(apiClientCertificatePassword, referencePrefix)) ? apiClientCertificatePassword : noReference
   SYNC_SCHEDULE: syncSchedule
   SYNC_PAGE_SIZE: syncPageSize
   SYNC_RUN_SECONDS: syncRunSeconds
@@ -512,6 +524,75 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
   dependsOn: [
     appSettings
   ]
+}
+
+// --- alerts, where somebody is to be told ----------------------------------------------------------
+
+// Both look at what the host and the app write in any case, in the workspace that nobody else uses.
+resource syncAlert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (!empty(alertActionGroupId)) {
+  name: '${functionAppName}-sync-missing'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: '${functionAppName}: no successful run of the sync'
+    description: 'The timer has failed each time, or has not run. docs/troubleshooting.md tells more.'
+    severity: 1
+    enabled: true
+    scopes: [
+      insights.properties.WorkspaceResourceId
+    ]
+    evaluationFrequency: 'PT15M'
+    windowSize: syncAlertWindow
+    criteria: {
+      allOf: [
+        {
+          query: 'AppRequests | where Name == "sync_timer" and Success == true'
+          timeAggregation: 'Count'
+          operator: 'LessThan'
+          threshold: 1
+        }
+      ]
+    }
+    actions: {
+      actionGroups: [
+        alertActionGroupId
+      ]
+    }
+  }
+}
+
+resource decisionAlert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (!empty(alertActionGroupId)) {
+  name: '${functionAppName}-decision-needed'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: '${functionAppName}: somebody must decide'
+    description: 'Deletions are held, or a shard\'s message was given up. docs/troubleshooting.md says what to do.'
+    severity: 2
+    enabled: true
+    scopes: [
+      insights.properties.WorkspaceResourceId
+    ]
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT15M'
+    criteria: {
+      allOf: [
+        {
+          query: 'AppTraces | where Message has_any ("deletions_held", "shard_poisoned")'
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 0
+        }
+      ]
+    }
+    actions: {
+      actionGroups: [
+        alertActionGroupId
+      ]
+    }
+  }
 }
 
 // --- what the next steps need ----------------------------------------------------------------------

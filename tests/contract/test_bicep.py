@@ -12,7 +12,9 @@ import pytest
 from pycep import BicepParser
 
 from azure_function_app.declared_settings import CONCURRENT_CALLS, MOST_CALLS
+from azure_function_app.fan_out.sharded_sync import _POISONED as POISONED
 from azure_function_app.functions.sync_shards import POISON_QUEUE, QUEUE
+from azure_function_app.sync.runs.sync_run import DELETIONS_HELD
 from emulator.azure.bicep import Evaluated, Resource, evaluate
 from emulator.azure.bicep_functions import FUNCTIONS
 from emulator.azure.bicep_syntax.parser import parse_bicep
@@ -156,6 +158,8 @@ def test_when_a_variant_is_deployed_then_azure_has_all_that_it_says(variant: str
         ("foundation", "retentionInDays: logR", "retentionDays: logR", "is no property"),
         ("foundation in a network", "serviceName:", "service:", "is no property"),
         ("foundation in a network", "groupIds: [", "groups: [", "is no property"),
+        ("alerts", "operator: 'LessThan'", "operator: 'Below'", "is none of"),
+        ("alerts", "windowSize: sync", "window: sync", "is no property"),
         ("github", "'ServicePrincipal'\n    role", "'Service'\n    role", "is none of"),
         ("github", "audiences: [", "audience: [", "is no property"),
     ],
@@ -194,6 +198,20 @@ def test_when_a_type_is_named_then_its_version_is_the_newest_stable_one() -> Non
 def test_when_something_is_declared_then_the_module_uses_it(module: str) -> None:
     """Bicep's linter, which needs the network, calls anything else an error."""
     assert set() == unused(TREES[module])
+
+
+def test_when_bicep_lints_the_modules_then_what_it_finds_is_an_error() -> None:
+    """Compiled by whoever has the network, with the rules that mean something here."""
+    config = json.loads((MODULES["app"].parent / "bicepconfig.json").read_text("utf-8"))
+    rules = config["analyzers"]["core"]["rules"]
+
+    assert config["analyzers"]["core"]["enabled"]
+    assert {"no-unused-params", "no-unused-vars", "outputs-should-not-contain-secrets"} <= set(
+        rules
+    )
+    assert {"use-recent-api-versions"} == {
+        name for name, rule in rules.items() if rule["level"] != "error"
+    }
 
 
 def test_when_nothing_uses_a_variable_then_it_is_found() -> None:
@@ -538,3 +556,43 @@ def test_when_deployments_are_githubs_then_only_by_its_own_token() -> None:
         "subject": VARIANTS["github"][1]["subject"],
         "audiences": ["api://AzureADTokenExchange"],
     } == credential
+
+
+# --- alerts ---------------------------------------------------------------------------------------
+
+
+def queries() -> list[str]:
+    """What the alerts look for."""
+    alerts: list[Any] = resources("Microsoft.Insights/scheduledQueryRules", "alerts")
+    return [each.properties["criteria"]["allOf"][0]["query"] for each in alerts]
+
+
+def test_when_somebody_is_told_then_of_what_the_app_writes() -> None:
+    """The function and the events have these names in the code, and the host keeps every run."""
+    sync, decision = queries()
+    logging = json.loads((CHECKOUT / "host.json").read_text())["logging"]
+    sampling = logging["applicationInsights"]["samplingSettings"]
+
+    assert re.findall(r'"(\w+)"', sync) == ["sync_timer"]
+    assert re.findall(r'"(\w+)"', decision) == [DELETIONS_HELD, POISONED]
+    assert "Request" in sampling["excludedTypes"].split(";")
+    assert "Information" == logging["logLevel"]["Host.Results"]
+
+
+def test_when_nobody_is_to_be_told_then_there_are_no_alerts() -> None:
+    """An alert that tells nobody costs as much."""
+    assert [] == resources("Microsoft.Insights/scheduledQueryRules", "table")
+    assert 2 == len(queries())
+
+
+def test_when_alerts_are_made_then_in_the_workspace_of_this_environment() -> None:
+    """Application Insights says which one that is."""
+    for alert in resources("Microsoft.Insights/scheduledQueryRules", "alerts"):
+        properties: Any = alert.properties
+
+        assert [f"{GROUP.id}/providers/Microsoft.OperationalInsights/workspaces/log"] == (
+            properties["scopes"]
+        )
+        assert [VARIANTS["alerts"][1]["alertActionGroupId"]] == (
+            properties["actions"]["actionGroups"]
+        )

@@ -54,6 +54,12 @@ _SUBNET: Final = {
         "privateEndpointNetworkPolicies": {"Enabled", "Disabled"},
     },
 }
+_CONDITION: Final = {
+    "query": str,
+    "timeAggregation": {"Average", "Count", "Maximum", "Minimum", "Total"},
+    "operator": {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"},
+    "threshold": int,
+}
 _OTHERS: Final[Mapping[str, Any]] = {
     "Microsoft.Authorization/roleAssignments": {
         "properties": {
@@ -71,6 +77,19 @@ _OTHERS: Final[Mapping[str, Any]] = {
             "Application_Type": {"web", "other"},
             "WorkspaceResourceId": str,
             "DisableLocalAuth": bool,
+        },
+    },
+    "Microsoft.Insights/scheduledQueryRules": {
+        **_TRACKED,
+        "kind": {"LogAlert", "LogToMetric"},
+        "properties": {
+            **dict.fromkeys(("displayName", "description"), str),
+            **dict.fromkeys(("evaluationFrequency", "windowSize"), str),
+            "severity": int,
+            "enabled": bool,
+            "scopes": [str],
+            "criteria": {"allOf": [_CONDITION]},
+            "actions": {"actionGroups": [str]},
         },
     },
     "Microsoft.ManagedIdentity/userAssignedIdentities": _TRACKED,
@@ -135,7 +154,8 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 API_VERSIONS: Final[Mapping[str, str]] = {
     "Microsoft.Authorization": "2022-04-01",
-    "Microsoft.Insights": "2020-02-02",
+    "Microsoft.Insights/components": "2020-02-02",
+    "Microsoft.Insights/scheduledQueryRules": "2023-12-01",
     "Microsoft.KeyVault": "2024-11-01",
     "Microsoft.ManagedIdentity": "2024-11-30",
     "Microsoft.Network/privateDnsZones": "2024-06-01",

@@ -40,6 +40,7 @@ GITHUB: Final[Mapping[str, object]] = {
 }
 SECRET: Final = "@Microsoft.KeyVault(VaultName=kv-bridge;SecretName=api-key)"
 SIGN_IN_CLIENT_ID: Final = "51600000-0000-4000-8000-000000000001"
+ACTION_GROUP_ID: Final = f"{GROUP.id}/providers/Microsoft.Insights/actionGroups/on-call"
 VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "foundation": ("foundation", FOUNDATION),
     "foundation in a network": ("foundation", {**FOUNDATION, "useVirtualNetwork": True}),
@@ -68,6 +69,7 @@ VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "in a network": ("app", {**APP, "subnetId": f"{GROUP.id}/providers/x/y/z"}),
     "always ready": ("app", {**APP, "alwaysReadyHttp": 2, "alwaysReadyTimer": 1}),
     "secrets": ("app", {**APP, "keyVaultName": "kv-bridge", "awsApiKey": SECRET}),
+    "alerts": ("app", {**APP, "alertActionGroupId": ACTION_GROUP_ID}),
     "github": ("github", GITHUB),
 }
 """A deployment for each choice that the modules offer."""
@@ -75,6 +77,7 @@ VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 
 def state_of(resource: Resource) -> Mapping[str, object]:
     """What the resource would say of itself in Azure, as far as the modules ask."""
+    workspace = f"{GROUP.id}/providers/Microsoft.OperationalInsights/workspaces/log"
     endpoints = {
         service: f"https://{resource.name}.{service}.{GROUP.storage_suffix}/"
         for service in ("blob", "queue", "table")
@@ -85,6 +88,7 @@ def state_of(resource: Resource) -> Mapping[str, object]:
             "principalId": "1de00000-0000-4000-8000-000000000002",
             "primaryEndpoints": endpoints,
             "ConnectionString": "InstrumentationKey=made-up;IngestionEndpoint=https://x.example/",
+            "WorkspaceResourceId": workspace,
             "defaultHostName": f"{resource.name}.azurewebsites.net",
         }
     }
