@@ -173,6 +173,31 @@ unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
 	@$(BIN)/python -m bundling all .aws-sam/bundles
 
+# --- releases -----------------------------------------------------------------------------------
+
+RELEASING = $(BIN)/python -m releasing
+.PHONY: version
+version: $(VENV)/.installed ## give the checkout its next version; VERSION=1.2.0, and DATE=2026-11-30 where it is not today
+	@test -n "$(VERSION)" || { echo "say which version: make version VERSION=1.2.0" >&2; exit 1; }
+	@$(RELEASING) version "$(VERSION)" $(if $(DATE),--date "$(DATE)")
+
+.PHONY: release
+release: $(VENV)/.installed .tools/delivery-checks/.installed ## build everything that is deployed twice, compare, and fill dist/
+	@$(RELEASING) release dist --uv "$(UV)"
+
+.PHONY: sbom
+sbom: $(VENV)/.installed .tools/delivery-checks/.installed ## write what each deployable is made of into dist/, as CycloneDX
+	@$(RELEASING) sbom dist --uv "$(UV)"
+
+.PHONY: licenses
+licenses: $(VENV)/.installed .tools/delivery-checks/.installed ## write the licenses of what is deployed into dist/; fail if one is not allowed
+	@$(RELEASING) licenses dist --uv "$(UV)"
+
+LOCKS := requirements.txt $(sort $(wildcard requirements/*.txt))
+.PHONY: audit
+audit: .tools/delivery-checks/.installed ## ask for known faults in every lock; fails without a network
+	@scripts/audit .tools/delivery-checks/bin/pip-audit $(LOCKS)
+
 .PHONY: test
 test: install azurite postgres deploy-checks check lock-check ## everything that CI runs
 	@scripts/find-secrets
@@ -241,7 +266,7 @@ crash-matrix: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.inst
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product
-	rm -rf .venv .tools .cache .bridge .aws-sam .hypothesis .coverage* htmlcov
+	rm -rf .venv .tools .cache .bridge .aws-sam dist .hypothesis .coverage* htmlcov
 
 # --- the bridge on this machine -----------------------------------------------------------------
 
