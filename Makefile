@@ -108,6 +108,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/delivery-checks/.installed: requirements/delivery-checks.txt .python-version | $(UV)
 	$(call environment,.tools/delivery-checks,requirements/delivery-checks.txt)
 
+.PHONY: deploy-tools
+deploy-tools: $(VENV)/.installed .tools/azure-cli/.installed .tools/sam/.installed ## install what `bridge deploy` calls: az and sam
+
 DEPLOY_CHECKS := azure-cli sam checkov policy-checks delivery-checks
 .PHONY: deploy-checks
 deploy-checks: $(DEPLOY_CHECKS:%=.tools/%/.installed) ## install what checks the deployment's files: az, sam, checkov and others
@@ -182,8 +185,13 @@ version: $(VENV)/.installed ## give the checkout its next version; VERSION=1.2.0
 	@$(RELEASING) version "$(VERSION)" $(if $(DATE),--date "$(DATE)")
 
 .PHONY: release
-release: $(VENV)/.installed .tools/delivery-checks/.installed ## build everything that is deployed twice, compare, and fill dist/
-	@$(RELEASING) release dist --uv "$(UV)"
+release: $(VENV)/.installed .tools/delivery-checks/.installed ## build everything that is deployed twice, compare, and fill dist/; TAG=v1.2.0
+	@$(RELEASING) release dist --uv "$(UV)" $(if $(TAG),--tag "$(TAG)")
+
+.PHONY: verify-release
+verify-release: $(VENV)/.installed ## fail unless this checkout builds the same bytes as a release; RELEASE=folder
+	@test -n "$(RELEASE)" || { echo "say which: make verify-release RELEASE=folder" >&2; exit 1; }
+	@$(RELEASING) verify "$(RELEASE)" --uv "$(UV)"
 
 .PHONY: sbom
 sbom: $(VENV)/.installed .tools/delivery-checks/.installed ## write what each deployable is made of into dist/, as CycloneDX

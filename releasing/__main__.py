@@ -1,6 +1,6 @@
 """Makes releases: `make version`, `make release`, `make sbom` and `make licenses`.
 
-It is `python -m releasing version|check|notes|build|release|sbom|licenses`.
+It is `python -m releasing version|build|release|verify|sbom|licenses`.
 """
 
 import argparse
@@ -19,8 +19,13 @@ from releasing.git import Checkout
 from releasing.licenses import LicenseReader, check_licenses, write_notices
 from releasing.locks import RUNTIME_LOCKS, LockedEnvironments
 from releasing.new_version import check_tag, declared_version, set_version, tag_of, today
-from releasing.release_folder import put_in_place, refuse_foreign, write_checksums
-from releasing.repetition import build_repeatedly, compare
+from releasing.release_folder import (
+    put_in_place,
+    read_checksums,
+    refuse_foreign,
+    write_checksums,
+)
+from releasing.repetition import build_repeatedly, compare, compare_with_release
 from releasing.semantic_version import SemanticVersion
 from shared.clock import SystemClock
 
@@ -42,19 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     version = tasks.add_parser("version", help="give the checkout its next version")
     version.add_argument("version")
     version.add_argument("--date", type=date.fromisoformat, help="today in UTC by default")
-    check = tasks.add_parser("check", help="fail unless the tag is this checkout's version")
-    check.add_argument("tag")
-    notes = tasks.add_parser("notes", help="print what the changelog says of a version")
-    notes.add_argument("version")
     for task, what in (
         ("build", "build every artifact once"),
         ("release", "build every artifact twice, compare, and add what goes with it"),
+        ("verify", "fail unless this checkout builds the release that the folder has"),
         ("sbom", "write what each deployable is made of"),
         ("licenses", "write the licenses of all of it, and fail if one is not allowed"),
     ):
         builder = tasks.add_parser(task, help=what)
         builder.add_argument("folder", type=Path)
         builder.add_argument("--uv", type=Path, required=True, help="the installer")
+        if task == "release":
+            builder.add_argument("--tag", help="fail unless it is this checkout's version")
     return parser
 
 
@@ -66,22 +70,20 @@ def _do(parsed: argparse.Namespace, root: Path) -> None:
             tag = tag_of(version)
             _say(f"CHANGELOG.md and pyproject.toml say {version}. When they are on main:")
             _say(f"  git tag {tag} && git push origin {tag}")
-        case "check":
-            _say(f"The checkout is version {check_tag(root, parsed.tag)}.")
-        case "notes":
-            changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-            _say(section_of(changelog, parsed.version))
         case "build":
             build_artifacts(root, parsed.uv, parsed.folder)
         case "release":
-            _release(root, parsed.uv, parsed.folder)
+            _release(root, parsed.uv, parsed.folder, parsed.tag)
+        case "verify":
+            _verify(root, parsed.uv, parsed.folder)
         case "sbom":
             _write_bills(root, parsed.uv, parsed.folder)
         case "licenses":
             _write_licenses(root, parsed.uv, parsed.folder)
 
 
-def _release(root: Path, uv: Path, folder: Path) -> None:
+def _release(root: Path, uv: Path, folder: Path, tag: str | None) -> None:
+    changes = _changes(root, tag) if tag is not None else None
     folder = folder.absolute()
     refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,9 +94,25 @@ def _release(root: Path, uv: Path, folder: Path) -> None:
         filled = builds[0]
         _write_bills(root, uv, filled)
         _write_licenses(root, uv, filled)
+        if changes is not None:
+            (filled / "CHANGES.md").write_text(changes, encoding="utf-8")
         write_checksums(filled)
         put_in_place(filled, folder)
     _say(f"{folder} has a release whose two builds are the same bytes.")
+
+
+def _changes(root: Path, tag: str) -> str:
+    version = check_tag(root, tag)
+    return section_of((root / "CHANGELOG.md").read_text(encoding="utf-8"), str(version)) + "\n"
+
+
+def _verify(root: Path, uv: Path, folder: Path) -> None:
+    released = read_checksums(folder)
+    with TemporaryDirectory(prefix="verify-") as scratch:
+        built = Path(scratch) / "built"
+        build_artifacts(root, uv.absolute(), built)
+        compare_with_release(built, released)
+    _say(f"These sources build the bytes of the release in {folder}.")
 
 
 def _write_bills(root: Path, uv: Path, folder: Path) -> None:

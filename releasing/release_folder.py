@@ -1,6 +1,7 @@
 """The folder that a release is put into, all of it or nothing."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,8 @@ from typing import Final
 from releasing.errors import ReleaseError
 
 CHECKSUMS_FILE: Final = "SHA256SUMS"
+
+_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9._-]+)")
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -47,6 +50,22 @@ def checksums(folder: Path) -> dict[str, str]:
         for file in sorted(folder.iterdir())
         if file.is_file() and file.name != CHECKSUMS_FILE
     }
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Return the checksums that the folder's release was published with, by file name.
+
+    Raises:
+        ReleaseError: there are none, or a line is none.
+
+    """
+    file = folder / CHECKSUMS_FILE
+    if not file.is_file():
+        raise ReleaseError("release_missing", f"There is no {CHECKSUMS_FILE} in {folder}.")
+    lines = [_LINE.fullmatch(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if not all(lines):
+        raise ReleaseError("checksums_damaged", f"{file} has a line that is no checksum.")
+    return {found[2]: found[1] for found in lines if found}
 
 
 def write_checksums(folder: Path) -> None:

@@ -95,6 +95,28 @@ def compare(folders: Sequence[Path]) -> dict[str, str]:
     return first
 
 
+def compare_with_release(built: Path, released: Mapping[str, str]) -> None:
+    """Raise unless the built files are the release's packages, all of them and no others.
+
+    `released` has the SHA-256 of each of the release's files, by name.
+
+    Raises:
+        ReleaseError: they differ; the message names the files.
+
+    """
+    packages = {name: digest for name, digest in released.items() if name.endswith(".zip")}
+    here = checksums(built)
+    different = sorted(
+        name for name in here.keys() | packages.keys() if here.get(name) != packages.get(name)
+    )
+    if different or not packages:
+        raise ReleaseError(
+            "release_differs",
+            f"These sources do not build the release: {', '.join(different) or 'it has nothing'}."
+            " Is it this tag's, and built with the same versions of Python and uv?",
+        )
+
+
 def _build(copy: Path, uv: Path, into: Path, surroundings: Surroundings) -> None:
     variables = [f"{name}={value}" for name, value in surroundings.variables.items()]
     result = subprocess.run(  # noqa: S603 - our own program
