@@ -59,6 +59,11 @@ class LockedEnvironments:
     cache: Path
     """Where environments are kept, by the hash of the lock and of the interpreter."""
 
+    def folder(self, lock: Path) -> Path:
+        """Return where the lock's environment is, or will be."""
+        digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+        return self.cache / f"{lock.stem}-{digest}"
+
     def python(self, lock: Path) -> Path:
         """Return the interpreter of the lock's environment, made now if it is not there yet.
 
@@ -66,8 +71,7 @@ class LockedEnvironments:
             ReleaseError: the lock could not be installed.
 
         """
-        digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-        finished = self.cache / f"{lock.stem}-{digest}"
+        finished = self.folder(lock)
         if not finished.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=self.cache) as scratch:
@@ -75,8 +79,12 @@ class LockedEnvironments:
                 self._run("venv", "--python", sys.executable, folder)
                 install = ("sync", "--python", folder / "bin" / "python", "--require-hashes")
                 self._run("pip", *install, "--only-binary", ":all:", lock)
-                if not finished.exists():
+                try:
                     folder.rename(finished)
+                except OSError:
+                    # Another process made it meanwhile.
+                    if not finished.exists():
+                        raise
         return finished / "bin" / "python"
 
     def _run(self, *arguments: str | Path) -> None:

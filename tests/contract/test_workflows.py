@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -243,8 +244,8 @@ def test_when_actionlint_reads_the_workflows_then_it_finds_nothing() -> None:
         (
             "deploy-environment.yml",
             "steps.release.outputs.tag",
-            "steps.relase.outputs.tag",
-            "relase",
+            "steps.found.outputs.tag",
+            "found",
         ),
         ("key-set.yml", "17 5 * * 1", "17 25 * * 1", "cron"),
     ],
@@ -366,7 +367,7 @@ def test_when_a_workflow_calls_another_then_it_hands_on_what_that_declares() -> 
     ("place", "new", "problem"),
     [
         (("with", "environment"), None, "input environment"),
-        (("with", "enviroment"), "dev", "input enviroment"),
+        (("with", "environments"), "dev", "input environments"),
         (("permissions", "id-token"), None, "id-token"),
         (("permissions", "packages"), "read", "packages"),
     ],
@@ -475,3 +476,98 @@ def test_when_the_page_names_a_variable_then_a_workflow_reads_it() -> None:
 def test_when_a_workflow_is_written_then_the_page_tells_of_it() -> None:
     """Each by its file's name."""
     assert [] == [name for name in sorted(NAMES) if f"`.github/workflows/{name}`" not in PAGE]
+
+
+# --- what they run, run -------------------------------------------------------------------------
+
+GH = """\
+#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$1" in api) printf '%s' "$DEPLOYED" ;; esac
+"""
+PAGES = "https://github.com/owner/name/releases/tag/"
+
+
+def find_release(
+    tmp_path: Path, *, asked: str = "", deployed: str = ""
+) -> tuple[int, dict[str, str], str]:
+    """The step that finds the release: its status, its outputs, and what it asked GitHub."""
+    (step,) = [step for _, step in steps() if step.get("id") == "release"]
+    program, output, calls = (tmp_path / name for name in ("gh", "output", "calls"))
+    program.write_text(GH)
+    program.chmod(0o755)
+    for file in (output, calls):
+        file.touch()
+    variables = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "ENVIRONMENT": "prod",
+        "RELEASE": asked,
+        "DEPLOYED": deployed,
+        "CALLS": str(calls),
+        "GITHUB_OUTPUT": str(output),
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "owner/name",
+        "GITHUB_REPOSITORY_OWNER": "owner",
+    }
+    # As GitHub starts it.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    return result.returncode, outputs, calls.read_text()
+
+
+@pytest.mark.parametrize("tag", ["v1.2.0", "v10.0.0-rc.1"])
+def test_when_a_release_is_named_then_that_one_is_deployed(tmp_path: Path, tag: str) -> None:
+    """And GitHub is not asked."""
+    assert (0, {"tag": tag, "url": f"{PAGES}{tag}"}, "") == find_release(tmp_path, asked=tag)
+
+
+def test_when_none_is_named_then_the_deployed_one_is_deployed_again(tmp_path: Path) -> None:
+    """The environment's own, by the page that its last deployment left."""
+    status, outputs, calls = find_release(tmp_path, deployed=f"{PAGES}v1.2.0")
+
+    assert (0, {"tag": "v1.2.0", "url": f"{PAGES}v1.2.0"}) == (status, outputs)
+    assert "-f owner=owner -f name=name -f environment=prod" in calls
+
+
+@pytest.mark.parametrize(
+    ("asked", "deployed"),
+    [
+        ("", ""),
+        ("", "https://elsewhere.example/releases/tag/v1.2.0"),
+        ("", f"{PAGES}main"),
+        ("main", ""),
+        ("v1.2", ""),
+        ("v1.2.0; curl evil.example", ""),
+        ("v1.2.0\ntag=v6.6.6", ""),
+        ("../v1.2.0", ""),
+    ],
+)
+def test_when_there_is_no_such_release_then_nothing_is_deployed(
+    tmp_path: Path, asked: str, deployed: str
+) -> None:
+    """Nor is anything put out that a later step would take."""
+    status, outputs, _ = find_release(tmp_path, asked=asked, deployed=deployed)
+
+    assert (1, {}) == (status, outputs)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(NAMES) if "schedule" in read(FOLDER / name)["on"]]
+)
+def test_when_a_workflow_runs_by_itself_then_the_page_says_when(name: str) -> None:
+    """Each has a row."""
+    assert f"| `.github/workflows/{name}` |" in PAGE
+
+
+def test_when_the_release_is_attested_then_the_deployment_asks_for_the_same_workflow() -> None:
+    """Renamed in one place, it would refuse every release."""
+    (signer,) = re.findall(
+        r'--signer-workflow "\$GITHUB_REPOSITORY/(\S+)"',
+        shell_lines(WORKFLOWS["deploy-environment.yml"]),
+    )
+    attesting = {
+        name for name, step in steps() if step.get("uses", "").startswith("actions/attest@")
+    }
+
+    assert {signer} == {f".github/workflows/{name}" for name in attesting}
