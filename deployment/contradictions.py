@@ -265,7 +265,7 @@ def _check_setting_values(
         for name, value in environment.settings.items()
         if environment.place(f"settings.{name}") not in named
     }
-    sane = replace(environment, settings=tried)
+    sane = replace(environment, settings=tried, aws=replace(environment.aws, parameters={}))
     signs = {"WEBSITE_SITE_NAME": "stand-in", "WEBSITE_AUTH_ENABLED": "true"}
     app = function_app_settings(sane, STAND_INS)
     seen = {
