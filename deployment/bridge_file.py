@@ -38,6 +38,8 @@ class Azure:
     region: str
     vnet: bool
     zone_redundant: bool
+    key_vault: str
+    """The vault that settings refer to; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Proxy:
 
     authentication: str
     sign_in_client_id: str
+    caller_client_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +335,7 @@ def _read_azure(table: _Table, reader: _Reader) -> Azure:
         region=table.read(keys.AZURE_REGION, reader),
         vnet=table.read(keys.VNET, reader),
         zone_redundant=table.read(keys.ZONE_REDUNDANT, reader),
+        key_vault=table.read(keys.KEY_VAULT, reader),
     )
 
 
@@ -369,6 +373,7 @@ def _read_proxy(table: _Table, reader: _Reader) -> Proxy:
     return Proxy(
         authentication=table.read(keys.PROXY_AUTHENTICATION, reader),
         sign_in_client_id=table.read(keys.SIGN_IN_CLIENT_ID, reader),
+        caller_client_ids=table.read(keys.CALLER_CLIENT_IDS, reader),
     )
 
 

@@ -184,6 +184,15 @@ ZONE_REDUNDANT: Final = Key(
     default=False,
 )
 
+KEY_VAULT: Final = Key(
+    "key_vault",
+    "The Key Vault that settings refer to; it must be in the environment's resource group.",
+    "a vault's name, or nothing",
+    _text(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}", may_be_empty=True),
+    example="",
+    default="",
+)
+
 ACCOUNT_ID: Final = Key(
     "account_id",
     "The AWS account.",
@@ -321,16 +330,17 @@ MAXIMUM_INSTANCE_COUNT: Final = Key(
     "How many instances there are at most.",
     "a whole number from 1 to 1000",
     _number(1, 1000),
-    example=100,
-    default=100,
+    example=40,
+    default=40,
 )
 PER_INSTANCE_CONCURRENCY: Final = Key(
     "per_instance_concurrency",
     "How many requests one instance gets at once before there is another instance.",
-    "a whole number from 1 to 1000, no more than the app lets in",
-    _number(1, 1000),
-    example=64,
-    default=64,
+    "a whole number from 1 to 1000, no more than the app lets in; 0 for as many as fit into its"
+    " memory",
+    _number(0, 1000),
+    example=0,
+    default=0,
 )
 ALWAYS_READY_HTTP: Final = Key(
     "always_ready_http",
@@ -357,6 +367,15 @@ PROXY_AUTHENTICATION: Final = Key(
     example="function_key",
     default="function_key",
 )
+CALLER_CLIENT_IDS: Final = Key(
+    "caller_client_ids",
+    "The applications that may call the proxy, for easy_auth; without any, every application of the"
+    " tenant that gets a token for it.",
+    "a list of different application (client) IDs",
+    _guids,
+    example=[],
+    default=[],
+)
 SIGN_IN_CLIENT_ID: Final = Key(
     "sign_in_client_id",
     "The registration that the proxy's callers sign in to, for easy_auth; not the API's.",
@@ -368,7 +387,7 @@ SIGN_IN_CLIENT_ID: Final = Key(
 
 TABLES: Final[Mapping[str, tuple[Key[object], ...]]] = {
     "entra": (TENANT_ID, CLOUD, TOKEN_VERSION),
-    "azure": (SUBSCRIPTION_ID, AZURE_REGION, VNET, ZONE_REDUNDANT),
+    "azure": (SUBSCRIPTION_ID, AZURE_REGION, VNET, ZONE_REDUNDANT, KEY_VAULT),
     "aws": (
         ACCOUNT_ID,
         AWS_REGION,
@@ -388,7 +407,7 @@ TABLES: Final[Mapping[str, tuple[Key[object], ...]]] = {
         ALWAYS_READY_HTTP,
         ALWAYS_READY_SYNC,
     ),
-    "proxy": (PROXY_AUTHENTICATION, SIGN_IN_CLIENT_ID),
+    "proxy": (PROXY_AUTHENTICATION, SIGN_IN_CLIENT_ID, CALLER_CLIENT_IDS),
 }
 """The tables; each may stand at the top, for every environment, and in an environment, where each
 key that is there counts before the one at the top."""

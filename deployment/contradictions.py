@@ -15,19 +15,20 @@ from aws_backend import settings as backend
 from azure_function_app import declared_settings as function_app
 from azure_function_app.settings import load_settings as load_function_app_settings
 from deployment.bridge_file import BridgeFile, Environment
-from deployment.derived_settings import (
+from deployment.errors import BridgeFileError, Problem
+from deployment.parameters.derived_settings import (
     DECLARED,
     DERIVED,
     FILES_IN_THE_APP,
     NOT_DEPLOYABLE,
+    SECRET_REFERENCE,
     authorizer_settings,
     backend_settings,
     contract_settings,
     function_app_settings,
     token_version_text,
 )
-from deployment.errors import BridgeFileError, Problem
-from deployment.template_parameters import (
+from deployment.parameters.template_parameters import (
     DERIVED_PARAMETERS,
     KEPT,
     TemplateParameter,
@@ -38,10 +39,6 @@ from deployment.values import STAND_INS
 from shared import contract
 from shared.settings_reader import SettingsError
 
-_KEY_VAULT: Final = re.compile(
-    r"@Microsoft\.KeyVault\((?:SecretUri=https://[a-z0-9-]+\.vault\.azure\.net/secrets/[^\s()]+"
-    r"|VaultName=[A-Za-z0-9-]+;SecretName=[A-Za-z0-9-]+(?:;SecretVersion=[a-z0-9]+)?)\)"
-)
 _FEWEST_IN_ZONES: Final = 2
 """Always-ready instances, if there are any, of a plan that is spread over zones."""
 type Problems = Iterator[Problem]
@@ -114,13 +111,26 @@ def _check_setting_names(environment: Environment) -> Problems:
             yield Problem(
                 "setting_derived", place, f"follows from {DERIVED[name]}; take it out here"
             )
-        elif DECLARED[name].is_secret and not _KEY_VAULT.fullmatch(value):
-            yield Problem(
-                "secret_in_file",
-                place,
-                "is a secret, which has no place in this file; expected a reference such as"
-                " @Microsoft.KeyVault(VaultName=<vault>;SecretName=<secret>)",
-            )
+        elif DECLARED[name].is_secret:
+            yield from _check_secret(environment, place, value)
+
+
+def _check_secret(environment: Environment, place: str, value: str) -> Problems:
+    reference = SECRET_REFERENCE.fullmatch(value)
+    if reference is None:
+        yield Problem(
+            "secret_in_file",
+            place,
+            "is a secret, which has no place in this file; expected a reference:"
+            " @Microsoft.KeyVault(VaultName=<vault>;SecretName=<secret>)",
+        )
+    elif reference[1].lower() != environment.azure.key_vault.lower():
+        yield Problem(
+            "key_vault_differs",
+            place,
+            f"refers to the vault {reference[1]}, which the app may read only where"
+            " azure.key_vault names it",
+        )
 
 
 def _check_cloud(environment: Environment) -> Problems:

@@ -12,6 +12,8 @@ class Value(StrEnum):
     """The client ID of the Function App's identity."""
     IDENTITY_PRINCIPAL_ID = "identity_principal_id"
     """The object ID of the Function App's identity, which app roles are granted to."""
+    SUBNET_ID = "subnet_id"
+    """The Function App's subnet, where there is a virtual network."""
     API_CLIENT_ID = "api_client_id"
     """The client ID of the API's registration."""
     MANAGE_GATEWAY_LOG_ROLE = "manage_gateway_log_role"
@@ -29,6 +31,7 @@ type Values = Mapping[Value, str]
 STAND_INS: Final[Values] = {
     Value.IDENTITY_CLIENT_ID: "00000000-0000-0000-0000-000000000002",
     Value.IDENTITY_PRINCIPAL_ID: "00000000-0000-0000-0000-000000000003",
+    Value.SUBNET_ID: "/subscriptions/stand-in",
     Value.API_CLIENT_ID: "00000000-0000-0000-0000-000000000004",
     Value.MANAGE_GATEWAY_LOG_ROLE: "false",
     Value.DEFAULT_URL: "https://stand-in.execute-api.eu-west-1.amazonaws.com/stage",

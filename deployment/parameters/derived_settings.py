@@ -3,6 +3,7 @@
 Both clouds take audience, issuer, client IDs and address from here, so they cannot disagree.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,8 +12,10 @@ from aws_backend import settings as backend
 from azure_function_app import declared_settings as function_app
 from azure_function_app.network_settings import (
     API_CLIENT_CERTIFICATE_KEY_PATH,
+    API_CLIENT_CERTIFICATE_PASSWORD,
     API_CLIENT_CERTIFICATE_PATH,
     EXTRA_CA_FILE,
+    TOKEN_HTTPS_PROXY,
 )
 from deployment.bridge_file import Environment
 from deployment.names import names_of
@@ -63,18 +66,28 @@ NOT_DEPLOYABLE: Final[Mapping[str, str]] = {
             function_app.MANAGED_IDENTITY_CLIENT_ID,
         )
     },
+    TOKEN_HTTPS_PROXY.name: "a managed identity's endpoint is on the same machine",
+    **{
+        setting.name: "a client certificate and its key would be secrets in the package"
+        for setting in (
+            API_CLIENT_CERTIFICATE_PATH,
+            API_CLIENT_CERTIFICATE_KEY_PATH,
+            API_CLIENT_CERTIFICATE_PASSWORD,
+        )
+    },
     authorizer.KEY_SET_FILE.name: "the build puts the key set into the bundle",
     authorizer.USAGE_PLAN_KEYS.name: "its API keys are secrets; give the stack's parameter"
     " UsagePlanKeys once by hand, and every deployment from here keeps it",
 }
 """Settings that no deployment from here sets, and why."""
 
-FILES_IN_THE_APP: Final = (
-    EXTRA_CA_FILE.name,
-    API_CLIENT_CERTIFICATE_PATH.name,
-    API_CLIENT_CERTIFICATE_KEY_PATH.name,
-)
+FILES_IN_THE_APP: Final = (EXTRA_CA_FILE.name,)
 """Settings that name files which are there in Azure only, so they cannot be looked at from here."""
+
+SECRET_REFERENCE: Final = re.compile(
+    r"@Microsoft\.KeyVault\(VaultName=([A-Za-z0-9-]+);SecretName=([A-Za-z0-9-]+)\)"
+)
+"""How a setting names a secret in a Key Vault: its groups are the vault and the secret."""
 
 _TOKEN_VERSIONS: Final = {1: "1.0", 2: "2.0"}
 

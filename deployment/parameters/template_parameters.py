@@ -11,8 +11,8 @@ import yaml
 from aws_authorizer import settings as authorizer
 from aws_backend import settings as backend
 from deployment.bridge_file import Environment
-from deployment.derived_settings import authorizer_settings, backend_settings
 from deployment.errors import DeploymentError
+from deployment.parameters.derived_settings import authorizer_settings, backend_settings
 from deployment.values import Value, Values, show
 
 TEMPLATE: Final = "infra/aws/template.yaml"
@@ -65,7 +65,8 @@ class TemplateParameter:
         if (least is not None and float(value) < least) or (
             most is not None and float(value) > most
         ):
-            return f"expected a number from {least} to {most}"
+            upper = "" if most is None else f", at most {most}"
+            return f"expected a number, at least {least}{upper}"
         return None
 
 
