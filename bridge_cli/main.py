@@ -19,7 +19,7 @@ from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
-from bridge_cli.preflight import PreflightError, inspect_account
+from deployment.aws_account import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app

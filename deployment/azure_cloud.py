@@ -17,9 +17,9 @@ from deployment.clouds import DeployedLayer, Report
 from deployment.errors import BusyError, NotSignedIn, ProgramError, SignedInElsewhere
 from deployment.lines import azure_lines
 from deployment.lines.line import Line
-from deployment.parameters.bicep_parameters import Layer
-from deployment.programs import Completed, Programs
-from deployment.refusals import is_not_found, refusal
+from deployment.parameters.bicep_parameters import Layer, Parameters
+from deployment.programs.programs import Completed, Programs
+from deployment.programs.refusals import is_not_found, refusal
 from deployment.steps.azure_steps import (
     PACKAGE_SECONDS,
     PACKAGE_TAG,
@@ -93,8 +93,8 @@ class AzureCli:
         if state in _UNDER_WAY:
             raise BusyError(
                 "azure_busy",
-                f"Azure is deploying the layer {layer} at the moment ({state}), for somebody else"
-                " or for an earlier run: wait until that has ended, and run the same command again.",
+                f"Somebody else, or an earlier run, is deploying the layer {layer} at the moment"
+                f" ({state}): wait until that has ended, and run the same command again.",
             )
         digest, _dot, deployment_id = (
             (group.get("tags") or {}).get(digest_tag(layer), "").partition(".")
@@ -103,7 +103,7 @@ class AzureCli:
         return DeployedLayer(digest if is_that_one else None, _outputs(properties))
 
     def deploy_layer(
-        self, layer: Layer, parameters: Mapping[str, object], digest: str, report: Report
+        self, layer: Layer, parameters: Parameters, digest: str, report: Report
     ) -> Mapping[str, str]:
         """Deploy the layer and return its outputs; `AzureCloud` says what is raised."""
         environment, names = self.environment, self.context.names
@@ -111,7 +111,7 @@ class AzureCli:
             report(f"making the resource group {names.resource_group}")
             self._run(azure_lines.group_create(environment, names), "making the resource group")
         path = parameters_path(self.context, layer)
-        write_file(self.programs.folder / path, parameters_text(dict(parameters)))
+        self.programs.write(path, parameters_text(parameters))
         line = azure_lines.deployment_create(
             environment, names, deployment_name(layer), layer.module, path
         )
@@ -165,21 +165,11 @@ class AzureCli:
         timeout: float = _LOOK_SECONDS,
         report: Report = lambda _line: None,
     ) -> dict[str, Any]:
-        def errors_only(text: str) -> None:
-            # On standard output is the answer, in JSON, which is no news for a person.
-            if not text.startswith(('"', "{", "}", "[", "]")):
-                report(text)
-
-        done = self.programs.run(line, timeout=timeout, report=errors_only)
+        # On standard output is the answer, in JSON, which is no news for a person.
+        done = self.programs.run(line, timeout=timeout, report=report, tells_output=False)
         if done.exit_code:
             raise refusal(done, doing, cloud="azure")
         return _read_json(done, line)
-
-
-def write_file(path: Path, content: str) -> None:
-    """Write a file below `.bridge/deploy/`, whose folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
 
 
 def _short_id(properties: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deployment.bridge_file import Environment
-from deployment.parameters.bicep_parameters import Layer
+from deployment.parameters.bicep_parameters import Layer, Parameters
 
 type Report = Callable[[str], None]
 """Told what is going on, a line at a time."""
@@ -93,7 +93,7 @@ class AzureCloud(Protocol):
         """Return the layer as it was last deployed, or None if it never was."""
 
     def deploy_layer(
-        self, layer: Layer, parameters: Mapping[str, object], digest: str, report: Report
+        self, layer: Layer, parameters: Parameters, digest: str, report: Report
     ) -> Mapping[str, str]:
         """Deploy the layer, keep the digest with it, and return its outputs."""
 

@@ -23,6 +23,10 @@ _SET_BY_THE_MODULE: Final = frozenset(
 """Settings that app.bicep takes from the identity and the storage account themselves."""
 
 
+type Parameters = dict[str, str | int | bool | list[str]]
+"""A module's parameters by name."""
+
+
 class Layer(StrEnum):
     """A Bicep module, by what it deploys."""
 
@@ -48,9 +52,7 @@ def load_bicep_parameters(module: Path) -> Mapping[str, bool]:
     return {name: not (nullable or default) for name, nullable, default in declared}
 
 
-def layer_parameters(
-    layer: Layer, environment: Environment, values: Values
-) -> dict[str, str | int | bool | list[str]]:
+def layer_parameters(layer: Layer, environment: Environment, values: Values) -> Parameters:
     """Return what the environment gives a module's parameters."""
     names, azure = names_of(environment), environment.azure
     match layer:
@@ -87,11 +89,9 @@ def _secret_name(value: str) -> str:
     return reference[2] if reference else value
 
 
-def _app_parameters(
-    environment: Environment, values: Values
-) -> dict[str, str | int | bool | list[str]]:
+def _app_parameters(environment: Environment, values: Values) -> Parameters:
     names, size, proxy = names_of(environment), environment.function_app, environment.proxy
-    given: dict[str, str | int | bool | list[str]] = {
+    given: Parameters = {
         "location": environment.azure.region,
         "functionAppName": names.function_app,
         "identityName": names.identity,

@@ -6,7 +6,7 @@ from typing import Final
 
 from deployment.lines import azure_lines
 from deployment.lines.line import Line, PlannedFile
-from deployment.parameters.bicep_parameters import Layer, layer_parameters
+from deployment.parameters.bicep_parameters import Layer, Parameters, layer_parameters
 from deployment.steps.step import Context, Step, StepId, Who
 from deployment.values import Value
 
@@ -40,7 +40,7 @@ def parameters_path(context: Context, layer: Layer) -> str:
     return f"{context.folder}/{layer}.parameters.json"
 
 
-def parameters_text(parameters: dict[str, str | int | bool | list[str]]) -> str:
+def parameters_text(parameters: Parameters) -> str:
     """Return a parameter file as `az deployment` takes it."""
     content = {name: {"value": value} for name, value in parameters.items()}
     document = {"$schema": _SCHEMA, "contentVersion": "1.0.0.0", "parameters": content}

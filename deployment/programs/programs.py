@@ -3,14 +3,14 @@
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from deployment.errors import NotSignedIn, ProgramError
 from deployment.lines.line import Line
-from deployment.settings import environment_with
+from deployment.programs.settings import environment_with
 
 type Report = Callable[[str], None]
 """Told what is going on, a line at a time."""
@@ -39,12 +39,25 @@ class Programs:
 
     folder: Path
 
-    def run(self, line: Line, *, timeout: float, report: Report | None = None) -> Completed:
+    def write(self, path: str, content: str) -> None:
+        """Write a file for a program to read; its folders are made."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+
+    def run(
+        self,
+        line: Line,
+        *,
+        timeout: float,
+        report: Report = lambda _line: None,
+        tells_output: bool = True,
+    ) -> Completed:
         """Return what the program left, whatever its exit code.
 
         It gets nothing on standard input, so it cannot wait for an answer. `report` is told its
-        standard error, and its standard output too, line by line. If this process is interrupted
-        the program is ended with it.
+        standard error line by line, and unless it is an answer for us its standard output too. If
+        this process is interrupted the program is ended with it.
 
         Raises:
             NotSignedIn: the program is not installed, so nobody can be signed in by it.
@@ -69,7 +82,7 @@ class Programs:
         )
         with process:
             try:
-                return _follow(process, timeout, report or (lambda _line: None))
+                return _follow(process, timeout, report, report if tells_output else None)
             except subprocess.TimeoutExpired:
                 raise ProgramError(
                     "program_timeout",
@@ -80,11 +93,16 @@ class Programs:
                 _end(process)
 
 
-def _follow(process: subprocess.Popen[str], timeout: float, report: Report) -> Completed:
+def _follow(
+    process: subprocess.Popen[str], timeout: float, errors: Report, output: Report | None
+) -> Completed:
     kept: tuple[list[str], list[str]] = ([], [])
     readers = [
         threading.Thread(target=_read, args=(stream, lines, report), daemon=True)
-        for stream, lines in zip((process.stdout, process.stderr), kept, strict=True)
+        for stream, lines, report in (
+            (process.stdout, kept[0], output),
+            (process.stderr, kept[1], errors),
+        )
         if stream is not None  # both are pipes, which the type does not say
     ]
     for reader in readers:
@@ -96,14 +114,14 @@ def _follow(process: subprocess.Popen[str], timeout: float, report: Report) -> C
     return Completed(exit_code, "".join(kept[0]), "".join(kept[1]))
 
 
-def _read(stream: IO[str], lines: list[str], report: Report) -> None:
+def _read(stream: IO[str], lines: list[str], report: Report | None) -> None:
     left = _MOST_KEPT_CHARACTERS
     for line in stream:
         if left > 0:
             lines.append(line[:left])
             left -= len(line)
         text = line.strip()
-        if text:
+        if text and report is not None:
             report(text)
 
 
@@ -114,9 +132,3 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.wait(_KILL_AFTER_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def last_line(text: str, otherwise: Sequence[str] = ()) -> str:
-    """Return the last line of a program's complaint that says something."""
-    lines = [line.strip() for line in (*otherwise, *text.splitlines()) if line.strip()]
-    return lines[-1] if lines else "it said nothing"

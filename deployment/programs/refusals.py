@@ -10,7 +10,7 @@ from deployment.errors import (
     ProgramError,
     RightsMissing,
 )
-from deployment.programs import Completed
+from deployment.programs.programs import Completed
 
 _SIGN_IN: Final = (
     "az login",
