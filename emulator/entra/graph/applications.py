@@ -101,12 +101,20 @@ def check_application(application: GraphObject, others: Iterable[GraphObject]) -
             raise _conflict("uniqueName")
 
 
+def show_application(application: GraphObject) -> GraphObject:
+    """Return the application as a reader gets it: its roles say where they were defined."""
+    roles = [{**role, "origin": "Application"} for role in application["appRoles"]]
+    return {**application, "appRoles": roles}
+
+
 def _check_entitlements(
     old: Collection[Mapping[str, Any]], new: Collection[Mapping[str, Any]]
 ) -> None:
     """Roles and scopes: none that is enabled goes or changes, but that it is disabled."""
     entries = {entry.get("id", ""): entry for entry in new}
     values = [entry.get("value") for entry in entries.values()]
+    if any("origin" in entry for entry in entries.values()):
+        raise _bad("Property 'origin' is read-only and cannot be set.")
     if not all(is_guid(entry_id) for entry_id in entries):
         raise _bad("The ID of a permission must be a GUID.")
     if len(values) != len(set(values)) or len(entries) != len(new):

@@ -13,6 +13,7 @@ from emulator.entra.graph import rights
 from emulator.entra.graph.applications import (
     check_application,
     make_application,
+    show_application,
     update_application,
 )
 from emulator.entra.graph.assignments import assign_role
@@ -118,7 +119,10 @@ class Graph:
         match request.method:
             case "GET":
                 rights.require(granted, rights.READERS)
-                return self._read(request, target, objects.seen())
+                found = objects.seen()
+                if target.kind == "applications":
+                    found = [show_application(entry) for entry in found]
+                return self._read(request, target, found)
             case "POST" if not target.key:
                 rights.require(granted, rights.WRITERS)
                 made = make(_parse_body(request.body), "")
