@@ -12,6 +12,7 @@ from typing import Self, cast
 import trustme
 from aiohttp import web
 
+from emulator.entra.developer_sign_in import make_developer_token
 from emulator.entra.directory import Directory, ManagedIdentity
 from emulator.entra.errors import EntraStartError
 from emulator.entra.graph.rights import ADMINISTRATOR_RIGHTS, make_administrator_token
@@ -146,6 +147,15 @@ class LocalEntra:
         return make_administrator_token(
             service.issuer, service.clock, service.store.base.tenant_id, rights, lifetime
         )
+
+    def developer_token(self, user_id: str, resource: str) -> str:
+        """Return the user's token for the API, as their Azure CLI gets it; a secret.
+
+        Raises:
+            EntraRefusal: they get none; the message has the AADSTS code that they would see.
+
+        """
+        return make_developer_token(self._service.store, self.issuer, user_id, resource)
 
     def add_managed_identity(self, name: str, resource_id: str = "") -> ManagedIdentity:
         """Return a user-assigned identity; the same one for the same name and resource ID."""

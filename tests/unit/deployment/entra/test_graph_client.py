@@ -154,8 +154,8 @@ def test_when_adding_is_refused_for_another_reason_then_it_is_an_error() -> None
             Waiting.OBJECT,
             404,
             (
-                "Resource 'x' does not exist or one of its queried reference-property objects are not"
-                " present."
+                "Resource 'x' does not exist or one of its queried reference-property objects are"
+                " not present."
             ),
         ),
         (
@@ -176,8 +176,8 @@ def test_when_adding_is_refused_for_another_reason_then_it_is_an_error() -> None
             Waiting.SCOPE,
             400,
             (
-                "Property api.preAuthorizedApplications.delegatedPermissionIds has a Permission Id that"
-                " cannot be found in the AppPermissions sets."
+                "Property api.preAuthorizedApplications.delegatedPermissionIds has a Permission Id"
+                " that cannot be found in the AppPermissions sets."
             ),
         ),
     ],
