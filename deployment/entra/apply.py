@@ -29,8 +29,7 @@ def apply_changes(
                     )
                 known[step.variable] = answer[step.field]
             case Call(method="PATCH"):
-                body = fill_in(step.body, known)
-                graph.patch(path, body, creates=step.creates, waiting=step.waiting)
+                graph.patch(path, step.body, creates=step.creates, waiting=step.waiting)
             case Call():
-                graph.post_once(path, fill_in(step.body, known), waiting=step.waiting)
+                graph.post_once(path, step.filled_body(known), waiting=step.waiting)
     return known.get(API_CLIENT_ID, "")

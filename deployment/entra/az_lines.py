@@ -45,7 +45,7 @@ def to_az_lines(changes: Changes, graph_url: str) -> tuple[AzLine, ...]:
             headers.append("Prefer=create-if-missing")
         arguments = ("az", "rest", "--method", step.method.lower(), "--url", url)
         named = ("--headers", *headers, "--body", f"@{file}", "--output", "none")
-        body = fill_in(step.body, known)
+        body = step.filled_body(known)
         # Assignments hold nothing but IDs. Other bodies can hold text from the directory, which no
         # shell must read.
         expands = step.method == "POST"

@@ -32,11 +32,19 @@ class Call:
     purpose: str
     method: Literal["PATCH", "POST"]
     path: str
-    """May hold `API_CLIENT_ID` and `API_PRINCIPAL_ID`, and so may the body's values."""
+    """May hold `API_CLIENT_ID` and `API_PRINCIPAL_ID`."""
     body: Mapping[str, Any]
+    """In an assignment (`POST`), which holds nothing but IDs, so may the values of the body. Other
+    bodies can hold text of others from the directory, in which nothing is replaced."""
     creates: bool = False
     """Whether it makes the object if it is not there (`Prefer: create-if-missing`)."""
     waiting: Waiting = Waiting.NOTHING
+
+    def filled_body(self, known: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the body with the known values in the places of their names."""
+        if self.method == "PATCH":
+            return self.body
+        return {name: fill_in(value, known) for name, value in self.body.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +83,8 @@ class Changes:
         return (self.known or {}).get(API_CLIENT_ID, "")
 
 
-def fill_in(value: Any, known: Mapping[str, str]) -> Any:  # noqa: ANN401 - a value of JSON
-    """Return a path or a body with the known values in the places of their names."""
-    match value:
-        case str():
-            for name, known_value in known.items():
-                value = value.replace(name, known_value)
-            return value
-        case dict():
-            return {name: fill_in(entry, known) for name, entry in value.items()}
-        case list():
-            return [fill_in(entry, known) for entry in value]
-        case _:
-            return value
+def fill_in(text: str, known: Mapping[str, str]) -> str:
+    """Return a path with the known values in the places of their names."""
+    for name, value in known.items():
+        text = text.replace(name, value)
+    return text
