@@ -1,8 +1,8 @@
 """Run by azure-cli's own Python: says of each `az` line whether azure-cli parses it.
 
-Reads a JSON list of argument lists, without the leading `az`, from standard input; writes a JSON list with null for a
-line that parses, and azure-cli's own complaint for one that does not. Nothing is run: a line ends
-where its arguments have been parsed, before any validator could ask Azure.
+Reads a JSON list of argument lists, without the leading `az`, from standard input; writes a JSON
+list with null for a line that parses, and azure-cli's own complaint for one that does not. Nothing
+is run: a line ends where its arguments are parsed, before any validator could ask Azure.
 """
 
 import contextlib
