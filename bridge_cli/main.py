@@ -16,16 +16,17 @@ from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.smoke_command import smoke
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
-from deployment.aws_account import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
 from bridge_cli.up_page import print_up_page, write_settings_file
 from bundling.bundles import BundleError
+from deployment.aws_account import PreflightError, inspect_account
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
 from emulator.azurite import AzuriteError
@@ -67,6 +68,7 @@ app.add_typer(sync_app, name="sync")
 app.command("import")(import_file)
 app.add_typer(feed_app, name="feed")
 app.command("smoke")(smoke)
+app.command("deploy")(deploy)
 
 
 def _read_schedule(expression: str) -> str:

@@ -26,6 +26,7 @@ from deployment.errors import (
     SignedInElsewhere,
 )
 from deployment.lines import sam_lines
+from deployment.lines.sam_lines import DIGEST_TAG
 from deployment.programs.programs import Programs
 from deployment.programs.refusals import refusal
 from deployment.steps.aws_steps import parameters_path, parameters_text
@@ -40,6 +41,7 @@ _NO_RIGHTS: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unautho
 _NO_SIGN_IN: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
+_GITHUB: Final = "/token.actions.githubusercontent.com"
 _EMPTY: Final = frozenset({"REVIEW_IN_PROGRESS"})
 """A stack of which only the intention is there: a run ended before it was made."""
 _GIVEN_UP: Final = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
@@ -78,6 +80,13 @@ class AwsAccount:
             raise RightsMissing("aws_rights_missing", str(error)) from error
         return found.log_role is not LogRole.SET
 
+    def github_provider(self) -> str:
+        """Return the provider's ARN, or nothing; `AwsCloud` says what is raised."""
+        with _explained("looking for GitHub's identity provider"):
+            client = self._session().client("iam", config=_CONFIG)
+            listed = client.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+        return next((each["Arn"] for each in listed if each["Arn"].endswith(_GITHUB)), "")
+
     def find_stack(self, name: str) -> Stack | None:
         """Return the stack, or None if there is none; `AwsCloud` says what is raised."""
         with _explained("looking at the stack"):
@@ -111,7 +120,12 @@ class AwsAccount:
         path = parameters_path(self.context, deployment.name)
         self.programs.write(path, parameters_text(deployment.parameters))
         line = sam_lines.deploy(
-            self.environment, deployment.name, deployment.template, path, deployment.capability
+            self.environment,
+            deployment.name,
+            deployment.template,
+            path,
+            capability=deployment.capability,
+            digest=deployment.digest,
         )
         done = self.programs.run(line, timeout=_DEPLOY_SECONDS, report=report)
         if done.exit_code:
@@ -139,6 +153,7 @@ def _read_stack(described: "StackTypeDef") -> Stack:
             for parameter in described.get("Parameters", [])
         },
         {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])},
+        {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}.get(DIGEST_TAG, ""),
     )
 
 

@@ -28,6 +28,8 @@ class Stack:
     status: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
+    digest: str = ""
+    """The tag `bridge-digest`, of a stack whose parameters have no place for one."""
 
     @property
     def is_complete(self) -> bool:
@@ -44,6 +46,8 @@ class StackDeployment:
     """From the checkout: what `sam build` left, or a template that needs no build."""
     parameters: Mapping[str, str]
     capability: str
+    digest: str = ""
+    """Kept as a tag where it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,9 @@ class AwsCloud(Protocol):
 
     def lacks_log_role(self) -> bool:
         """Return whether API Gateway has no role yet to write logs with."""
+
+    def github_provider(self) -> str:
+        """Return the ARN of GitHub's identity provider in the account; empty if there is none."""
 
     def find_stack(self, name: str) -> Stack | None:
         """Return the stack, or None if there is none."""

@@ -7,8 +7,8 @@ from deployment.bridge_file import Environment
 from deployment.lines.line import Line
 from deployment.parameters.template_parameters import TemplateParameter
 from deployment.steps.all_steps import steps_of
-from deployment.steps.step import Context, Step
-from deployment.values import Values
+from deployment.steps.step import Context, Step, StepId
+from deployment.values import Value, Values
 
 
 def plan_of(
@@ -19,7 +19,19 @@ def plan_of(
     What only an earlier step knows stands as a placeholder, unless `values` has it.
     """
     context = Context.of(environment, values, declared)
-    return [_step_to_json(step, context) for step in steps_of(environment)]
+    steps = steps_of(environment)
+    taken = {step.id for step in steps}
+    return [_step_to_json(step, context, taken) for step in steps]
+
+
+def known_values(environment: Environment) -> Values:
+    """Return what is known of the environment before anything is deployed."""
+    values = {}
+    if environment.aws.custom_domain:
+        values[Value.API_URL] = f"https://{environment.aws.custom_domain}"
+    if environment.api_client_id:
+        values[Value.API_CLIENT_ID] = environment.api_client_id
+    return values
 
 
 def lines_of(
@@ -30,7 +42,7 @@ def lines_of(
     return [line for step in steps_of(environment) for line in step.lines(context)]
 
 
-def _step_to_json(step: Step, context: Context) -> dict[str, Any]:
+def _step_to_json(step: Step, context: Context, taken: set[StepId]) -> dict[str, Any]:
     return {
         "id": step.id.value,
         "title": step.title,
@@ -38,7 +50,7 @@ def _step_to_json(step: Step, context: Context) -> dict[str, Any]:
         "rights": step.rights,
         "changes": step.changes,
         "leaves": step.leaves,
-        "after": [before.value for before in step.after],
+        "after": [before.value for before in step.after if before in taken],
         "needs": [value.value for value in step.needs],
         "gives": [value.value for value in step.gives],
         "files": [{"path": file.path, "content": file.content} for file in step.files(context)],

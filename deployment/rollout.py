@@ -29,6 +29,7 @@ from deployment.rollout_report import RolloutReport, RolloutReporter, Status, St
 from deployment.steps.all_steps import steps_of
 from deployment.steps.aws_steps import (
     CAPABILITY,
+    GITHUB_CAPABILITY,
     GITHUB_TEMPLATE,
     built_template,
     github_parameters,
@@ -114,14 +115,14 @@ class Rollout:
             StepId.SIGN_IN: self._sign_in,
             StepId.PACKAGES: self._packages,
             StepId.AZURE_FOUNDATION: self._foundation,
+            StepId.AZURE_GITHUB: self._azure_github,
             StepId.ENTRA: self._entra,
             StepId.AWS_ACCOUNT: self._account,
+            StepId.AWS_GITHUB: self._aws_github,
             StepId.AWS_STACK: self._stack,
             StepId.AWS_PUBLIC_URL: self._public_url,
             StepId.AZURE_APP: self._app,
             StepId.AZURE_PACKAGE: self._package,
-            StepId.AZURE_GITHUB: self._azure_github,
-            StepId.AWS_GITHUB: self._aws_github,
             StepId.SMOKE: self._smoke,
         }
 
@@ -195,12 +196,6 @@ class Rollout:
         differed = found.differences
         if differed:
             found = self.clouds.entra.apply(self.environment, principal, self._said)
-            if found.differences:
-                raise DeploymentError(
-                    "entra_still_differs",
-                    f"After the change Entra ID still differs ({found.differences[0]}): it may take"
-                    " a minute to show; run the same command again.",
-                )
         present.values[Value.API_CLIENT_ID] = found.api_client_id
         present.registration_is_seen = True
         message = f"the registration is {found.api_client_id}"
@@ -212,6 +207,8 @@ class Rollout:
         # A stack that has set the role goes on saying so: role and setting are its own.
         manages = lacks or (stack is not None and stack.parameters.get(MANAGE_LOG_ROLE) == "true")
         present.values[Value.MANAGE_GATEWAY_LOG_ROLE] = "true" if manages else "false"
+        if self.environment.github is not None:
+            present.values[Value.GITHUB_PROVIDER] = self._github_provider(present)
         has = "the stack sets" if manages else "the account has"
         message = f"{has} the role that API Gateway writes logs with"
         return StepResult(step, Status.UNCHANGED, message)
@@ -279,20 +276,23 @@ class Rollout:
         parameters = github_parameters(context)
         digest = digest_of((self.checkout / GITHUB_TEMPLATE).read_bytes(), parameters)
         stack = self.clouds.aws.find_stack(name)
-        given = parameters | {"Digest": digest}
-        has_changed = (
-            self.again
-            or stack is None
-            or not stack.is_complete
-            or any(stack.parameters.get(key) != value for key, value in given.items())
-        )
+        has_changed = self.again or stack is None or not stack.is_complete or stack.digest != digest
         if has_changed:
-            deployment = StackDeployment(name, GITHUB_TEMPLATE, given, CAPABILITY)
+            deployment = StackDeployment(
+                name, GITHUB_TEMPLATE, parameters, GITHUB_CAPABILITY, digest
+            )
             stack = self.clouds.aws.deploy_stack(deployment, self._said)
         assert stack is not None  # noqa: S101 - for the types: it was found or has been deployed
-        role = _output(stack.outputs, "RoleArn")
+        role = _output(stack.outputs, "DeployRoleArn")
         message = f"GitHub's variable AWS_ROLE_ARN is {role}"
         return StepResult(step, Status.CHANGED if has_changed else Status.UNCHANGED, message)
+
+    def _github_provider(self, present: _Present) -> str:
+        """Return the account's provider, unless this environment's stack is what made it."""
+        stack = self.clouds.aws.find_stack(self._context(present).names.github_stack)
+        if stack is not None:
+            return stack.parameters.get("ProviderArn", "")
+        return self.clouds.aws.github_provider()
 
     def _smoke(self, step: Step, present: _Present) -> StepResult:
         values = present.values

@@ -18,6 +18,8 @@ class Value(StrEnum):
     """The client ID of the API's registration."""
     MANAGE_GATEWAY_LOG_ROLE = "manage_gateway_log_role"
     """Whether the stack sets the role with which API Gateway writes logs."""
+    GITHUB_PROVIDER = "github_provider"
+    """GitHub's identity provider in the AWS account, unless this environment makes it."""
     DEFAULT_URL = "default_url"
     """The API's address as API Gateway chose it, stage included."""
     API_URL = "api_url"
@@ -34,6 +36,7 @@ STAND_INS: Final[Values] = {
     Value.SUBNET_ID: "/subscriptions/stand-in",
     Value.API_CLIENT_ID: "00000000-0000-0000-0000-000000000004",
     Value.MANAGE_GATEWAY_LOG_ROLE: "false",
+    Value.GITHUB_PROVIDER: "",
     Value.DEFAULT_URL: "https://stand-in.execute-api.eu-west-1.amazonaws.com/stage",
     Value.API_URL: "https://stand-in.execute-api.eu-west-1.amazonaws.com/stage",
     Value.PROXY_URL: "https://stand-in.azurewebsites.net",

@@ -4,6 +4,9 @@ from deployment.bridge_file import Environment
 from deployment.lines.line import Line
 from deployment.parameters.template_parameters import TEMPLATE
 
+DIGEST_TAG = "bridge-digest"
+"""The tag of a stack that says what it was deployed from, where no parameter does."""
+
 
 def _of(environment: Environment) -> tuple[str, ...]:
     profile = ("--profile", environment.aws.profile) if environment.aws.profile else ()
@@ -40,15 +43,23 @@ def build(environment: Environment, folder: str) -> Line:
 
 
 def deploy(
-    environment: Environment, stack: str, template: str, parameters: str, capability: str
+    environment: Environment,
+    stack: str,
+    template: str,
+    parameters: str,
+    *,
+    capability: str,
+    digest: str = "",
 ) -> Line:
     """Return the line that creates or updates a stack with the parameters of a YAML file."""
+    tags = ("--tags", f"{DIGEST_TAG}={digest}") if digest else ()
     return Line(
         (
             *("sam", "deploy", "--stack-name", stack, "--template-file", template),
             *("--parameter-overrides", f"file://{parameters}"),
             *("--capabilities", capability, "--resolve-s3", "--s3-prefix", stack),
             *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+            *tags,
             *_of(environment),
         )
     )

@@ -18,16 +18,12 @@ from azure_function_app.network_settings import (
     TOKEN_HTTPS_PROXY,
 )
 from deployment.bridge_file import Environment
+from deployment.entra.registration import AZURE_CLI_CLIENT_ID, DEVELOPER_SCOPE
 from deployment.names import names_of
 from deployment.values import Value, Values, show
 from shared import contract
 from shared.routes import Role
 from shared.settings_reader import Setting
-
-AZURE_CLI_CLIENT_ID: Final = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-"""The client ID of the Azure CLI, the same in every tenant."""
-DEVELOPER_SCOPE: Final = "access_as_user"
-"""The delegated scope with which a developer's Azure CLI gets a token for the API."""
 
 DECLARED: Final[Mapping[str, Setting[object]]] = {
     setting.name: setting

@@ -12,6 +12,7 @@ from aws_authorizer import settings as authorizer
 from aws_backend import settings as backend
 from deployment.bridge_file import Environment
 from deployment.errors import DeploymentError
+from deployment.names import names_of
 from deployment.parameters.derived_settings import authorizer_settings, backend_settings
 from deployment.values import Value, Values, show
 
@@ -114,6 +115,15 @@ def setting_parameters() -> Mapping[str, str]:
     return {camel_case(setting.name): setting.name for setting in declared}
 
 
+def roles_boundary(environment: Environment) -> str:
+    """Return the boundary that infra/aws/github.yaml makes for the stack's roles, or nothing."""
+    if environment.github is None:
+        return ""
+    partition = "aws-cn" if environment.aws.region.startswith("cn-") else "aws"
+    stack = names_of(environment).stack
+    return f"arn:{partition}:iam::{environment.aws.account_id}:policy/github-boundary-{stack}"
+
+
 def public_url(environment: Environment, values: Values) -> str:
     """Return the API's address as callers know it; a placeholder while only AWS could tell."""
     if environment.aws.custom_domain:
@@ -136,6 +146,7 @@ def stack_parameters(
 
     """
     aws = environment.aws
+    boundary = roles_boundary(environment)
     given = {
         camel_case(name): value
         for settings in (authorizer_settings(environment, values), backend_settings(environment))
@@ -149,6 +160,7 @@ def stack_parameters(
         "AlarmTopicArn": aws.alarm_topic_arn,
         "DefaultEndpoint": "closed" if aws.custom_domain else "open",
         MANAGE_LOG_ROLE: show(values, Value.MANAGE_GATEWAY_LOG_ROLE),
+        **({"RolesBoundary": boundary} if boundary else {}),
         **aws.parameters,
     }
     unknown = sorted(given.keys() - declared.keys())

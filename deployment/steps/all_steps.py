@@ -41,6 +41,11 @@ def smoke_line(context: Context) -> Line:
     )
 
 
+def bundle_line(context: Context) -> Line:
+    """Return the line that builds every package as a zip, the Function App's among them."""
+    return Line((".venv/bin/python", "-m", "bundling", "all", context.folder))
+
+
 SIGN_IN: Final = Step(
     StepId.SIGN_IN,
     "Who is signed in, and where",
@@ -63,10 +68,7 @@ PACKAGES: Final = Step(
     "the Function App's zip and the Lambdas' bundles in .bridge/deploy/<environment>/",
     after=(),
     lines=lambda context: (
-        Line(
-            ("make", "function-app"),
-            is_equivalent=True,
-        ),
+        bundle_line(context),
         sam_lines.build(context.environment, aws_steps.build_folder(context)),
     ),
 )
@@ -86,14 +88,14 @@ STEPS: Final = (
     SIGN_IN,
     PACKAGES,
     azure_steps.FOUNDATION,
+    azure_steps.GITHUB,
     azure_steps.ENTRA,
     aws_steps.ACCOUNT,
+    aws_steps.GITHUB,
     aws_steps.STACK,
     aws_steps.PUBLIC_ADDRESS,
     azure_steps.APP,
     azure_steps.PACKAGE,
-    azure_steps.GITHUB,
-    aws_steps.GITHUB,
     SMOKE,
 )
 """Every step, GitHub's among them."""

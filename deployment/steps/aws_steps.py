@@ -6,13 +6,13 @@ from typing import Final
 
 from deployment.lines import sam_lines
 from deployment.lines.line import Line, PlannedFile
-from deployment.parameters.bicep_parameters import github_subject
 from deployment.parameters.template_parameters import PUBLIC_URL, RELEASE, stack_parameters
 from deployment.steps.step import Context, Step, StepId, Who
 from deployment.values import Value, show
 
 GITHUB_TEMPLATE: Final = "infra/aws/github.yaml"
 CAPABILITY: Final = "CAPABILITY_IAM"
+GITHUB_CAPABILITY: Final = "CAPABILITY_NAMED_IAM"
 _DEPLOYER_RIGHTS: Final = (
     "what the stack is made of: CloudFormation, S3, Lambda, API Gateway, DynamoDB, CloudWatch, IAM"
     " roles; AdministratorAccess has it"
@@ -43,9 +43,14 @@ def github_parameters(context: Context) -> dict[str, str]:
     """Return what the environment gives the parameters of infra/aws/github.yaml."""
     github = context.environment.github
     prefix = github.subject_prefix if github else ""
+    aws = context.environment.aws
     return {
-        "Subject": github_subject(prefix, context.environment.name),
+        "SubjectPrefix": prefix,
+        "EnvironmentName": context.environment.name,
         "StackName": context.names.stack,
+        "ProviderArn": show(context.values, Value.GITHUB_PROVIDER),
+        "HostedZoneId": aws.hosted_zone_id,
+        "WebAclArn": aws.parameters.get("WebAclArn", ""),
     }
 
 
@@ -72,7 +77,7 @@ def _stack_lines(context: Context) -> tuple[Line, ...]:
             stack,
             built_template(context),
             parameters_path(context, stack),
-            CAPABILITY,
+            capability=CAPABILITY,
         ),
     )
 
@@ -94,7 +99,8 @@ def _github_lines(context: Context) -> tuple[Line, ...]:
             stack,
             GITHUB_TEMPLATE,
             parameters_path(context, stack),
-            CAPABILITY,
+            capability=GITHUB_CAPABILITY,
+            digest="<digest>",
         ),
     )
 
@@ -107,7 +113,7 @@ ACCOUNT: Final = Step(
     "nothing",
     "nothing",
     after=(StepId.SIGN_IN,),
-    gives=(Value.MANAGE_GATEWAY_LOG_ROLE,),
+    gives=(Value.MANAGE_GATEWAY_LOG_ROLE, Value.GITHUB_PROVIDER),
     lines=lambda context: (sam_lines.preflight(context.environment),),
 )
 STACK: Final = Step(
@@ -117,7 +123,13 @@ STACK: Final = Step(
     _DEPLOYER_RIGHTS,
     "the stack of infra/aws/template.yaml",
     "the API, closed to everybody but the applications of the tenant that are named",
-    after=(StepId.PACKAGES, StepId.AZURE_FOUNDATION, StepId.ENTRA, StepId.AWS_ACCOUNT),
+    after=(
+        StepId.PACKAGES,
+        StepId.AZURE_FOUNDATION,
+        StepId.ENTRA,
+        StepId.AWS_ACCOUNT,
+        StepId.AWS_GITHUB,
+    ),
     needs=(Value.IDENTITY_CLIENT_ID, Value.API_CLIENT_ID, Value.MANAGE_GATEWAY_LOG_ROLE),
     gives=(Value.DEFAULT_URL,),
     lines=_stack_lines,
@@ -143,8 +155,9 @@ GITHUB: Final = Step(
     Who.AWS_DEPLOYER,
     "IAM roles and the account's OpenID Connect providers",
     "the stack of infra/aws/github.yaml: a role that GitHub's tokens may take",
-    "the role, which may deploy this stack and nothing else",
-    after=(StepId.SIGN_IN,),
+    "the role, which may deploy this stack and nothing else; the boundary of the stack's own roles",
+    after=(StepId.AWS_ACCOUNT,),
+    needs=(Value.GITHUB_PROVIDER,),
     lines=_github_lines,
     files=_github_files,
     only_with_github=True,

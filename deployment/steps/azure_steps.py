@@ -7,8 +7,10 @@ from typing import Final
 from deployment.lines import azure_lines
 from deployment.lines.line import Line, PlannedFile
 from deployment.parameters.bicep_parameters import Layer, Parameters, layer_parameters
+from deployment.parameters.derived_settings import identity_roles
 from deployment.steps.step import Context, Step, StepId, Who
-from deployment.values import Value
+from deployment.values import Value, show
+from shared.routes import Role
 
 PACKAGE_SECONDS: Final = 900
 _SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#"
@@ -92,11 +94,28 @@ def _package_lines(context: Context) -> tuple[Line, ...]:
 
 def package_path(context: Context) -> str:
     """Return the Function App's package, from the checkout."""
-    return f"{context.folder}/function-app.zip"
+    return f"{context.folder}/FunctionApp.zip"
 
 
 def _entra_lines(context: Context) -> tuple[Line, ...]:
-    return (Line(("bridge", "entra", "--apply", "--env", context.environment.name)),)
+    environment = context.environment
+    developers = tuple(
+        word for developer in environment.developers for word in ("--developer", developer)
+    )
+    return (
+        Line(
+            (
+                *("bridge", "entra", "--apply", "--env", environment.name),
+                *("--name", environment.bridge_name, "--tenant-id", environment.entra.tenant_id),
+                *("--cloud", environment.entra.cloud),
+                *("--token-version", str(environment.entra.token_version)),
+                *("--principal-id", show(context.values, Value.IDENTITY_PRINCIPAL_ID)),
+                *developers,
+                *(("--writes",) if Role.WRITE in identity_roles(environment) else ()),
+            ),
+            is_equivalent=True,
+        ),
+    )
 
 
 FOUNDATION: Final = Step(

@@ -17,14 +17,14 @@ class StepId(StrEnum):
     SIGN_IN = "sign-in"
     PACKAGES = "packages"
     AZURE_FOUNDATION = "azure-foundation"
+    AZURE_GITHUB = "azure-github"
     ENTRA = "entra"
     AWS_ACCOUNT = "aws-account"
+    AWS_GITHUB = "aws-github"
     AWS_STACK = "aws-stack"
     AWS_PUBLIC_URL = "aws-public-url"
     AZURE_APP = "azure-app"
     AZURE_PACKAGE = "azure-package"
-    AZURE_GITHUB = "azure-github"
-    AWS_GITHUB = "aws-github"
     SMOKE = "smoke"
 
 
