@@ -110,7 +110,9 @@ def test_when_the_sign_in_is_to_another_account_then_both_are_named(
         "get_caller_identity", {"Account": "999999999999", "Arn": "arn:aws:iam::9:user/me"}
     )
 
-    with pytest.raises(SignedInElsewhere, match=r"999999999999, and bridge.toml names 123456789012"):
+    with pytest.raises(
+        SignedInElsewhere, match=r"999999999999, and bridge.toml names 123456789012"
+    ):
         aws.sign_in()
 
 
