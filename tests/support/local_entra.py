@@ -18,7 +18,7 @@ from emulator.entra.directory import (
     ManagedIdentity,
 )
 from emulator.entra.local_entra import LocalEntra
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.routes import Role
 
 TENANT_ID: Final = "11111111-2222-4333-8444-555555555555"
@@ -80,7 +80,14 @@ def make_certificate(valid_for: timedelta = timedelta(days=1)) -> ClientCertific
 
 
 @contextmanager
-def running_local_entra(folder: Path, directory: Directory = DIRECTORY) -> Iterator[LocalEntra]:
+def running_local_entra(
+    folder: Path,
+    directory: Directory = DIRECTORY,
+    *,
+    clock: Clock | None = None,
+    caches_identity_tokens: bool = False,
+    replication_delay: float = 0.0,
+) -> Iterator[LocalEntra]:
     """The local Entra ID in a thread of its own, for tests that are not async."""
     started = threading.Event()
     loop = asyncio.new_event_loop()
@@ -88,7 +95,13 @@ def running_local_entra(folder: Path, directory: Directory = DIRECTORY) -> Itera
     running: list[LocalEntra] = []
 
     async def serve() -> None:
-        async with LocalEntra.start(directory, folder=folder) as entra:
+        async with LocalEntra.start(
+            directory,
+            folder=folder,
+            clock=clock,
+            caches_identity_tokens=caches_identity_tokens,
+            replication_delay=replication_delay,
+        ) as entra:
             running.append(entra)
             started.set()
             await stop.wait()
