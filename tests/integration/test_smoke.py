@@ -405,6 +405,47 @@ async def test_when_a_paused_run_is_followed_by_a_complete_one_then_the_sync_pas
     assert [] == pair.statuses[1:]
 
 
+async def test_when_only_shards_report_then_the_planning_run_is_started_again() -> None:
+    """With SYNC_FAN_OUT a tick plans, its shards are read, and only the next one sees the end.
+
+    The tick's own report may be gone behind those of the shards before anybody looks.
+    """
+    pair = SmokePair()
+
+    async def fan_out(exchange: Exchange) -> None:
+        shard = run_report("complete", run_id="shard", shard=2)
+        end = run_report("complete", run_id="tick", shards=4)
+        last = [None, shard, end][min(pair.runs, 2)]
+        await json_answer(200, {"status": "ok", "last_sync": last})(exchange)
+
+    pair.wrong["GET /api/health"] = fan_out
+    async with running(pair):
+        result = await result_of("sync", pair, total_seconds=3.0)
+
+    assert (Outcome.PASSED, 2) == (result.outcome, pair.runs)
+
+
+async def test_when_a_run_goes_on_for_long_then_no_other_is_started_beside_it() -> None:
+    """It would only overtake the first one."""
+    old = {"status": "ok", "last_sync": run_report("complete")}
+    pair = SmokePair(wrong={"GET /api/health": json_answer(200, old)})
+    async with running(pair):
+        await result_of("sync", pair, total_seconds=1.0)
+
+    assert 1 == pair.runs
+
+
+async def test_when_the_sync_waits_in_vain_then_the_alarm_has_time_left() -> None:
+    """What waits leaves the later checks their share."""
+    old = {"status": "ok", "last_sync": run_report("complete")}
+    pair = SmokePair(wrong={"GET /api/health": json_answer(200, old)})
+    pair.sources.states = [*[AlarmState.INSUFFICIENT_DATA] * 2, AlarmState.OK]
+    async with running(pair):
+        report = await smoke(pair, "sync", "alarms", total_seconds=2.0, check_seconds=1.0)
+
+    assert ["failed", "passed"] == [result.outcome for result in report.results]
+
+
 async def test_when_a_run_leaves_no_report_then_the_sync_is_not_finished() -> None:
     """The report that was there before is none of this run."""
     old = {"status": "ok", "last_sync": run_report("complete")}
