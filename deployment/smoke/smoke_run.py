@@ -34,6 +34,11 @@ class SmokeLimits:
     check_seconds: float = 60.0
     """For a check that waits for nothing: twice what API Gateway waits for a backend."""
 
+    @property
+    def kept_for_each(self) -> float:
+        """What a check that waits leaves to each of those after it."""
+        return min(self.check_seconds, self.total_seconds / 5)
+
 
 class SmokeReporter(Protocol):
     """Shows a person what is being checked."""
@@ -69,10 +74,14 @@ async def run_smoke(  # noqa: PLR0913 - each is a thing of the caller's that it 
     results: list[CheckResult] = []
     async with callers_to(target) as (api, functions):
         visit = Visit(target, api, functions, sources, sleep, reporter.step)
-        for check in (check for check in CHECKS if check.id in only):
+        checks = [check for check in CHECKS if check.id in only]
+        for number, check in enumerate(checks, start=1):
             reporter.step(f"{check.id}: {check.asked}")
             left = give_up_at - clock.monotonic()
-            seconds = left if check.waits else min(left, limits.check_seconds)
+            if check.waits:
+                seconds = left - limits.kept_for_each * (len(checks) - number)
+            else:
+                seconds = min(left, limits.check_seconds)
             results.append(await _make(check, visit, max(0.0, seconds), clock))
     return SmokeReport(tuple(_without_secrets(results, visit)))
 

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from bridge_cli.main import app
 
 CHECKOUT = Path(__file__).parents[2]
-PLACES = ("docs", "azure_function_app", "bridge_cli", "aws_backend")
+PLACES = ("docs", "azure_function_app", "bridge_cli", "aws_backend", "deployment")
 FILES = [
     CHECKOUT / "README.md",
     *(
@@ -22,7 +22,7 @@ FILES = [
     ),
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
-NAMED = re.compile(r"`(bridge (?:sync|feed|import)\b[^`|]*)(?:\|[^`]*)?`")
+NAMED = re.compile(r"`(bridge (?:sync|feed|import|smoke)\b[^`|]*)(?:\|[^`]*)?`")
 
 
 def _named() -> Iterator[str]:
@@ -56,6 +56,7 @@ def test_when_commands_are_looked_for_then_those_that_heal_are_found() -> None:
         "bridge sync --reset",
         "bridge sync poison replay",
         "bridge feed renew",
+        "bridge smoke",
     } <= named
 
 
@@ -66,7 +67,8 @@ def test_when_a_command_is_named_then_there_is_such_a_one(named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "named", ["sync --accept", "sync poison mend", "feed heal", "sync poison list --reason"]
+    "named",
+    ["sync --accept", "sync poison mend", "feed heal", "sync poison list --reason", "smoke --url"],
 )
 def test_when_there_is_no_such_command_then_it_is_seen(named: str) -> None:
     """An option of another command is none of this one."""

@@ -245,6 +245,16 @@ async def test_when_the_public_url_is_set_then_challenge_and_metadata_name_it() 
     assert 0 == report.exit_code
 
 
+async def test_when_the_caller_has_what_is_no_jwt_then_it_is_forged_all_the_same() -> None:
+    """Another version of Entra ID's tokens must not break the check."""
+    async with running(SmokePair(token="opaque")) as pair:
+        result = await result_of("bad-token", pair)
+
+    assert Outcome.PASSED is result.outcome
+    sent = {each.values("authorization")[0] for each in pair.server.requests}
+    assert (2, False) == (len(sent), "Bearer opaque" in sent)
+
+
 @pytest.mark.parametrize(
     ("claims", "code"),
     [
@@ -395,6 +405,47 @@ async def test_when_a_paused_run_is_followed_by_a_complete_one_then_the_sync_pas
     assert [] == pair.statuses[1:]
 
 
+async def test_when_only_shards_report_then_the_planning_run_is_started_again() -> None:
+    """With SYNC_FAN_OUT a tick plans, its shards are read, and only the next one sees the end.
+
+    The tick's own report may be gone behind those of the shards before anybody looks.
+    """
+    pair = SmokePair()
+
+    async def fan_out(exchange: Exchange) -> None:
+        shard = run_report("complete", run_id="shard", shard=2)
+        end = run_report("complete", run_id="tick", shards=4)
+        last = [None, shard, end][min(pair.runs, 2)]
+        await json_answer(200, {"status": "ok", "last_sync": last})(exchange)
+
+    pair.wrong["GET /api/health"] = fan_out
+    async with running(pair):
+        result = await result_of("sync", pair, total_seconds=3.0)
+
+    assert (Outcome.PASSED, 2) == (result.outcome, pair.runs)
+
+
+async def test_when_a_run_goes_on_for_long_then_no_other_is_started_beside_it() -> None:
+    """It would only overtake the first one."""
+    old = {"status": "ok", "last_sync": run_report("complete")}
+    pair = SmokePair(wrong={"GET /api/health": json_answer(200, old)})
+    async with running(pair):
+        await result_of("sync", pair, total_seconds=1.0)
+
+    assert 1 == pair.runs
+
+
+async def test_when_the_sync_waits_in_vain_then_the_alarm_has_time_left() -> None:
+    """What waits leaves the later checks their share."""
+    old = {"status": "ok", "last_sync": run_report("complete")}
+    pair = SmokePair(wrong={"GET /api/health": json_answer(200, old)})
+    pair.sources.states = [*[AlarmState.INSUFFICIENT_DATA] * 2, AlarmState.OK]
+    async with running(pair):
+        report = await smoke(pair, "sync", "alarms", total_seconds=2.0, check_seconds=1.0)
+
+    assert ["failed", "passed"] == [result.outcome for result in report.results]
+
+
 async def test_when_a_run_leaves_no_report_then_the_sync_is_not_finished() -> None:
     """The report that was there before is none of this run."""
     old = {"status": "ok", "last_sync": run_report("complete")}
@@ -419,10 +470,19 @@ async def test_when_there_is_no_master_key_then_the_timer_is_waited_for() -> Non
     assert all(each.method == "GET" for each in pair.server.requests)
 
 
-async def test_when_there_is_no_master_key_and_no_timer_then_the_sync_waits() -> None:
+@pytest.mark.parametrize(
+    "keys",
+    [
+        FunctionKeys(FUNCTION_KEY, None),
+        CheckBlockedError(SmokeCode.KEYS_NOT_READABLE, "none", "az login"),
+    ],
+)
+async def test_when_there_is_no_master_key_and_no_timer_then_the_sync_waits(
+    keys: FunctionKeys | CheckBlockedError,
+) -> None:
     """It says which right is missing."""
     pair = SmokePair()
-    pair.sources.given_keys = FunctionKeys(FUNCTION_KEY, None)
+    pair.sources.given_keys = keys
     async with running(pair):
         report = await smoke(pair, "sync", total_seconds=0.5)
 
@@ -481,6 +541,22 @@ async def test_when_no_peer_ever_answers_then_the_whole_round_is_over_in_time() 
     assert set() == {each.id for each in report.results if each.outcome is Outcome.PASSED} - {
         "alarms"
     }
+
+
+async def test_when_a_laptops_host_is_tried_then_its_sync_needs_no_key() -> None:
+    """It checks nobody, for its own API neither."""
+    pair = SmokePair(
+        proxy_callers=ProxyCallers.UNCHECKED,
+        wrong={START: answer(202, b""), PROXY: OPEN},
+        runs=1,
+        statuses=[run_report("complete"), run_report("complete", run_id="next")],
+    )
+    pair.sources.given_keys = CheckBlockedError(SmokeCode.KEYS_NOT_READABLE, "none", "az login")
+    async with running(pair):
+        report = await smoke(pair, "proxy", "sync")
+
+    assert 0 == report.exit_code
+    assert [] == pair.sources.asked
 
 
 async def test_when_nobody_listens_then_it_says_where() -> None:

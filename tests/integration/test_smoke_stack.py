@@ -103,6 +103,30 @@ async def test_when_the_authorizer_is_of_another_audience_then_read_is_rejected(
     assert "authorizer's log" in checks["read"]["advice"]
 
 
+async def test_when_a_route_has_lost_its_authorizer_then_it_is_seen(stack: LocalStack) -> None:
+    """Nobody got in, because the backend asks too; the API is broken all the same."""
+    aws = LocalAws(stack.aws_endpoint_url)
+    client: Any = aws.session().client(
+        "apigateway", endpoint_url=aws.endpoint_url, config=aws.config
+    )
+    resources = client.get_resources(restApiId=stack.deployment.api_id)["items"]
+    (records,) = (each["id"] for each in resources if each["path"] == "/v1/records")
+    method = {
+        "restApiId": stack.deployment.api_id,
+        "resourceId": records,
+        "httpMethod": "GET",
+    }
+    set_to = {"op": "replace", "path": "/authorizationType"}
+    client.update_method(**method, patchOperations=[set_to | {"value": "NONE"}])
+    try:
+        code, checks, _ = await smoke(stack, "--only", "no-token")
+    finally:
+        client.update_method(**method, patchOperations=[set_to | {"value": "CUSTOM"}])
+
+    assert (1, "authorizer_context_missing") == (code, checks["no-token"]["code"])
+    assert "no authorizer" in checks["no-token"]["advice"]
+
+
 async def test_when_the_metadata_is_of_another_tenant_then_it_is_seen(stack: LocalStack) -> None:
     """What the settings file says is what was meant."""
     file = stack.folder / "local.settings.json"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment.smoke.azure_cli import AzureCli, AzureCliKeys, AzureCliTokens
+from deployment.smoke.azure_cli import AzureCli, AzureCliKeys, AzureCliTokens, GivenKeys
 from deployment.smoke.outcome import CheckBlockedError
+from deployment.smoke.sources import FunctionKeys
 from shared.clock import SystemClock
 from tests.support.azure_cli import complaints_of_azure_cli
 from tests.support.processes import becomes_true, is_alive
@@ -108,6 +109,13 @@ async def test_when_keys_may_not_be_listed_then_it_says_which_right(
         await AzureCliKeys("func", "rg", None, program(script)).keys()
 
     assert word in raised.value.came
+
+
+async def test_when_keys_are_handed_in_then_nobody_is_asked() -> None:
+    """They are what they are."""
+    given = FunctionKeys("f", "m")
+
+    assert given is await GivenKeys(given).keys()
 
 
 async def test_when_the_app_is_not_named_then_no_keys_are_asked_for() -> None:
