@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from bridge_cli.main import app
 
 CHECKOUT = Path(__file__).parents[2]
-PLACES = ("docs", "azure_function_app", "bridge_cli", "aws_backend")
+PLACES = ("docs", "azure_function_app", "bridge_cli", "aws_backend", "deployment")
 FILES = [
     CHECKOUT / "README.md",
     *(
@@ -22,7 +22,7 @@ FILES = [
     ),
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
-NAMED = re.compile(r"`(bridge (?:sync|feed|import)\b[^`|]*)(?:\|[^`]*)?`")
+NAMED = re.compile(r"`(bridge (?:sync|feed|import|entra)\b[^`|]*)(?:\|[^`]*)?`")
 
 
 def _named() -> Iterator[str]:
