@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, NoReturn, cast
 
@@ -30,7 +30,8 @@ _CLOUDS_FILE: Final = "clouds.json"
 @dataclass(frozen=True, slots=True)
 class _Directory:
     url: str
-    token: str
+    token: str = field(repr=False)
+    is_local: bool = False
 
 
 def manage_registration(
@@ -127,7 +128,8 @@ def _work(
     as_json: bool,
     prints_az_lines: bool,
 ) -> None:
-    with httpx.Client() as http:
+    # A company's proxy leads to Microsoft, and nowhere to this machine.
+    with httpx.Client(trust_env=not directory.is_local) as http:
         graph = GraphClient(
             http, directory.url, directory.token, clock=SystemClock(), sleep=time.sleep
         )
@@ -156,7 +158,8 @@ def _sign_in(tenant_id: str, cloud: str) -> _Directory:
 def _find_local(folder: Path) -> _Directory:
     try:
         entra = json.loads((folder / _CLOUDS_FILE).read_text(encoding="utf-8"))["entra"]
-        return _Directory(str(entra["graph_url"]), str(entra["administrator_token"]))
+        url, token = str(entra["graph_url"]), str(entra["administrator_token"])
+        return _Directory(url, token, is_local=True)
     except (OSError, ValueError, KeyError, TypeError):
         raise SignInError(
             "local_clouds_missing",

@@ -182,6 +182,8 @@ def test_when_a_filter_is_unknown_then_it_is_refused(tenant: Tenant, expression:
     answer = ask(tenant, "GET", "/applications", query={"$filter": expression})
 
     assert (400, "Request_UnsupportedQuery") == error_of(answer)
+    by_number = ask(tenant, "GET", "/applications", query={"$top": "some"})
+    assert (400, "Request_UnsupportedQuery") == error_of(by_number)
 
 
 def test_when_fields_are_selected_then_only_these_come(tenant: Tenant) -> None:
@@ -207,6 +209,7 @@ def test_when_fields_are_selected_then_only_these_come(tenant: Tenant) -> None:
         ({"appRoles": [{**ROLE, "id": "one"}]}, "GUID"),
         ({"appRoles": [{**ROLE, "origin": "Application"}]}, "origin"),
         ({"appRoles": [ROLE, {**ROLE, "id": SCOPE_ID}]}, "duplicate"),
+        ({"appRoles": [ROLE, ROLE]}, "duplicate"),
         ({"appRoles": []}, "disabled first"),
         ({"appRoles": [{**ROLE, "value": "Records.Write"}]}, "disabled first"),
         ({"appRoles": [{**ROLE, "allowedMemberTypes": ["User"]}]}, "disabled first"),
@@ -421,10 +424,10 @@ def test_when_a_tenant_is_not_empty_then_graph_shows_what_it_has() -> None:
     assert API.client_id == tenant.store.directory.api.client_id
 
 
-def test_when_a_tenant_is_empty_then_it_has_microsofts_own_api_and_no_other() -> None:
-    """Graph is in every tenant."""
+def test_when_a_tenant_is_empty_then_it_has_microsofts_own_apis_and_no_other() -> None:
+    """Graph and Storage are in every tenant."""
     directory = Tenant(Directory.empty("x")).store.directory
 
     assert "https://graph.microsoft.com" == directory.api.app_id_uri
-    assert () == directory.other_apis
+    assert ["https://storage.azure.com"] == [api.app_id_uri for api in directory.other_apis]
     assert ADMINISTRATOR_RIGHTS

@@ -21,7 +21,12 @@ def tenant(monkeypatch: pytest.MonkeyPatch) -> Tenant:
     """An empty tenant, and an administrator who is signed in to it."""
     made = Tenant()
     client = httpx.Client
-    monkeypatch.setattr(httpx, "Client", lambda: client(transport=httpx.MockTransport(made.send)))
+
+    def connect(**options: object) -> httpx.Client:
+        made.http_options.append(options)
+        return client(transport=httpx.MockTransport(made.send))
+
+    monkeypatch.setattr(httpx, "Client", connect)
     monkeypatch.setattr(entra_command, "GRAPH_URLS", {"public": ORIGIN})
     sign_in(monkeypatch, made.token())
     return made
@@ -164,6 +169,7 @@ def test_when_local_clouds_are_meant_then_their_file_says_where_they_are(
 
     assert 0 == result.exit_code, result.output
     assert 1 == len(tenant.store.applications.newest())
+    assert [{"trust_env": False}] == tenant.http_options
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"entra": {}}'])
