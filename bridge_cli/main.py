@@ -16,16 +16,18 @@ from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.entra_command import manage_registration
+from bridge_cli.deploying.smoke_command import smoke
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
-from bridge_cli.preflight import PreflightError, inspect_account
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
 from bridge_cli.up_page import print_up_page, write_settings_file
 from bundling.bundles import BundleError
+from deployment.aws_account import PreflightError, inspect_account
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
 from emulator.azurite import AzuriteError
@@ -55,8 +57,8 @@ _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
     help="Code in Azure calls an API in AWS, on your laptop. Nothing leaves the loopback address,"
-    " except what `preflight` asks AWS, what `feed` changes there, what `entra` asks and changes in"
-    " Entra ID, and what `sync` and `import` are pointed at.",
+    " except what `preflight` asks AWS, what `feed` changes there, what `entra` and `deploy` ask"
+    " and change, and what `sync`, `import` and `smoke` are pointed at.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -67,6 +69,8 @@ app.add_typer(sync_app, name="sync")
 app.command("import")(import_file)
 app.add_typer(feed_app, name="feed")
 app.command("entra")(manage_registration)
+app.command("smoke")(smoke)
+app.command("deploy")(deploy)
 
 
 def _read_schedule(expression: str) -> str:

@@ -1,1 +1,1 @@
-"""The commands that put the bridge on both clouds: each thin, over the `deployment` package."""
+"""Puts the bridge on both clouds, and tries what stands there; or the same on the laptop."""

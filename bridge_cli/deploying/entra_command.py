@@ -2,15 +2,27 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn, cast
+from typing import Annotated, Final, Literal, NoReturn, Self, cast
 
 import httpx
 import typer
 
 from bridge_cli.complaint import complain
 from bridge_cli.deploying.entra_view import error_to_json, plan_to_text, result_to_text, to_json
+from bridge_cli.deploying.graph_tenant import wanted_registration
+from bridge_cli.deploying.local_profile import (
+    CLOUDS_FILE,
+    LocalClouds,
+    local_environment,
+    read_local_clouds,
+)
+from bridge_cli.deploying.real_clouds import real_clouds
+from deployment.bridge_file import load_bridge_file
+from deployment.clouds import AzureCloud
+from deployment.contradictions import check_bridge_file
 from deployment.entra.administrator import fetch_administrator_token
 from deployment.entra.apply import apply_changes
 from deployment.entra.az_lines import to_az_lines, to_shell
@@ -18,20 +30,29 @@ from deployment.entra.errors import EntraError, SignInError
 from deployment.entra.graph_client import GRAPH_URLS, GraphClient
 from deployment.entra.plan import plan_entra
 from deployment.entra.registration import WantedRegistration
+from deployment.errors import DeploymentError
+from deployment.parameters.bicep_parameters import Layer
+from deployment.parameters.template_parameters import load_template_parameters
 from shared.clock import SystemClock
 from shared.routes import Role
 
 _FAILED: Final = 1
 _WAITS: Final = 3
 """Somebody else must do it: who may, says the message."""
-_CLOUDS_FILE: Final = "clouds.json"
+_WAITING_CODES: Final = ("graph_right_missing", "entra_identity_unknown")
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class _Directory:
     url: str
-    token: str = field(repr=False)
+    fetch_token: Callable[[], str]
     is_local: bool = False
+
+    @classmethod
+    def of(cls, tenant_id: str, cloud: str) -> Self:
+        """Return the tenant in Microsoft's cloud."""
+        return cls(GRAPH_URLS[cloud], lambda: fetch_administrator_token(tenant_id))
 
 
 def manage_registration(
@@ -40,24 +61,37 @@ def manage_registration(
         bool, typer.Option("--plan", help="Show what differs, and change nothing (the default).")
     ] = False,
     applies: Annotated[bool, typer.Option("--apply", help="Change what differs.")] = False,
-    env: Annotated[str, typer.Option(metavar="NAME", help="The environment.")] = "dev",
+    env: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The environment; needed where there are several."),
+    ] = None,
+    file: Annotated[Path, typer.Option(help="What says the wanted registration.")] = Path(
+        "bridge.toml"
+    ),
+    principal_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="The object ID of the Function App's identity, which is assigned its roles."
+            " Without it, Azure is asked.",
+        ),
+    ] = "",
+    tenant_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="The tenant, for who has no bridge.toml. The following options belong to it.",
+        ),
+    ] = "",
     name: Annotated[
         str, typer.Option(metavar="NAME", help="The bridge's name, the prefix of every resource.")
     ] = "bridge",
-    tenant_id: Annotated[str, typer.Option(metavar="ID", help="The tenant.")],
     cloud: Annotated[
         str, typer.Option(help="The Entra ID cloud: " + ", ".join(GRAPH_URLS) + ".")
     ] = "public",
     token_version: Annotated[
         int, typer.Option(min=1, max=2, help="The version of the API's access tokens.")
     ] = 2,
-    principal_id: Annotated[
-        str,
-        typer.Option(
-            metavar="ID",
-            help="The object ID of the Function App's identity, which is assigned its roles.",
-        ),
-    ] = "",
     developer: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,7 +114,7 @@ def manage_registration(
     local: Annotated[
         bool, typer.Option("--local", help="Work on the local Entra ID of `bridge clouds`.")
     ] = False,
-    folder: Annotated[Path, typer.Option(help="The folder of `bridge clouds`.")] = Path(
+    folder: Annotated[Path, typer.Option(help="With --local: the folder of those clouds.")] = Path(
         ".bridge/clouds"
     ),
 ) -> None:
@@ -91,8 +125,8 @@ def manage_registration(
     make, it leaves and names. No pipeline may run --apply: the right to assign app roles is the
     right to give anybody anything.
 
-    Exits with 0 if it is done or nothing is to do, with 3 if this sign-in lacks a right, and with 1
-    otherwise.
+    Exits with 0 if it is done or nothing is to do, with 3 if it waits for somebody else, who has
+    the right or the identity, and with 1 otherwise.
     """
     if plans and applies:
         raise typer.BadParameter("--plan and --apply exclude each other.")
@@ -100,24 +134,66 @@ def manage_registration(
         raise typer.BadParameter("--az-lines are for reading: without --apply.")
     if cloud not in GRAPH_URLS:
         raise typer.BadParameter(f"--cloud is one of {', '.join(GRAPH_URLS)}.")
-    registration = f"{name}-{env}-api"
     try:
-        wanted = WantedRegistration(
-            tenant_id=tenant_id,
-            name=registration,
-            app_id_uri=f"api://{tenant_id}/{registration}",
-            token_version=cast("Literal[1, 2]", token_version),
-            identity_principal_id=principal_id,
-            identity_roles=frozenset(Role) if writes else frozenset({Role.READ}),
-            developers=tuple(dict.fromkeys(developer or ())),
-        )
+        if tenant_id:
+            directory = _find_local(folder) if local else _Directory.of(tenant_id, cloud)
+            wanted = WantedRegistration(
+                tenant_id=tenant_id,
+                name=(registration := f"{name}-{env or 'dev'}-api"),
+                app_id_uri=f"api://{tenant_id}/{registration}",
+                token_version=cast("Literal[1, 2]", token_version),
+                identity_principal_id=principal_id,
+                identity_roles=frozenset(Role) if writes else frozenset({Role.READ}),
+                developers=tuple(developer or ()),
+            )
+        else:
+            clouds = folder if local else None
+            wanted, directory = _read(file, env, principal_id, clouds, applies=applies)
+        _work(wanted, directory, applies=applies, as_json=as_json, prints_az_lines=prints_az_lines)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from None
-    try:
-        directory = _find_local(folder) if local else _sign_in(tenant_id, cloud)
-        _work(wanted, directory, applies=applies, as_json=as_json, prints_az_lines=prints_az_lines)
-    except EntraError as error:
+    except (EntraError, DeploymentError) as error:
         _fail(error, as_json=as_json)
+
+
+def _read(
+    file: Path, env: str | None, principal_id: str, folder: Path | None, *, applies: bool
+) -> tuple[WantedRegistration, "_Directory"]:
+    """Return what the file asks for, and where; with a folder, in the clouds of this machine."""
+    declared = load_template_parameters(_CHECKOUT)
+    bridge_file = load_bridge_file(file)
+    check_bridge_file(bridge_file, declared)
+    environment = bridge_file.environment(env)
+    if folder is None:
+        entra = environment.entra
+        directory = _Directory.of(entra.tenant_id, entra.cloud)
+        azure = real_clouds(environment, declared, _CHECKOUT).azure
+    else:
+        local = read_local_clouds(folder)
+        environment = local_environment(environment, local)
+        directory = _find_local(folder)
+        azure = LocalClouds(local, environment, declared, _CHECKOUT).all().azure
+    if not principal_id:
+        principal_id = _find_identity(azure, must_be_known=applies)
+    return wanted_registration(environment, principal_id), directory
+
+
+def _find_identity(azure: AzureCloud, *, must_be_known: bool) -> str:
+    """Return the object ID of the Function App's identity; empty where nobody knows it."""
+    why = "the step azure-foundation has not been done"
+    try:
+        if layer := azure.find_layer(Layer.FOUNDATION):
+            return layer.outputs.get("identityPrincipalId", "")
+    except DeploymentError as error:
+        why = f"Azure does not tell this sign-in ({error.code})"
+    sentence = (
+        f"The Function App's identity is not known, because {why}: give its object ID by"
+        " --principal-id."
+    )
+    if must_be_known:
+        raise EntraError("entra_identity_unknown", sentence)
+    complain(sentence)
+    return ""
 
 
 def _work(
@@ -130,9 +206,8 @@ def _work(
 ) -> None:
     # A company's proxy leads to Microsoft, and nowhere to this machine.
     with httpx.Client(trust_env=not directory.is_local) as http:
-        graph = GraphClient(
-            http, directory.url, directory.token, clock=SystemClock(), sleep=time.sleep
-        )
+        token = directory.fetch_token()
+        graph = GraphClient(http, directory.url, token, clock=SystemClock(), sleep=time.sleep)
         changes = plan_entra(graph, wanted)
         lines = to_az_lines(changes, directory.url) if prints_az_lines else None
         api_client_id = changes.api_client_id
@@ -151,15 +226,11 @@ def _work(
         typer.echo(to_shell(lines))
 
 
-def _sign_in(tenant_id: str, cloud: str) -> _Directory:
-    return _Directory(GRAPH_URLS[cloud], fetch_administrator_token(tenant_id))
-
-
 def _find_local(folder: Path) -> _Directory:
     try:
-        entra = json.loads((folder / _CLOUDS_FILE).read_text(encoding="utf-8"))["entra"]
+        entra = json.loads((folder / CLOUDS_FILE).read_text(encoding="utf-8"))["entra"]
         url, token = str(entra["graph_url"]), str(entra["administrator_token"])
-        return _Directory(url, token, is_local=True)
+        return _Directory(url, lambda: token, is_local=True)
     except (OSError, ValueError, KeyError, TypeError):
         raise SignInError(
             "local_clouds_missing",
@@ -167,8 +238,8 @@ def _find_local(folder: Path) -> _Directory:
         ) from None
 
 
-def _fail(error: EntraError, *, as_json: bool) -> NoReturn:
+def _fail(error: EntraError | DeploymentError, *, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(error_to_json(error.code, str(error)))
     complain(f"{error} ({error.code})")
-    raise typer.Exit(_WAITS if error.code == "graph_right_missing" else _FAILED)
+    raise typer.Exit(_WAITS if error.code in _WAITING_CODES else _FAILED)

@@ -114,15 +114,14 @@ def test_when_graph_asks_for_a_right_then_the_page_says_who_has_it(right: str) -
 
 def test_when_the_page_has_an_az_line_then_azure_cli_parses_it() -> None:
     """What people copy is what the Azure CLI takes."""
-    lines = [
-        shlex.split(line.replace("<tenant id>", TENANT_ID).replace("<client id>", TENANT_ID))
-        for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-        for line in block.splitlines()
-        if line.startswith("az ")
-    ]
+    page = PAGE.replace("<tenant id>", TENANT_ID).replace("<client id>", TENANT_ID)
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    copied = [line for block in blocks for line in block.splitlines() if line.startswith("az ")]
+    copied += re.findall(r"`(az \w[^`]*)`", " ".join(page.split()))
+    lines = [shlex.split(line, comments=True) for line in copied]
 
-    assert 3 == len(lines)
-    assert [None] * 3 == complaints_of_azure_cli(lines)
+    assert 6 == len(lines)
+    assert [None] * 6 == complaints_of_azure_cli(lines)
 
 
 def test_when_the_first_401_is_told_then_its_reason_is_the_logs() -> None:

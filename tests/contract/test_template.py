@@ -22,7 +22,7 @@ from aws_backend import settings as backend_settings
 from aws_backend import table_layout
 from aws_backend.record import StoredRecord
 from azure_function_app import declared_settings as function_app_settings
-from bundling.bundles import AWS_PLATFORM, RECIPES
+from bundling.bundles import AWS_PLATFORMS, DEFAULT_ARCHITECTURE, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 from shared import problem
@@ -172,8 +172,9 @@ def test_when_a_setting_is_given_then_its_parameter_has_its_name(function: str) 
     """KEY_SET_FILE is KeySetFile; only what the stack makes itself is no parameter."""
     for name, value in variables(function).items():
         camel_case = name.title().replace("_", "")
-        # The table that is served may be another one than the stack's own.
+        # The table that is served may be another one than the stack's own, and a domain is a URL.
         assert {"Ref": camel_case} == value.get("Fn::If", [value])[-1]
+        assert ("Fn::If" in value) == (name in {"RECORDS_TABLE", "PUBLIC_URL"})
         assert camel_case in TEMPLATE["Parameters"] or name == "RECORDS_TABLE"
 
 
@@ -249,6 +250,18 @@ def test_when_a_setting_comes_from_a_parameter_then_what_the_parameter_allows_is
         ("PublicUrl", "https://api.example.com/prod", "https://api.example.com/prod/"),
         ("PublicUrl", "http://127.0.0.1:4566/_aws/execute-api/abc/prod", "http://example.com"),
         ("PublicUrl", "", "api.example.com"),
+        ("AuthorizerRelease", "", "a release"),
+        ("AuthorizerProvisionedConcurrency", "10", "0.5"),
+        ("AuthorizerProvisionedConcurrency", "0", "00"),
+        ("CustomDomain", "", "https://api.example.com"),
+        ("CustomDomain", "api.example.com", "API.example.com"),
+        ("CustomDomain", "a.io", "*.example.com"),
+        ("CertificateArn", "", "arn:aws:iam::123456789012:server-certificate/x"),
+        ("HostedZoneId", "Z0123456789ABC", "/hostedzone/Z0123456789ABC"),
+        ("TruststoreUri", "s3://trust/authorities.pem", "https://trust/authorities.pem"),
+        ("TruststoreVersion", "", "a b"),
+        ("VpcEndpointIds", "vpce-0123456789abcdef0", "vpce-0123456789abcdef0, vpce-01234567"),
+        ("WebAclArn", "", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/a/b"),
         ("RestoredTable", "", "arn:aws:dynamodb:eu-west-1:123456789012:table/records"),
         ("RestoredTable", "Stack-RecordsTable-1A2B_3.x", "ab"),
     ],
@@ -296,8 +309,9 @@ def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() ->
     defaults = TEMPLATE["Globals"]["Function"]
 
     assert f"python{version}" == defaults["Runtime"]
-    assert ["arm64"] == defaults["Architectures"]
-    assert AWS_PLATFORM.startswith("aarch64-")
+    assert [{"Ref": "Architecture"}] == defaults["Architectures"]
+    assert set(AWS_PLATFORMS) == set(TEMPLATE["Parameters"]["Architecture"]["AllowedValues"])
+    assert DEFAULT_ARCHITECTURE == TEMPLATE["Parameters"]["Architecture"]["Default"]
     assert not [
         name for name, each in FUNCTIONS.items() if {"Runtime", "Architectures"} & each.keys()
     ]
@@ -321,7 +335,7 @@ def test_when_a_result_is_cached_then_the_token_is_its_whole_key() -> None:
     assert "Authorization" == AUTHORIZER["Identity"]["Header"]
     # What follows the function goes along for the new deployment that SAM is to make.
     index, (function, *_follows) = AUTHORIZER["FunctionArn"]["Fn::Select"]
-    assert (0, {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}) == (index, function)
+    assert (0, {"Ref": "AuthorizerAlias"}) == (index, function)
 
 
 def test_when_a_result_is_cached_then_an_hour_is_the_most() -> None:
@@ -371,7 +385,7 @@ def test_when_a_credential_is_no_bearer_jws_then_the_gateway_refuses_it(credenti
 def test_when_the_api_is_imported_then_a_warning_fails_the_deployment() -> None:
     """A warning could mean a route without its authorizer."""
     assert API["FailOnWarnings"] is True
-    assert {"Type": "REGIONAL"} == API["EndpointConfiguration"]
+    assert {"Fn::If": ["IsPrivate", "PRIVATE", "REGIONAL"]} == API["EndpointConfiguration"]["Type"]
 
 
 def test_when_nothing_is_said_of_api_keys_then_they_come_from_where_api_gateway_looks() -> None:
@@ -391,12 +405,21 @@ DYNAMODB_ACTIONS = {
 """What each call of the record store needs; a transaction needs what its items need."""
 
 
+TRACES = {
+    "Effect": "Allow",
+    "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    "Resource": "*",
+}
+"""What each role has besides where requests are traced; neither action knows a resource."""
+
+
 def statements(role: str) -> list[dict[str, Any]]:
-    """Every statement of a function's role."""
+    """Every statement of a function's role, without that for traces."""
     return [
         statement
         for policy in RESOURCES[role]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
+        for statement in policy.get("Fn::If", ["", policy])[1]["PolicyDocument"]["Statement"]
+        if statement != TRACES
     ]
 
 
@@ -605,7 +628,12 @@ def test_when_the_answer_is_401_or_403_then_it_carries_a_challenge() -> None:
         for kind in ("UNAUTHORIZED", "ACCESS_DENIED")
     }
 
-    condition, with_metadata, bare = headers["UNAUTHORIZED"]["Fn::If"]
+    condition, of_domain, otherwise = headers["UNAUTHORIZED"]["Fn::If"]
+    assert "HasCustomDomain" == condition
+    assert of_domain["Fn::Sub"].startswith(
+        "'Bearer resource_metadata=\"https://${CustomDomain}/.well-known/"
+    )
+    condition, with_metadata, bare = otherwise["Fn::If"]
     assert "HasPublicUrl" == condition
     assert with_metadata["Fn::Sub"].startswith(
         "'Bearer resource_metadata=\"${PublicUrl}/.well-known/"

@@ -55,18 +55,71 @@ OTHER_VALUES = {
     "ThrottleBurst": "1",
     "LogRetentionInDays": "1",
     "ManageGatewayLogRole": "true",
+    "RolesBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "FeedShards": "16",
     "RestoredTable": "records-restored",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
     "KeySetAgeAlarmSeconds": "300",
+    "Architecture": "x86_64",
+    "AuthorizerRelease": "2026-11-22.1",
+    "AuthorizerRollout": "Canary10Percent5Minutes",
+    "AuthorizerSnapStart": "true",
+    "AuthorizerProvisionedConcurrency": "2",
+    "Tracing": "true",
+    "Dashboard": "true",
+    "TableDeletionProtection": "true",
+    "CustomDomain": "api.example.com",
+    "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/11111111-2222",
+    "HostedZoneId": "Z0123456789ABC",
+    "TruststoreUri": "s3://trust/authorities.pem",
+    "TruststoreVersion": "v1",
+    "DefaultEndpoint": "closed",
+    "VpcEndpointIds": "vpce-0123456789abcdef0,vpce-0fedcba9876543210",
+    "WebAclArn": f"arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/edge/{GUID}",
 }
 """For each parameter a value that is neither its default nor the first day's."""
+
+IN_THE_RULES = {
+    "PublicUrl",
+    "AuthorizerRelease",
+    "AuthorizerRollout",
+    "AuthorizerSnapStart",
+    "AuthorizerProvisionedConcurrency",
+    "CustomDomain",
+    "CertificateArn",
+    "HostedZoneId",
+    "TruststoreUri",
+    "TruststoreVersion",
+    "DefaultEndpoint",
+    "VpcEndpointIds",
+}
+"""The parameters that the template's rules look at: not every value goes with every other."""
+
+
+def chosen(*names: str) -> dict[str, str]:
+    """The other values of these parameters."""
+    return {name: OTHER_VALUES[name] for name in names}
+
+
+ALONE = {name: value for name, value in OTHER_VALUES.items() if name not in IN_THE_RULES}
+RELEASE = chosen("AuthorizerRelease")
+DOMAIN = chosen("CustomDomain", "CertificateArn")
+MUTUAL_TLS = DOMAIN | chosen("HostedZoneId", "TruststoreUri", "TruststoreVersion")
 
 PARAMETER_SETS = {
     "first day": FIRST_DAY,
     "second deployment": FIRST_DAY | {"PublicUrl": URL},
     "fresh account": FIRST_DAY | {"ManageGatewayLogRole": "true"},
-    "everything": FIRST_DAY | OTHER_VALUES,
+    "release": FIRST_DAY | RELEASE,
+    "provisioned": FIRST_DAY
+    | RELEASE
+    | chosen("AuthorizerRollout", "AuthorizerProvisionedConcurrency"),
+    "domain": FIRST_DAY | DOMAIN,
+    "mutual TLS": FIRST_DAY | ALONE | MUTUAL_TLS | RELEASE,
+    "private": FIRST_DAY
+    | ALONE
+    | RELEASE
+    | chosen("PublicUrl", "VpcEndpointIds", "AuthorizerRollout", "AuthorizerSnapStart"),
 }
 SETS = pytest.mark.parametrize("parameters", PARAMETER_SETS.values(), ids=PARAMETER_SETS)
 
@@ -202,7 +255,7 @@ def test_when_api_keys_come_from_elsewhere_then_the_stage_gets_a_new_deployment(
 
 def test_when_there_are_usage_plan_keys_then_sam_writes_none_of_them_down() -> None:
     """CloudFormation hides the parameter's value, but not what SAM would put in its place."""
-    parameters = FIRST_DAY | OTHER_VALUES
+    parameters = FIRST_DAY | ALONE
     _, _, key = parameters["UsagePlanKeys"].partition("=")
 
     assert key not in json.dumps(transform(TEMPLATE, parameters))
@@ -255,17 +308,30 @@ def test_when_the_public_url_is_known_then_the_challenge_of_a_401_has_it(
 
 
 @SETS
-def test_when_the_authorizer_is_named_then_it_is_the_function_alone(
+def test_when_the_authorizer_is_called_then_it_is_by_its_alias(
     parameters: Mapping[str, str],
 ) -> None:
     """What goes along with its name for SAM's sake is not what is called."""
     (scheme,) = definition(parameters)["components"]["securitySchemes"].values()
     uri = json.dumps(scheme["x-amazon-apigateway-authorizer"]["authorizerUri"])
 
-    assert '{"Fn::Select": [0, [{"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}, ' in uri
-    assert {"AuthorizerFunction"} == {
+    assert '{"Fn::Select": [0, [{"Ref": "AuthorizerAlias"}, ' in uri
+    assert {"AuthorizerAlias"} == {
         name for name in references(json.loads(uri)) if not name.startswith("AWS::")
     }
+
+
+@SETS
+def test_when_the_authorizer_is_called_then_api_gateway_may(parameters: Mapping[str, str]) -> None:
+    """A permission on the function itself would not reach the alias."""
+    permitted = [
+        each["Properties"]["FunctionName"]
+        for name, each in resources_of(parameters, "AWS::Lambda::Permission").items()
+        if "Authorizer" in name
+    ]
+
+    ((index, choices),) = [each["Fn::Select"] for each in permitted]
+    assert (0, {"Ref": "AuthorizerAlias"}) == (index, choices[0])
 
 
 # --- the role that API Gateway logs with ---------------------------------------------------------

@@ -62,6 +62,18 @@ def deployed(template: Template, parameters: Mapping[str, str]) -> Template:
     }
 
 
+def broken_rules(template: Template, parameters: Mapping[str, str]) -> list[str]:
+    """Return what CloudFormation says of parameters that the template's rules refuse together."""
+    reader = _Reader(template, parameter_values(template, parameters))
+    return [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if reader.is_true(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not reader.is_true(assertion["Assert"])
+    ]
+
+
 def references(value: Any) -> Iterator[str]:
     """Return the name of everything that the value refers to, as often as it does."""
     if isinstance(value, list):
@@ -95,16 +107,22 @@ class _Reader:
         self._values = values
 
     def holds(self, condition: str | None) -> bool:
-        return condition is None or self._is_true(self._conditions[condition])
+        return condition is None or self.is_true(self._conditions[condition])
 
-    def _is_true(self, condition: Any) -> bool:
+    def is_true(self, condition: Any) -> bool:
         ((function, of),) = condition.items()
         match function:
             case "Fn::Equals":
                 left, right = (self.read(each) for each in of)
                 return bool(left == right)
             case "Fn::Not":
-                return not self._is_true(of[0])
+                return not self.is_true(of[0])
+            case "Fn::Or":
+                return any(self.is_true(each) for each in of)
+            case "Fn::And":
+                return all(self.is_true(each) for each in of)
+            case "Condition":
+                return self.holds(of)
             case _:
                 raise NotImplementedError(function)
 
@@ -116,7 +134,7 @@ class _Reader:
             return value
         if len(value) == 1:
             ((function, of),) = value.items()
-            if function in {"Ref", "Fn::If", "Fn::Sub"}:
+            if function in {"Ref", "Fn::If", "Fn::Sub", "Fn::Split"}:
                 return self._call(function, of)
         read = {key: self.read(inside) for key, inside in value.items()}
         return {key: inside for key, inside in read.items() if inside is not _NOTHING}
@@ -126,6 +144,8 @@ class _Reader:
             return _NOTHING if of == "AWS::NoValue" else self._values.get(of, {"Ref": of})
         if function == "Fn::If":
             return self.read(of[1] if self.holds(of[0]) else of[2])
+        if function == "Fn::Split":
+            return str(self.read(of[1])).split(of[0])
         return self._substitute(of)
 
     def _substitute(self, of: Any) -> Any:

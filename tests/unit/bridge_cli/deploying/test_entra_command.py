@@ -1,6 +1,8 @@
 """`bridge entra`: what it prints, and with what it ends; what it does, the local Graph tests."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -9,8 +11,11 @@ from typer.testing import CliRunner, Result
 
 from bridge_cli.deploying import entra_command
 from bridge_cli.main import app
+from deployment.clouds import DeployedLayer
 from deployment.entra.errors import SignInError
 from deployment.entra.registration import AZURE_CLI_CLIENT_ID
+from deployment.errors import DeploymentError, RightsMissing
+from deployment.parameters.bicep_parameters import Layer
 from emulator.entra.graph.rights import WRITE_APPLICATIONS
 from shared.routes import Role
 from tests.support.graph import APP_ID_URI, NAME, ORIGIN, TENANT_ID, Tenant
@@ -170,6 +175,143 @@ def test_when_local_clouds_are_meant_then_their_file_says_where_they_are(
     assert 0 == result.exit_code, result.output
     assert 1 == len(tenant.store.applications.newest())
     assert [{"trust_env": False}] == tenant.http_options
+
+
+BRIDGE_TOML = f"""
+name = "bridge"
+[entra]
+tenant_id = "{TENANT_ID}"
+[azure]
+subscription_id = "22222222-2222-4222-8222-222222222222"
+region = "westeurope"
+[aws]
+account_id = "123456789012"
+region = "eu-west-1"
+[environments.dev]
+"""
+SECOND = "[environments.prod]\n"
+WRITES = '[environments.dev.settings]\nPROXY_FORWARDS = "read_and_write"\n'
+
+
+@dataclass
+class FoundAzure:
+    """Azure, where the foundation is deployed, or not, or not to be seen."""
+
+    found: str | DeploymentError | None
+
+    @property
+    def azure(self) -> "FoundAzure":
+        """As `Clouds` has it."""
+        return self
+
+    def find_layer(self, layer: Layer) -> DeployedLayer | None:
+        """The foundation, with the identity among its outputs."""
+        assert Layer.FOUNDATION == layer
+        if isinstance(self.found, DeploymentError):
+            raise self.found
+        return self.found and DeployedLayer("digest", {"identityPrincipalId": self.found})  # type: ignore[return-value]  # None where there is none
+
+
+@pytest.fixture
+def run_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """The command with a bridge.toml and an Azure."""
+
+    def run_it(
+        *arguments: str, content: str = BRIDGE_TOML, azure: str | DeploymentError | None = None
+    ) -> Result:
+        file = tmp_path / "bridge.toml"
+        file.write_text(content)
+        monkeypatch.setattr(entra_command, "real_clouds", lambda *_: FoundAzure(azure))
+        return CliRunner().invoke(app, ["entra", "--file", str(file), *arguments])
+
+    return run_it
+
+
+def test_when_there_is_a_bridge_toml_then_it_says_everything(
+    tenant: Tenant, run_by_file: Callable[..., Result]
+) -> None:
+    """And Azure says who the identity is."""
+    identity = tenant.store.add_managed_identity("id").object_id
+
+    result = run_by_file("--apply", azure=identity)
+
+    assert 0 == result.exit_code, result.output
+    (assignment,) = tenant.store.assignments.newest()
+    assert identity == assignment["principalId"]
+    assert f"{NAME} is as it should be." in run_by_file(azure=identity).stdout
+
+
+def test_when_the_proxy_of_bridge_toml_forwards_writes_then_the_identity_may_write(
+    tenant: Tenant, run_by_file: Callable[..., Result]
+) -> None:
+    """The same words as the Function App's setting."""
+    identity = tenant.store.add_managed_identity("id").object_id
+
+    run_by_file("--apply", "--principal-id", identity, content=BRIDGE_TOML + WRITES)
+
+    assert 2 == len(tenant.store.assignments.newest())
+
+
+@pytest.mark.parametrize("azure", [None, RightsMissing("azure_rights", "No.")])
+def test_when_nobody_knows_the_identity_then_only_a_plan_goes_on(
+    tenant: Tenant,
+    run_by_file: Callable[..., Result],
+    azure: DeploymentError | None,
+) -> None:
+    """A registration without its one caller would look done."""
+    planned = run_by_file(azure=azure)
+    applied = run_by_file("--apply", azure=azure)
+
+    assert 0 == planned.exit_code
+    assert "--principal-id" in planned.stderr
+    assert 3 == applied.exit_code
+    assert "entra_identity_unknown" in applied.stderr
+    assert [] == tenant.writes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "code"),
+    [
+        ((), BRIDGE_TOML + SECOND, "environment_unnamed"),
+        (("--env", "test"), BRIDGE_TOML, "environment_unknown"),
+        ((), "name = 'Bridge'", "bridge_file_invalid"),
+    ],
+)
+def test_when_bridge_toml_does_not_say_it_then_nothing_is_asked(
+    tenant: Tenant,
+    run_by_file: Callable[..., Result],
+    arguments: tuple[str, ...],
+    content: str,
+    code: str,
+) -> None:
+    """One sentence, with the code."""
+    result = run_by_file(*arguments, content=content)
+
+    assert 1 == result.exit_code
+    assert code in result.stderr
+    assert [] == tenant.requests
+
+
+def test_when_bridge_toml_is_rehearsed_then_the_local_tenant_gets_it(
+    tenant: Tenant, run_by_file: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Its own tenant's ID, and none of the real tenant's people."""
+    entra = {"graph_url": ORIGIN, "administrator_token": tenant.token(), "tenant_id": TENANT_ID}
+    entra["authority"] = ORIGIN
+    clouds = {
+        "entra": entra,
+        "aws": {"endpoint_url": ORIGIN},
+        "azure": {"url": ORIGIN, "subscription_id": "s"},
+    }
+    (tmp_path / "clouds.json").write_text(json.dumps(clouds))
+    identity = tenant.store.add_managed_identity("id").object_id
+
+    result = run_by_file(
+        *("--apply", "--local", "--folder", str(tmp_path), "--principal-id", identity)
+    )
+
+    assert 0 == result.exit_code, result.output
+    assert 1 == len(tenant.store.assignments.newest())
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"entra": {}}'])

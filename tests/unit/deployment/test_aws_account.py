@@ -10,9 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
-from bridge_cli import preflight
 from bridge_cli.main import app
-from bridge_cli.preflight import LogRole, PreflightError, inspect_account
+from deployment.aws_account import LogRole, Preflight, PreflightError, inspect_account
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:iam::{ACCOUNT}:role/path/to/gateway-log"
@@ -60,7 +59,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
         stub.assert_no_pending_responses()
 
 
-def inspect() -> preflight.Preflight:
+def inspect() -> Preflight:
     """What is found with the caller's own configuration."""
     return inspect_account(region=None, profile=None)
 

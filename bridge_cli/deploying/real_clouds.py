@@ -1,0 +1,127 @@
+"""The real clouds of an environment: `az`, `sam`, boto3 and Graph, with whoever is signed in."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge_cli.deploying.graph_tenant import GraphTenant
+from bundling.bundles import RECIPES
+from deployment.aws_cloud import AwsAccount
+from deployment.azure_cloud import AzureCli
+from deployment.bridge_file import Environment
+from deployment.clouds import Clouds, Packages, Report, SmokeResult
+from deployment.digests import digest_of_bundles
+from deployment.entra.administrator import fetch_administrator_token
+from deployment.entra.graph_client import GRAPH_URLS
+from deployment.errors import ProgramError
+from deployment.lines import sam_lines
+from deployment.lines.line import Line
+from deployment.parameters.template_parameters import TemplateParameter
+from deployment.programs.programs import Completed, Programs
+from deployment.programs.refusals import refusal
+from deployment.steps.all_steps import bundle_line, smoke_line
+from deployment.steps.aws_steps import build_folder
+from deployment.steps.azure_steps import package_path
+from deployment.steps.step import Context
+from deployment.values import Value
+from shared.clock import SystemClock
+
+_BUILD_SECONDS: Final = 1800.0
+_SMOKE_SECONDS: Final = 900.0
+
+
+def real_clouds(
+    environment: Environment, declared: Mapping[str, TemplateParameter], checkout: Path
+) -> Clouds:
+    """Return the clouds that bridge.toml names."""
+    context = Context.of(environment, {}, declared)
+    programs = Programs(checkout)
+    tenant = environment.entra.tenant_id
+    return Clouds(
+        AzureCli(environment, context, programs),
+        AwsAccount(environment, context, programs),
+        GraphTenant(
+            GRAPH_URLS[environment.entra.cloud],
+            lambda: fetch_administrator_token(tenant),
+            SystemClock(),
+        ),
+        BuiltHere(context, programs),
+        SmokeByCommand(context, programs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltHere:
+    """Builds both clouds' packages in the checkout."""
+
+    context: Context
+    programs: Programs
+
+    def build(self, report: Report) -> Packages:
+        """Return what was built.
+
+        Raises:
+            NotSignedIn: `sam` is not installed, so that nobody can deploy to AWS from here.
+            ProgramError: something could not be built; the message has what was said.
+
+        """
+        package = build_function_app(self.context, self.programs, report)
+        folder = build_folder(self.context)
+        line = sam_lines.build(self.context.environment, folder)
+        done = self.programs.run(line, timeout=_BUILD_SECONDS, report=report)
+        if done.exit_code:
+            raise refusal(done, "building the Lambdas", cloud="build")
+        return Packages(package, digest_of_bundles(self.programs.folder / folder, RECIPES))
+
+
+def build_function_app(context: Context, programs: Programs, report: Report) -> Path:
+    """Return the Function App's package, as Azure gets it.
+
+    Raises:
+        ProgramError: it could not be built; the message has what was said.
+
+    """
+    done = programs.run(bundle_line(context), timeout=_BUILD_SECONDS, report=report)
+    if done.exit_code:
+        raise refusal(done, "building the Function App's package", cloud="build")
+    package = programs.folder / package_path(context)
+    if not package.is_file():
+        raise ProgramError("package_missing", f"The build left no {package_path(context)}.")
+    return package
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeByCommand:
+    """Runs `bridge smoke`, which signs in by itself."""
+
+    context: Context
+    programs: Programs
+
+    def run(self, api_url: str, api_client_id: str, proxy_url: str, report: Report) -> SmokeResult:
+        """Return what the checks found."""
+        values = {
+            Value.API_URL: api_url,
+            Value.API_CLIENT_ID: api_client_id,
+            Value.PROXY_URL: proxy_url,
+        }
+        context = Context.of(self.context.environment, values, self.context.declared)
+        _bridge, *arguments = smoke_line(context).argv
+        bridge = str(Path(sys.executable).with_name("bridge"))
+        line = Line((bridge, *arguments, "--json"))
+        done = self.programs.run(line, timeout=_SMOKE_SECONDS, report=report, tells_output=False)
+        return SmokeResult(done.exit_code, summarize(done))
+
+
+def summarize(done: Completed) -> str:
+    """Return in one sentence what a run of `bridge smoke --json` printed."""
+    try:
+        checks = json.loads(done.stdout.splitlines()[-1])["checks"]
+        outcomes = [str(check["outcome"]) for check in checks]
+    except (ValueError, LookupError, TypeError):
+        lines = done.stderr.strip().splitlines()
+        return lines[-1] if lines else "`bridge smoke` printed nothing"
+    counts = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
+    return f"{len(outcomes)} checks: {counts}"

@@ -1,0 +1,268 @@
+"""`bridge smoke`: tries a deployed pair, or the local stack, and says what to change."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bridge_cli.complaint import complain
+from bridge_cli.deploying.local_smoke import LocalAlarms, LocalTokens, NoKeys, aws_endpoint_of
+from bridge_cli.progress import progress_on
+from deployment.smoke.azure_cli import AzureCliKeys, AzureCliTokens, GivenKeys
+from deployment.smoke.cloudwatch import CloudWatchAlarms
+from deployment.smoke.outcome import Outcome, SmokeReport
+from deployment.smoke.smoke_run import CHECK_IDS, SmokeLimits, run_smoke
+from deployment.smoke.sources import FunctionKeys, KeySource, SmokeSources
+from deployment.smoke.target import ProxyCallers, SmokeTarget, TargetError
+from emulator.functions_host.errors import FunctionsHostError
+from emulator.functions_host.settings import LOCAL_SETTINGS, load_local_settings
+from shared.clock import SystemClock
+from shared.contract import read_api_identity
+from shared.settings_reader import SettingsError, reading_settings
+
+_MARKS: Final = {
+    Outcome.PASSED: "[green]✓[/]",
+    Outcome.FAILED: "[bold red]✗[/]",
+    Outcome.BLOCKED: "[yellow]?[/]",
+    Outcome.NOT_APPLICABLE: "[dim]-[/]",
+}
+_MOST_KEY_BYTES: Final = 65_536
+_INTERRUPTED: Final = 130
+
+
+def smoke(
+    *,
+    is_local: Annotated[
+        bool, typer.Option("--local", help="Try the stack that `bridge up` keeps running.")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="With --local: the folder of that stack.")] = Path(
+        ".bridge/up"
+    ),
+    api_url: Annotated[
+        str,
+        typer.Option(help="Where callers reach the API, stage included (output AwsApiBaseUrl)."),
+    ] = "",
+    public_url: Annotated[
+        str, typer.Option(help="The stack's PublicUrl, if it is set: the 401 must name it.")
+    ] = "",
+    tenant: Annotated[str, typer.Option(help="The tenant's GUID (output EntraTenantId).")] = "",
+    cloud: Annotated[str, typer.Option(help="The Entra ID cloud (output EntraCloud).")] = "",
+    client_id: Annotated[
+        str, typer.Option(help="The API's own registration (output ApiClientId).")
+    ] = "",
+    app_id_uri: Annotated[
+        str, typer.Option(help="The API's Application ID URI (output ApiAppIdUri).")
+    ] = "",
+    token_versions: Annotated[
+        str, typer.Option(help="The token versions that the API accepts.")
+    ] = "",
+    function_app_url: Annotated[
+        str, typer.Option(help="The Function App: https://<app>.azurewebsites.net.")
+    ] = "",
+    function_app: Annotated[
+        str, typer.Option(help="The Function App's name, to list its keys by `az`.")
+    ] = "",
+    resource_group: Annotated[str, typer.Option(help="The Function App's resource group.")] = "",
+    subscription: Annotated[
+        str, typer.Option(help="Its subscription, unless it is the Azure CLI's own.")
+    ] = "",
+    keys: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="The app's keys as `az functionapp keys list` prints them; - reads them from"
+            " standard input, so that no file has to hold them.",
+        ),
+    ] = "",
+    proxy_scope: Annotated[
+        str,
+        typer.Option(
+            help="Where App Service signs the proxy's callers in: what to ask a token for, in place"
+            " of a key."
+        ),
+    ] = "",
+    stack: Annotated[str, typer.Option(help="The CloudFormation stack, for its alarm.")] = "",
+    region: Annotated[str, typer.Option(envvar="AWS_REGION", help="The stack's AWS region.")] = "",
+    profile: Annotated[
+        str, typer.Option(help="The profile of your AWS configuration to sign in with.")
+    ] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="CHECK,...", help=f"Make only these checks, of: {', '.join(CHECK_IDS)}."
+        ),
+    ] = "",
+    timeout: Annotated[
+        float, typer.Option(min=1.0, max=7200.0, help="Seconds for all checks together.")
+    ] = 300.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
+    ] = False,
+) -> None:
+    """Try a deployed pair from outside: it lets in whom it must, and nobody else.
+
+    Signs in as the Azure and AWS command lines do, writes nothing that stays (it starts one run of
+    the sync), and shows no token and no key.
+
+    Exits with 0 if all is well, 1 if a check failed, 2 for wrong options, and 3 if nothing failed
+    and a right, a key or a sign-in was missing for a check; it says which.
+    """
+    only_ids = [each.strip() for each in only.split(",") if each.strip()] or list(CHECK_IDS)
+    for unknown in sorted(set(only_ids) - set(CHECK_IDS)):
+        raise typer.BadParameter(f"there is no check {unknown}.", param_hint="--only")
+    if is_local:
+        target, sources = _local(folder, function_app_url or "http://127.0.0.1:7071")
+    else:
+        settings = {
+            "ENTRA_TENANT_ID": tenant,
+            "ENTRA_CLOUD": cloud,
+            "API_CLIENT_ID": client_id,
+            "API_APP_ID_URI": app_id_uri,
+            "ACCEPTED_TOKEN_VERSIONS": token_versions,
+        }
+        target = _target(
+            settings,
+            api_url=api_url,
+            public_url=public_url,
+            function_app_url=function_app_url,
+            proxy_callers=ProxyCallers.EASY_AUTH if proxy_scope else ProxyCallers.FUNCTION_KEY,
+            proxy_scope=proxy_scope,
+        )
+        given: KeySource = AzureCliKeys(
+            function_app or None, resource_group or None, subscription or None
+        )
+        sources = SmokeSources(
+            AzureCliTokens(target.identity.tenant_id),
+            GivenKeys(_read_keys(keys)) if keys else given,
+            CloudWatchAlarms(stack or None, region or None, profile or None),
+        )
+    sys.exit(_try(target, sources, only_ids, SmokeLimits(timeout), as_json=as_json))
+
+
+def _try(
+    target: SmokeTarget,
+    sources: SmokeSources,
+    only: list[str],
+    limits: SmokeLimits,
+    *,
+    as_json: bool,
+) -> int:
+    try:
+        with progress_on(Console(stderr=True)) as reporter:
+            report = asyncio.run(
+                run_smoke(
+                    target,
+                    sources,
+                    clock=SystemClock(),
+                    reporter=reporter,
+                    limits=limits,
+                    only=only,
+                )
+            )
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    if as_json:
+        print(report.to_json())  # noqa: T201 - the one line that programs read
+    else:
+        print_report(report, Console())
+    _complain(report)
+    return report.exit_code
+
+
+def print_report(report: SmokeReport, console: Console) -> None:
+    """Print a line for each check: what was asked, what was expected, what came."""
+    table = Table(box=None, title_justify="left")
+    for name in ("", "check", "asked", "expected", "came", "seconds"):
+        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
+    for result in report.results:
+        row = (result.id, result.asked, result.expected, result.came, f"{result.seconds:.1f}")
+        table.add_row(_MARKS[result.outcome], *map(escape, row))
+    console.print(table)
+
+
+def _complain(report: SmokeReport) -> None:
+    """Print a sentence for each check that did not pass; whoever gets in who must not, first."""
+    for result in sorted(report.results, key=lambda each: not each.lets_others_in):
+        if result.advice is not None:
+            verb = "could not be made" if result.outcome is Outcome.BLOCKED else "failed"
+            complain(f"{result.id} {verb}: {result.came}. {result.advice} ({result.code})")
+
+
+def _target(
+    settings: Mapping[str, str],
+    *,
+    api_url: str,
+    public_url: str,
+    function_app_url: str,
+    proxy_callers: ProxyCallers,
+    proxy_scope: str,
+) -> SmokeTarget:
+    try:
+        with reading_settings(settings) as reader:
+            identity = read_api_identity(reader)
+        return SmokeTarget.checked(
+            api_url=api_url,
+            identity=identity,
+            public_url=public_url or None,
+            function_app_url=function_app_url or None,
+            proxy_callers=proxy_callers,
+            proxy_scope=proxy_scope or None,
+        )
+    except (SettingsError, TargetError) as error:
+        raise typer.BadParameter(f"{error}") from None
+
+
+def _local(folder: Path, function_app_url: str) -> tuple[SmokeTarget, SmokeSources]:
+    try:
+        values = load_local_settings(folder / LOCAL_SETTINGS)
+    except FunctionsHostError as error:
+        raise typer.BadParameter(
+            f"{error} Is `bridge up` running in that folder?", param_hint="--folder"
+        ) from None
+    target = _target(
+        values,
+        api_url=values.get("AWS_API_BASE_URL", ""),
+        public_url="",
+        function_app_url=function_app_url,
+        proxy_callers=ProxyCallers.UNCHECKED,
+        proxy_scope="",
+    )
+    return target, SmokeSources(
+        LocalTokens(values.get("IDENTITY_ENDPOINT", ""), values.get("IDENTITY_HEADER", "")),
+        NoKeys(),
+        LocalAlarms(aws_endpoint_of(target.api_url), folder / "logs" / "lambda.log"),
+    )
+
+
+def _read_keys(file: str) -> FunctionKeys:
+    """Return the keys that the file holds.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or holds none.
+
+    """
+    try:
+        if file == "-":
+            text = sys.stdin.read(_MOST_KEY_BYTES)
+        else:
+            with Path(file).open(encoding="utf-8") as lines:
+                text = lines.read(_MOST_KEY_BYTES)
+        document = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        # The content is not shown: it may be a key.
+        raise typer.BadParameter(
+            f"no keys can be read from there ({type(error).__name__}).", param_hint="--keys"
+        ) from None
+    found = FunctionKeys.of_listing(document if isinstance(document, dict) else {})
+    if found.function is None and found.master is None:
+        raise typer.BadParameter(
+            "there are no keys as `az functionapp keys list` prints them.", param_hint="--keys"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What an environment gives the deployables and the templates of both clouds."""

@@ -1,0 +1,1 @@
+"""Runs the clouds' own command lines, and tells their refusals apart."""

@@ -1,0 +1,1 @@
+"""The steps of a deployment: who takes each, with which rights, what it changes and leaves."""

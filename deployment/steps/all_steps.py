@@ -1,0 +1,106 @@
+"""Every step of a deployment, in the order in which they are taken."""
+
+from typing import Final
+
+from deployment.bridge_file import Environment
+from deployment.lines import azure_lines, sam_lines
+from deployment.lines.line import Line
+from deployment.parameters.derived_settings import contract_settings, token_version_text
+from deployment.steps import aws_steps, azure_steps
+from deployment.steps.step import Context, Step, StepId, Who
+from deployment.values import Value, show
+
+
+def smoke_line(context: Context) -> Line:
+    """Return the line that tries what was deployed."""
+    environment, names, values = context.environment, context.names, context.values
+    contract = contract_settings(environment, values)
+    proxy = environment.proxy
+    api_url = show(values, Value.API_URL)
+    return Line(
+        (
+            *("bridge", "smoke", "--api-url", api_url, "--public-url", api_url),
+            *("--tenant", environment.entra.tenant_id, "--cloud", environment.entra.cloud),
+            *("--client-id", show(values, Value.API_CLIENT_ID)),
+            *("--app-id-uri", names.app_id_uri),
+            *(
+                "--token-versions",
+                contract.get("ACCEPTED_TOKEN_VERSIONS", token_version_text(environment)),
+            ),
+            *("--function-app-url", show(values, Value.PROXY_URL)),
+            *("--function-app", names.function_app, "--resource-group", names.resource_group),
+            *("--subscription", environment.azure.subscription_id),
+            *(
+                ("--proxy-scope", f"api://{proxy.sign_in_client_id}/.default")
+                if proxy.sign_in_client_id
+                else ()
+            ),
+            *("--stack", names.stack, "--region", environment.aws.region),
+            *(("--profile", environment.aws.profile) if environment.aws.profile else ()),
+        )
+    )
+
+
+def bundle_line(context: Context) -> Line:
+    """Return the line that builds every package as a zip, the Function App's among them."""
+    return Line((".venv/bin/python", "-m", "bundling", "all", context.folder))
+
+
+SIGN_IN: Final = Step(
+    StepId.SIGN_IN,
+    "Who is signed in, and where",
+    Who.EVERYBODY,
+    "`az login --tenant <tenant>`; `aws sso login`, or what signs you in to AWS",
+    "nothing",
+    "nothing",
+    after=(),
+    lines=lambda context: (
+        azure_lines.account_show(context.environment),
+        sam_lines.caller_identity(context.environment),
+    ),
+)
+PACKAGES: Final = Step(
+    StepId.PACKAGES,
+    "What each cloud gets",
+    Who.MACHINE,
+    "none",
+    "files on this machine",
+    "the Function App's zip and the Lambdas' bundles in .bridge/deploy/<environment>/",
+    after=(),
+    lines=lambda context: (
+        bundle_line(context),
+        sam_lines.build(context.environment, aws_steps.build_folder(context)),
+    ),
+)
+SMOKE: Final = Step(
+    StepId.SMOKE,
+    "Does it let in whom it must, and nobody else?",
+    Who.DEVELOPER,
+    "an object ID in `developers`; to list the Function App's keys, Website Contributor",
+    "nothing that stays: it starts one run of the sync",
+    "nothing",
+    after=(StepId.AWS_PUBLIC_URL, StepId.AZURE_PACKAGE),
+    needs=(Value.API_URL, Value.API_CLIENT_ID, Value.PROXY_URL),
+    lines=lambda context: (smoke_line(context),),
+)
+
+STEPS: Final = (
+    SIGN_IN,
+    PACKAGES,
+    azure_steps.FOUNDATION,
+    azure_steps.GITHUB,
+    azure_steps.ENTRA,
+    aws_steps.ACCOUNT,
+    aws_steps.GITHUB,
+    aws_steps.STACK,
+    aws_steps.PUBLIC_ADDRESS,
+    azure_steps.APP,
+    azure_steps.PACKAGE,
+    SMOKE,
+)
+"""Every step, GitHub's among them."""
+
+
+def steps_of(environment: Environment) -> tuple[Step, ...]:
+    """Return the environment's steps: GitHub's only where bridge.toml names a repository."""
+    return tuple(step for step in STEPS if environment.github or not step.only_with_github)
