@@ -12,7 +12,6 @@ from aws_backend import settings as backend
 from azure_function_app import declared_settings as function_app
 from azure_function_app.network_settings import (
     API_CLIENT_CERTIFICATE_KEY_PATH,
-    API_CLIENT_CERTIFICATE_PASSWORD,
     API_CLIENT_CERTIFICATE_PATH,
     EXTRA_CA_FILE,
     TOKEN_HTTPS_PROXY,
@@ -63,21 +62,16 @@ NOT_DEPLOYABLE: Final[Mapping[str, str]] = {
         )
     },
     TOKEN_HTTPS_PROXY.name: "a managed identity's endpoint is on the same machine",
-    **{
-        setting.name: "a client certificate and its key would be secrets in the package"
-        for setting in (
-            API_CLIENT_CERTIFICATE_PATH,
-            API_CLIENT_CERTIFICATE_KEY_PATH,
-            API_CLIENT_CERTIFICATE_PASSWORD,
-        )
-    },
     authorizer.KEY_SET_FILE.name: "the build puts the key set into the bundle",
     authorizer.USAGE_PLAN_KEYS.name: "its API keys are secrets; give the stack's parameter"
     " UsagePlanKeys once by hand, and every deployment from here keeps it",
 }
 """Settings that no deployment from here sets, and why."""
 
-FILES_IN_THE_APP: Final = (EXTRA_CA_FILE.name,)
+FILES_IN_THE_APP: Final = tuple(
+    setting.name
+    for setting in (EXTRA_CA_FILE, API_CLIENT_CERTIFICATE_PATH, API_CLIENT_CERTIFICATE_KEY_PATH)
+)
 """Settings that name files which are there in Azure only, so they cannot be looked at from here."""
 
 SECRET_REFERENCE: Final = re.compile(

@@ -78,14 +78,16 @@ class _TemplateLoader(yaml.SafeLoader):
 _TemplateLoader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
-def load_template_parameters(checkout: Path) -> Mapping[str, TemplateParameter]:
-    """Return the template's parameters by name.
+def load_template_parameters(
+    checkout: Path, template: str = TEMPLATE
+) -> Mapping[str, TemplateParameter]:
+    """Return a template's parameters by name.
 
     Raises:
         DeploymentError: there is no template where this checkout should have it.
 
     """
-    path = checkout / TEMPLATE
+    path = checkout / template
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:
