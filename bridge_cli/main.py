@@ -17,6 +17,7 @@ from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.deploying.deploy_command import deploy
+from bridge_cli.deploying.entra_command import manage_registration
 from bridge_cli.deploying.smoke_command import smoke
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
@@ -56,8 +57,8 @@ _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
     help="Code in Azure calls an API in AWS, on your laptop. Nothing leaves the loopback address,"
-    " except what `preflight` asks AWS, what `feed` changes there, and what `sync`, `import` and"
-    " `smoke` are pointed at.",
+    " except what `preflight` asks AWS, what `feed` changes there, what `entra` and `deploy` ask"
+    " and change, and what `sync`, `import` and `smoke` are pointed at.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -67,6 +68,7 @@ app = typer.Typer(
 app.add_typer(sync_app, name="sync")
 app.command("import")(import_file)
 app.add_typer(feed_app, name="feed")
+app.command("entra")(manage_registration)
 app.command("smoke")(smoke)
 app.command("deploy")(deploy)
 

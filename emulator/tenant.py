@@ -18,6 +18,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from emulator.client_certificate import make_client_certificate
 from emulator.entra.directory import (
+    AZURE_STORAGE,
     ApiRegistration,
     Application,
     Directory,
@@ -32,8 +33,6 @@ TENANT_ID: Final = "5e6f0000-0000-4000-8000-000000000001"
 API_CLIENT_ID: Final = "a9100000-0000-4000-8000-000000000001"
 API_APP_ID_URI: Final = f"api://{API_CLIENT_ID}"
 
-_STORAGE_CLIENT_ID: Final = "e406a681-f3d4-42a8-90b6-c2b029497af1"
-_STORAGE_URI: Final = "https://storage.azure.com"
 _WORKLOAD_ISSUER: Final = "https://workload.example"
 _WORKLOAD_SUBJECT: Final = "system:serviceaccount:bridge:sync"
 _WORKLOAD_KEY_ID: Final = "workload"
@@ -114,7 +113,7 @@ def build_local_tenant(
             applications=(service_principal, editor, without_role, unknown_client),
             system_assigned=function_app,
             user_assigned=(voucher,),
-            other_apis=(ApiRegistration(_STORAGE_CLIENT_ID, _STORAGE_URI),),
+            other_apis=(AZURE_STORAGE,),
         ),
         function_app=function_app,
         service_principal=service_principal,

@@ -27,7 +27,7 @@ _INTERRUPTED: Final = 130
 _EXAMPLE: Final = "bridge.toml.example"
 
 
-def deploy(  # noqa: PLR0913 - the options of a command
+def deploy(
     *,
     env: Annotated[
         str | None,

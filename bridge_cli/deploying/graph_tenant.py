@@ -38,20 +38,23 @@ class GraphTenant:
     def inspect(self, environment: Environment, identity_principal_id: str) -> Registration:
         """Return the registration as it is; `EntraTenant` says what is raised."""
         with self._asking() as graph:
-            return _registration(plan_entra(graph, _wanted(environment, identity_principal_id)))
+            return _registration(
+                plan_entra(graph, wanted_registration(environment, identity_principal_id))
+            )
 
     def apply(
         self, environment: Environment, identity_principal_id: str, report: Report
     ) -> Registration:
         """Change what differs; `EntraTenant` says what is raised."""
         with self._asking() as graph:
-            changes = plan_entra(graph, _wanted(environment, identity_principal_id))
+            changes = plan_entra(graph, wanted_registration(environment, identity_principal_id))
             return Registration(apply_changes(graph, changes, report), ())
 
     @contextmanager
     def _asking(self) -> Iterator[GraphClient]:
         try:
-            with httpx.Client() as http:
+            # A company's proxy leads to Microsoft, and nowhere to this machine.
+            with httpx.Client(trust_env=self.url.startswith("https:")) as http:
                 token = self.fetch_token()
                 yield GraphClient(http, self.url, token, clock=self.clock, sleep=self.sleep)
         except SignInError as error:
@@ -66,7 +69,8 @@ class GraphTenant:
                     raise DeploymentError(code, str(error)) from error
 
 
-def _wanted(environment: Environment, identity_principal_id: str) -> WantedRegistration:
+def wanted_registration(environment: Environment, identity_principal_id: str) -> WantedRegistration:
+    """Return the registration that bridge.toml asks for."""
     names = names_of(environment)
     return WantedRegistration(
         tenant_id=environment.entra.tenant_id,

@@ -37,7 +37,7 @@ _MOST_KEY_BYTES: Final = 65_536
 _INTERRUPTED: Final = 130
 
 
-def smoke(  # noqa: PLR0913 - the options of a command
+def smoke(
     *,
     is_local: Annotated[
         bool, typer.Option("--local", help="Try the stack that `bridge up` keeps running.")

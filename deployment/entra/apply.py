@@ -30,6 +30,6 @@ def apply_changes(
                 known[step.variable] = answer[step.field]
             case Call(method="PATCH"):
                 graph.patch(path, step.body, creates=step.creates, waiting=step.waiting)
-            case Call():
+            case _:
                 graph.post_once(path, step.filled_body(known), waiting=step.waiting)
     return known.get(API_CLIENT_ID, "")

@@ -35,6 +35,7 @@ _LONGEST_WAIT: Final = 20.0
 _MOST_FAULTS: Final = 5
 """How often a fault is met before the run ends; throttling and replication end by time only."""
 _MOST_PAGES: Final = 1_000
+_LONGEST_SAID: Final = 500
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -271,13 +272,14 @@ def _parse(response: httpx.Response) -> dict[str, Any]:
 
 
 def _said(response: httpx.Response) -> str:
-    """Return Graph's code and message, on one line and not too long."""
+    """Return Graph's code and message, on one line, printable and not too long."""
     try:
         error = response.json()["error"]
         text = f"{error['code']}: {error['message']}"
     except (ValueError, KeyError, TypeError):
         return ""
-    return " ".join(text.split())[:500]
+    line = " ".join(text.split())[:_LONGEST_SAID]
+    return "".join(character for character in line if character.isprintable())
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -125,7 +125,7 @@ class WantedRegistration:
                 for role in Role
                 if role in self.identity_roles
             ]
-        for developer in self.developers:
+        for developer in dict.fromkeys(self.developers):
             found += [
                 Grant(developer, role, is_developer=True)
                 for role in Role

@@ -120,6 +120,12 @@ MICROSOFT_GRAPH: Final = ApiRegistration(
 )
 """Microsoft's own API that changes a directory; every tenant has it."""
 
+AZURE_STORAGE: Final = ApiRegistration(
+    client_id="e406a681-f3d4-42a8-90b6-c2b029497af1",
+    app_id_uri="https://storage.azure.com",
+)
+"""What a token for blobs, queues and tables is for; every tenant has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:
@@ -141,7 +147,7 @@ class Directory:
     @classmethod
     def empty(cls, tenant_id: str) -> Self:
         """Return a tenant on its first day: nobody has registered an API or an application."""
-        return cls(tenant_id, api=MICROSOFT_GRAPH)
+        return cls(tenant_id, api=MICROSOFT_GRAPH, other_apis=(AZURE_STORAGE,))
 
     def find_api(self, resource: str) -> ApiRegistration | None:
         """Return the API that a resource names, by App ID URI or client ID."""

@@ -39,6 +39,8 @@ class Tenant:
     clock: FakeClock = field(default_factory=FakeClock)
     requests: list[GraphRequest] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    http_options: list[dict[str, object]] = field(default_factory=list)
+    """With what a command under test made its HTTP clients."""
     store: TenantStore = field(init=False)
     issuer: Issuer = field(init=False)
     graph: Graph = field(init=False)

@@ -1,7 +1,7 @@
 """The queries that Graph understands here: filters by equality, selected fields, pages."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -23,7 +23,8 @@ def answer_list(
         GraphRefusal: the query is not understood.
 
     """
-    found = [entry for entry in objects if _matches(entry, query.get("$filter", ""))]
+    matches = _parse_filter(query.get("$filter", ""))
+    found = [entry for entry in objects if matches(entry)]
     try:
         start = int(query.get("$skiptoken", "0"))
         size = min(int(query.get("$top", page_size)), page_size)
@@ -45,24 +46,25 @@ def select(entry: GraphObject, query: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if not fields or name in fields.split(",")}
 
 
-def _matches(entry: GraphObject, expression: str) -> bool:
+def _parse_filter(expression: str) -> Callable[[GraphObject], bool]:
     if not expression:
-        return True
+        return lambda _: True
     if equality := _EQUALS.fullmatch(expression):
         name, value = equality.groups()
         if name in _FILTERABLE:
-            return _text(entry.get(name)) == _text(value.replace("''", "'"))
+            wanted = _text(value)
+            return lambda entry: str(entry.get(name)).lower() == wanted
     elif any_equality := _ANY_EQUALS.fullmatch(expression):
         name, variable, compared, value = any_equality.groups()
         if name in _LISTS and variable == compared:
-            wanted = _text(value.replace("''", "'"))
-            return wanted in [_text(item) for item in entry.get(name, ())]
+            wanted = _text(value)
+            return lambda entry: wanted in [item.lower() for item in entry.get(name, ())]
     raise _unsupported(expression)
 
 
-def _text(value: object) -> str:
+def _text(quoted: str) -> str:
     # Graph compares without regard to case.
-    return str(value).lower()
+    return quoted.replace("''", "'").lower()
 
 
 def _unsupported(what: str) -> GraphRefusal:

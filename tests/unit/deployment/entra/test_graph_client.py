@@ -118,6 +118,39 @@ def test_when_graph_cannot_be_reached_then_the_host_is_named_and_the_token_is_no
     assert SECRET not in str(failed.value)
 
 
+def test_when_there_is_no_time_left_then_nothing_is_sent() -> None:
+    """A run that was asleep on a closed laptop ends, and does not go on with an old token."""
+    tenant = Tenant()
+    client = tenant.client(total_seconds=60)
+    tenant.clock.advance(60)
+
+    with pytest.raises(GraphError) as failed:
+        client.list_all("/applications")
+
+    assert "graph_deadline" == failed.value.code
+    assert [] == tenant.requests
+
+
+def test_when_an_object_is_looked_for_then_only_404_means_that_it_is_not_there() -> None:
+    """Any other refusal is not an answer to the question."""
+    missing = refuse(404, "Request_ResourceNotFound", "None.")
+    denied = refuse(403, "Authorization_RequestDenied", "No.")
+
+    assert client_of(in_turn(missing)).find("/applications/x") is None
+    with pytest.raises(GraphError):
+        client_of(in_turn(denied)).find("/applications/x")
+
+
+def test_when_graph_says_what_a_terminal_would_obey_then_it_is_left_out() -> None:
+    """A name in the directory can hold escape sequences."""
+    refused = refuse(400, "Some", "\x1b[2J\x07cleared\nhere")
+
+    with pytest.raises(GraphError, match=r"\[2Jcleared here") as failed:
+        client_of(in_turn(refused)).get("/x")
+
+    assert str(failed.value).isprintable()
+
+
 def test_when_an_answer_is_lost_then_adding_is_repeated_and_existing_is_done() -> None:
     """Graph did it; the second request is refused as existing, which is what was wanted."""
     exists = refuse(400, "Request_BadRequest", "EntitlementGrant entry already exists.")
