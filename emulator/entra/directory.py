@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, assert_never
+from typing import Final, Literal, Self, assert_never
 
 from shared.entra import TokenVersion
 
@@ -22,6 +22,11 @@ class ApiRegistration:
     """Whether callers without a role get no token at all (`appRoleAssignmentRequired`)."""
     has_identity_type_claim: bool = True
     """Whether the registration asks for the optional claim `idtyp`."""
+    further_uris: tuple[str, ...] = ()
+    """Other Application ID URIs that name the API too."""
+    assignments: frozenset[tuple[str, str]] | None = None
+    """Who has been assigned which role: object ID and role. None where the callers' own data says
+    it."""
 
     @property
     def token_version(self) -> TokenVersion:
@@ -36,7 +41,22 @@ class ApiRegistration:
 
     def is_named_by(self, resource: str) -> bool:
         """Return whether this resource names this API; a slash at the end makes no difference."""
-        return resource == self.client_id or resource.rstrip("/") == self.app_id_uri.rstrip("/")
+        uris = (uri.rstrip("/") for uri in (self.app_id_uri, *self.further_uris) if uri)
+        return resource == self.client_id or resource.rstrip("/") in uris
+
+    def roles_of(self, caller: "Caller") -> frozenset[str]:
+        """Return the API's roles that the caller has been assigned."""
+        if self.assignments is None:
+            return caller.roles & self.app_roles
+        return self.app_roles & {
+            role for object_id, role in self.assignments if object_id == caller.object_id
+        }
+
+    def is_assigned(self, caller: "Caller") -> bool:
+        """Return whether the caller has been assigned anything, be it without a role."""
+        if self.assignments is None:
+            return bool(self.roles_of(caller))
+        return any(object_id == caller.object_id for object_id, _ in self.assignments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +112,14 @@ TOKEN_EXCHANGE: Final = ApiRegistration(
 )
 """Microsoft's own API that a managed identity asks a token for, to use it as an assertion."""
 
+MICROSOFT_GRAPH: Final = ApiRegistration(
+    client_id="00000003-0000-0000-c000-000000000000",
+    app_id_uri="https://graph.microsoft.com",
+    requested_access_token_version=1,
+    has_identity_type_claim=False,
+)
+"""Microsoft's own API that changes a directory; every tenant has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:
@@ -109,6 +137,11 @@ class Directory:
     """Seconds for which a token given to an application is good."""
     managed_identity_token_lifetime: int = 86_400
     """Seconds for which a token given to a managed identity is good."""
+
+    @classmethod
+    def empty(cls, tenant_id: str) -> Self:
+        """Return a tenant on its first day: nobody has registered an API or an application."""
+        return cls(tenant_id, api=MICROSOFT_GRAPH)
 
     def find_api(self, resource: str) -> ApiRegistration | None:
         """Return the API that a resource names, by App ID URI or client ID."""

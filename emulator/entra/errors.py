@@ -29,5 +29,17 @@ class IdentityRefusal(Exception):
         self.message = message
 
 
+class GraphRefusal(Exception):
+    """Microsoft Graph does not do what was asked; shaped as its error responses are."""
+
+    def __init__(self, status: int, code: str, message: str, *, detail: str = "") -> None:
+        """Take the HTTP status, the error code, the message and, where one is known, a detail."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+
+
 class EntraStartError(Exception):
     """The local Entra cannot start; the message says what to change."""

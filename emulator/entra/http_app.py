@@ -11,7 +11,10 @@ from aiohttp import web
 
 from emulator.entra.directory import Directory
 from emulator.entra.errors import EntraRefusal, IdentityRefusal
+from emulator.entra.graph.service import Graph, GraphRequest
+from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
+from emulator.entra.tenant_store import TenantStore
 from emulator.entra.token_endpoint import grant_client_credentials, grant_managed_identity
 from shared.clock import Clock
 from shared.entra import TokenVersion
@@ -24,15 +27,23 @@ _TENANT_INDEPENDENT = ("common", "organizations")
 class EntraService:
     """What the request handlers work with."""
 
-    directory: Directory
+    store: TenantStore
     issuer: Issuer
     clock: Clock
+    graph: Graph
     identity_header: str = field(repr=False)
     """The secret that the managed identity endpoint asks for."""
+    identity_tokens: IdentityTokenCache | None = None
+    """Where tokens of managed identities are kept, if they are."""
     requests: Counter[str] = field(default_factory=Counter)
     """How often each kind of address was asked."""
     origins: list[str] = field(default_factory=list)
     """Scheme, host and port of every listener."""
+
+    @property
+    def directory(self) -> Directory:
+        """The tenant as it is now."""
+        return self.store.directory
 
 
 def build_http_app(service: EntraService) -> web.Application:
@@ -48,6 +59,7 @@ def build_http_app(service: EntraService) -> web.Application:
             web.post("/{tenant}/oauth2/v2.0/token", _token),
             web.post("/{tenant}/oauth2/token", _token),
             web.get(MANAGED_IDENTITY_PATH, _managed_identity),
+            web.route("*", "/v1.0/{target:.*}", _graph),
             web.post("/_emulator/rotate-signing-key", _rotate_signing_key),
             web.get("/_emulator/requests", _requests),
         ]
@@ -81,7 +93,7 @@ def _refuse(service: EntraService, refusal: EntraRefusal) -> web.Response:
 
 
 def _unknown_tenant(service: EntraService, tenant: str) -> web.Response | None:
-    if tenant.lower() == service.directory.tenant_id:
+    if tenant.lower() == service.store.base.tenant_id:
         return None
     return _refuse(
         service,
@@ -180,13 +192,35 @@ async def _managed_identity(request: web.Request) -> web.Response:
                 401, "X-IDENTITY-HEADER is missing or does not equal IDENTITY_HEADER."
             )
         grant = grant_managed_identity(
-            request.query, service.directory, service.issuer, service.clock
+            request.query,
+            service.directory,
+            service.issuer,
+            service.clock,
+            service.identity_tokens,
         )
     except IdentityRefusal as refusal:
         return web.json_response(
             {"statusCode": refusal.status, "message": refusal.message}, status=refusal.status
         )
     return web.json_response(grant)
+
+
+async def _graph(request: web.Request) -> web.Response:
+    service = request.app[_SERVICE]
+    service.requests["graph"] += 1
+    answer = service.graph.answer(
+        GraphRequest(
+            request.method,
+            request.path,
+            request.query,
+            {name.lower(): value for name, value in request.headers.items()},
+            await request.read(),
+            _origin(request),
+        )
+    )
+    if answer.body is None:
+        return web.Response(status=answer.status, headers=answer.headers)
+    return web.json_response(answer.body, status=answer.status, headers=answer.headers)
 
 
 async def _rotate_signing_key(request: web.Request) -> web.Response:

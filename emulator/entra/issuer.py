@@ -98,7 +98,7 @@ class Issuer:
         if api.has_identity_type_claim:
             claims["idtyp"] = "app"
         # Entra ID leaves `roles` out where none is assigned, and never sends an empty array.
-        if roles := sorted(caller.roles & api.app_roles):
+        if roles := sorted(api.roles_of(caller)):
             claims["roles"] = roles
         return claims
 

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self, cast
@@ -12,11 +12,15 @@ from typing import Self, cast
 import trustme
 from aiohttp import web
 
-from emulator.entra.directory import Directory
+from emulator.entra.directory import Directory, ManagedIdentity
 from emulator.entra.errors import EntraStartError
+from emulator.entra.graph.rights import ADMINISTRATOR_RIGHTS, make_administrator_token
+from emulator.entra.graph.service import Graph
 from emulator.entra.http_app import MANAGED_IDENTITY_PATH, EntraService, build_http_app
+from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
 from emulator.entra.key_store import KeyStore
+from emulator.entra.tenant_store import TenantStore
 from emulator.loopback import LOOPBACK, bind_listener
 from shared.clock import Clock, SystemClock
 from shared.entra import parse_local_authority
@@ -39,7 +43,7 @@ class LocalEntra:
 
     @classmethod
     @asynccontextmanager
-    async def start(
+    async def start(  # noqa: PLR0913 - a keyword for each thing that a caller may bend
         cls,
         directory: Directory,
         *,
@@ -47,15 +51,21 @@ class LocalEntra:
         http_port: int = 0,
         https_port: int = 0,
         clock: Clock | None = None,
+        caches_identity_tokens: bool = False,
+        replication_delay: float = 0.0,
     ) -> AsyncIterator[Self]:
         """Serve the tenant until the block ends.
 
         Args:
-            directory: the tenant.
+            directory: the tenant at the start; `Directory.empty` is one on its first day. What
+                Graph changes in it is kept in memory.
             folder: where the CA's certificate is written; made if it is not there.
             http_port: the plain http port; 0 takes a free one.
             https_port: the https port; 0 takes a free one.
             clock: dates the tokens; the machine's own by default.
+            caches_identity_tokens: whether a managed identity gets the same token for up to a day,
+                as in Azure, so that a role assigned after its first one is not seen.
+            replication_delay: the seconds until what Graph has changed is seen.
 
         Raises:
             EntraStartError: a port is taken.
@@ -67,11 +77,15 @@ class LocalEntra:
             http_port = http_socket.getsockname()[1]
             https_port = https_socket.getsockname()[1]
             cloud = parse_local_authority(f"http://{LOOPBACK}:{http_port}")
+            store = TenantStore(directory, clock, replication_delay)
+            issuer = Issuer(directory, KeyStore(clock), cloud, clock)
             service = EntraService(
-                directory,
-                Issuer(directory, KeyStore(clock), cloud, clock),
+                store,
+                issuer,
                 clock,
+                Graph(store, issuer, clock),
                 identity_header=secrets.token_urlsafe(24),
+                identity_tokens=IdentityTokenCache(clock) if caches_identity_tokens else None,
                 origins=[cloud.authority, f"https://localhost:{https_port}"],
             )
             ca_file, tls = _make_certificate(folder)
@@ -104,8 +118,46 @@ class LocalEntra:
         return self._service.issuer
 
     @property
+    def directory(self) -> Directory:
+        """The tenant as tokens show it now."""
+        return self._service.directory
+
+    @property
+    def graph_url(self) -> str:
+        """Where Microsoft Graph is, without its version."""
+        return self.authority
+
+    @property
+    def graph(self) -> Graph:
+        """Microsoft Graph, which can be told to throttle and to fail."""
+        return self._service.graph
+
+    def administrator_token(
+        self, rights: Collection[str] = ADMINISTRATOR_RIGHTS, lifetime: int = 86_400
+    ) -> str:
+        """Return a token for Graph as an administrator with these rights gets it; a secret.
+
+        Args:
+            rights: the permissions that it lends; all that `bridge entra` needs by default.
+            lifetime: the seconds for which it is good.
+
+        """
+        service = self._service
+        return make_administrator_token(
+            service.issuer, service.clock, service.store.base.tenant_id, rights, lifetime
+        )
+
+    def add_managed_identity(self, name: str, resource_id: str = "") -> ManagedIdentity:
+        """Return a user-assigned identity; the same one for the same name and resource ID."""
+        return self._service.store.add_managed_identity(name, resource_id)
+
+    def add_user(self, name: str) -> str:
+        """Return the object ID of a new person in the tenant."""
+        return self._service.store.add_user(name)
+
+    @property
     def requests(self) -> Mapping[str, int]:
-        """How often `token`, `managed_identity`, `key_set` and `discovery` were asked so far."""
+        """How often `token`, `managed_identity`, `graph`, `key_set` and `discovery` were asked."""
         return dict(self._service.requests)
 
     def rotate_signing_key(self) -> str:

@@ -10,6 +10,7 @@ from emulator.entra.client_assertion import (
 )
 from emulator.entra.directory import ApiRegistration, Application, Caller, Directory
 from emulator.entra.errors import EntraRefusal, IdentityRefusal
+from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
 from shared.clock import Clock
 from shared.entra import TokenVersion
@@ -68,11 +69,15 @@ def grant_client_credentials(
 
 
 def grant_managed_identity(
-    query: Mapping[str, str], directory: Directory, issuer: Issuer, clock: Clock
+    query: Mapping[str, str],
+    directory: Directory,
+    issuer: Issuer,
+    clock: Clock,
+    cache: IdentityTokenCache | None = None,
 ) -> dict[str, object]:
     """Return the token response of the App Service managed identity endpoint.
 
-    Unlike the real one it keeps no token for a day: every request gets a new one.
+    Without a cache every request gets a new token, unlike from the real endpoint.
 
     Raises:
         IdentityRefusal: the request gets no token.
@@ -84,6 +89,16 @@ def grant_managed_identity(
     if not resource:
         raise IdentityRefusal(400, "The query parameter 'resource' is missing.")
     identity = _find_identity(query, directory)
+
+    def make() -> dict[str, object]:
+        return _make_identity_token(identity, resource, directory, issuer, clock)
+
+    return make() if cache is None else cache.get(identity.object_id, resource, make)
+
+
+def _make_identity_token(
+    identity: Caller, resource: str, directory: Directory, issuer: Issuer, clock: Clock
+) -> dict[str, object]:
     api = directory.find_api(resource)
     if api is None:
         # The real endpoint hides Entra ID's reason in a 500.
@@ -206,7 +221,7 @@ def _parse_scope(scope: str) -> str:
 
 
 def _check_assignment(caller: Caller, api: ApiRegistration) -> None:
-    if api.is_assignment_required and not caller.roles & api.app_roles:
+    if api.is_assignment_required and not api.is_assigned(caller):
         raise EntraRefusal(
             501051,
             "invalid_grant",
