@@ -4,8 +4,9 @@ What only a made resource knows, an identity's client ID for instance, is asked 
 it here. Anything outside the part of Bicep that our modules use is a `BicepError`, never a guess.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -77,6 +78,7 @@ class _Reference:
     symbol: str
 
 
+_MOST_ITEMS: Final = 10_000
 _HEAD: Final = tuple(map(Literal, ("name", "parent", "scope", "dependsOn")))
 
 
@@ -261,26 +263,29 @@ class _Evaluator:
         return self._states[symbol][name]
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, counted: Iterator[int]) -> object:
     """Return the value, in which no resource stands as a whole."""
+    if next(counted) > _MOST_ITEMS:
+        # Arrays of the same array are small only as long as they share it.
+        raise BicepError(f"a value has more than {_MOST_ITEMS} items")
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, counted) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(inside) for key, inside in value.items()}
+        return {key: _plain(inside, counted) for key, inside in value.items()}
     if value is not None and not isinstance(value, str | int):
         raise BicepError("a whole resource, or a lambda, is no value that can be sent")
     return value
 
 
 def _plain_object(value: object) -> dict[str, object]:
-    plain = _plain(value)
+    plain = _plain(value, count())
     return plain if isinstance(plain, dict) else {}
 
 
 def _checked_output(name: str, kind: str, value: object) -> object:
     if kind_of(value) != kind:
         raise BicepError(f"the output {name!r} is {kind_of(value)}, not {kind}")
-    return _plain(value)
+    return _plain(value, count())
 
 
 _TELLING: Final = {"description", "metadata"}

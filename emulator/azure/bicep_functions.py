@@ -1,6 +1,5 @@
 """The functions of Bicep that our modules call, as Azure Resource Manager documents them."""
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -25,16 +24,22 @@ def _number(value: object) -> int:
 
 def kind_of(value: object) -> str:
     """Return what Bicep calls the type of the value."""
-    if value is None:
-        return "null"
-    kinds: tuple[tuple[type, str], ...] = (
-        (bool, "bool"),
-        (int, "int"),
-        (str, "string"),
-        (list, "array"),
-        (Mapping, "object"),
-    )
-    return next((name for kind, name in kinds if isinstance(value, kind)), "a whole resource")
+    match value:
+        case None:
+            kind = "null"
+        case bool():
+            kind = "bool"
+        case int():
+            kind = "int"
+        case str():
+            kind = "string"
+        case list():
+            kind = "array"
+        case Mapping():
+            kind = "object"
+        case _:
+            kind = "lambda" if callable(value) else "resource"
+    return kind
 
 
 def _empty(value: object) -> bool:
@@ -108,10 +113,10 @@ def _function(function: str, value: object) -> Callable[[object], object]:
 
 
 def _to_string(value: object) -> str:
-    if isinstance(value, bool):
-        # Resource Manager writes "True", which nobody expects who has not been told.
-        raise BicepError("string() of a bool is not evaluated: write condition ? 'true' : 'false'")
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    # Of a bool Resource Manager makes "True", which nobody expects who has not been told.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BicepError(f"string() takes a string or a number, no {kind_of(value)}")
+    return str(value)
 
 
 def _to_int(value: object) -> int:
