@@ -76,7 +76,7 @@ def test_when_a_statement_is_read_then_comments_and_blank_lines_are_not() -> Non
         ("extension graph\n", "'extension' is not read"),
         ("type t = string\n", "'type' is not read"),
         ("func f() string => 'a'\n", "'func' is not read"),
-        ("parm x string\n", "'parm' begins no statement"),
+        ("parameter x string\n", "'parameter' begins no statement"),
         ("\n\nvar a = 1 2\n", "line 3: expected the end of the line"),
         ("var a = 'x\n", "not closed on its line"),
         ("var a = 'x", "not closed on its line"),
