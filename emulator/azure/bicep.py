@@ -288,7 +288,7 @@ def _checked_output(name: str, kind: str, value: object) -> object:
     return _plain(value, count())
 
 
-_TELLING: Final = {"description", "metadata"}
+_NOT_CHECKED: Final = {"description", "metadata", "secure"}
 _BOUNDS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     "min": lambda value, bound: value >= bound,
     "max": lambda value, bound: value <= bound,
@@ -301,7 +301,7 @@ def _check_parameter(
     if kind_of(value) != parameter.type:
         raise BicepError(f"is {kind_of(value)}, not {parameter.type}")
     for name, argument in parameter.decorators.items():
-        if name in _TELLING:
+        if name in _NOT_CHECKED:
             continue
         bound = evaluate_one(argument)
         side, what = name[:3], name[3:]

@@ -139,6 +139,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., object]]] = {
     "items": _items,
     "join": lambda array, between: _text(between).join(map(_text, _array("join", array))),
     "min": lambda left, right: min(_number(left), _number(right)),
+    "startsWith": lambda text, start: _text(text).lower().startswith(_text(start).lower()),
     "string": _to_string,
     "toObject": _to_object,
     "union": _union,

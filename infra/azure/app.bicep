@@ -58,7 +58,7 @@ param alwaysReadyHttp int = 0
 @maxValue(20)
 param alwaysReadyTimer int = 0
 
-@description('The Key Vault, in this resource group, that holds the secrets named below; its permissions must be by roles.')
+@description('The Key Vault, in this resource group, that the references below name, so that the identity may read its secrets. Its permissions must be by roles. For one elsewhere, give the identity the role Key Vault Secrets User there.')
 param keyVaultName string = ''
 
 @description('Tags of every resource.')
@@ -68,7 +68,8 @@ param tags object = {}
 //
 // One for each setting that a deployment can choose, under the setting's name in camel case, as the
 // text that the app reads. Nothing means that the setting is left out, so that the app's own default
-// holds.
+// holds. Of a secret it is a reference, @Microsoft.KeyVault(VaultName=<vault>;SecretName=<secret>);
+// @secure() keeps out of the deployment's history what somebody gives in its place by mistake.
 
 @description('AWS_API_BASE_URL: where the API in AWS is, with its stage.')
 @minLength(1)
@@ -98,7 +99,8 @@ param apiAppIdUri string = ''
 @description('ACCEPTED_TOKEN_VERSIONS: the token versions that the API accepts.')
 param acceptedTokenVersions string = ''
 
-@description('AWS_API_KEY: the name of the Key Vault\'s secret that holds it. Never the key itself.')
+@description('AWS_API_KEY: a Key Vault reference, never the key itself.')
+@secure()
 param awsApiKey string = ''
 
 @description('AWS_API_HOST: the Host header for a private API that is reached under another name.')
@@ -107,11 +109,22 @@ param awsApiHost string = ''
 @description('AWS_API_ID: the API\'s ID, in place of AWS_API_HOST.')
 param awsApiId string = ''
 
-@description('API_HTTPS_PROXY: the name of the Key Vault\'s secret that holds it. Never the address itself, in which a password can stand.')
+@description('API_HTTPS_PROXY: a Key Vault reference, never the address itself, in which a password can stand.')
+@secure()
 param apiHttpsProxy string = ''
 
 @description('EXTRA_CA_FILE: the path, in the package, of authorities to trust beside the public ones.')
 param extraCaFile string = ''
+
+@description('API_CLIENT_CERTIFICATE_PATH: the path, in the package, of the app\'s certificate for an API that asks for one.')
+param apiClientCertificatePath string = ''
+
+@description('API_CLIENT_CERTIFICATE_KEY_PATH: the path, in the package, of that certificate\'s private key, which must be encrypted there.')
+param apiClientCertificateKeyPath string = ''
+
+@description('API_CLIENT_CERTIFICATE_PASSWORD: a Key Vault reference to what the private key is encrypted with, never the password itself.')
+@secure()
+param apiClientCertificatePassword string = ''
 
 @description('SYNC_SCHEDULE: when the sync runs, in UTC. The host reads it too, so it is always set.')
 @minLength(11)
@@ -392,6 +405,11 @@ var derivedSettings = {
 }
 var tableSettings = keepsRecordsInTables ? { TABLE_ENDPOINT: storage.properties.primaryEndpoints.table } : {}
 
+// In place of what is no reference, so that no secret gets among the settings. The app's own checks
+// of the first two refuse it, and no key is encrypted with it.
+var reference = '@Microsoft.KeyVault('
+var noReference = 'expected a Key Vault reference'
+
 // Ours, that are chosen; nothing is left out below.
 var chosenSettings = {
   AWS_API_BASE_URL: awsApiBaseUrl
@@ -400,11 +418,14 @@ var chosenSettings = {
   API_CLIENT_ID: apiClientId
   API_APP_ID_URI: apiAppIdUri
   ACCEPTED_TOKEN_VERSIONS: acceptedTokenVersions
-  AWS_API_KEY: empty(awsApiKey) ? '' : '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=${awsApiKey})'
+  AWS_API_KEY: (empty(awsApiKey) || startsWith(awsApiKey, reference)) ? awsApiKey : noReference
   AWS_API_HOST: awsApiHost
   AWS_API_ID: awsApiId
-  API_HTTPS_PROXY: empty(apiHttpsProxy) ? '' : '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=${apiHttpsProxy})'
+  API_HTTPS_PROXY: (empty(apiHttpsProxy) || startsWith(apiHttpsProxy, reference)) ? apiHttpsProxy : noReference
   EXTRA_CA_FILE: extraCaFile
+  API_CLIENT_CERTIFICATE_PATH: apiClientCertificatePath
+  API_CLIENT_CERTIFICATE_KEY_PATH: apiClientCertificateKeyPath
+  API_CLIENT_CERTIFICATE_PASSWORD: (empty(apiClientCertificatePassword) || startsWith(apiClientCertificatePassword, reference)) ? apiClientCertificatePassword : noReference
   SYNC_SCHEDULE: syncSchedule
   SYNC_PAGE_SIZE: syncPageSize
   SYNC_RUN_SECONDS: syncRunSeconds

@@ -74,6 +74,7 @@ def worth(folder: Path, expression: str, before: str = "", **values: object) -> 
         ("toObject(['a', 'b'], each => each, each => '${each}!')", {"a": "a!", "b": "b!"}),
         ("min(3, int('2'))", 2),
         ("string(512)", "512"),
+        ("[startsWith('abc', 'AB'), startsWith('abc', 'b')]", [True, False]),
         ("join(['a', 'b'], ', ')", "a, b"),
         ("tenant().tenantId", GROUP.tenant_id),
         ("resourceGroup().name", GROUP.name),
@@ -312,7 +313,7 @@ ABSENT = "resource no 'A.B/c@1' = if (false) {\n  name: 'c'\n}\n"
         ("resource x 'A.B/c/d@1' = {\n  name: 'a'\n}\n", "does not fit its type"),
         ("resource x 'A.B/c@1' = {\n  name: 'a'\n  scope: 'b'\n}\n", "scope of 'x'"),
         ("resource x 'A.B/c/d@1' = {\n  name: 'a'\n  parent: 'b'\n}\n", "parent of 'x'"),
-        ("@secure()\nparam x string = ''\n", "@secure, which is not evaluated"),
+        ("@sealed()\nparam x object = {}\n", "@sealed, which is not evaluated"),
     ],
 )
 def test_when_a_module_asks_for_what_cannot_be_had_then_it_is_refused(
