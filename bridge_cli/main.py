@@ -16,6 +16,7 @@ from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.deploying.clouds_command import keep_clouds
 from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.entra_command import manage_registration
 from bridge_cli.deploying.smoke_command import smoke
@@ -26,7 +27,7 @@ from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
 from bridge_cli.up_page import print_up_page, write_settings_file
-from bundling.bundles import BundleError
+from bundling.errors import BundleError
 from deployment.aws_account import PreflightError, inspect_account
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
@@ -71,6 +72,7 @@ app.add_typer(feed_app, name="feed")
 app.command("entra")(manage_registration)
 app.command("smoke")(smoke)
 app.command("deploy")(deploy)
+app.command("clouds")(keep_clouds)
 
 
 def _read_schedule(expression: str) -> str:

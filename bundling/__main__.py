@@ -1,7 +1,8 @@
-"""Builds what AWS gets: `make build`, and the recipes of `sam build` in `infra/aws/Makefile`.
+"""Builds what both clouds get: `make build`, and the recipes of `sam build` (infra/aws/Makefile).
 
-It is `python -m bundling FUNCTION|all FOLDER [--architecture arm64|x86_64]`; with `check` in place
-of the function it says whether what `sam build` left in the folder is for that processor.
+It is `python -m bundling FUNCTION|FunctionApp|all FOLDER [--architecture arm64|x86_64]`; with
+`check` in place of the function it says whether what `sam build` left in the folder is for that
+processor, which only the Lambda functions can choose.
 """
 
 import argparse
@@ -11,20 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundling.architecture import ArchitectureMismatch, check_architecture
-from bundling.bundles import (
-    AWS_PLATFORMS,
-    DEFAULT_ARCHITECTURE,
-    RECIPES,
-    BundleBuilder,
-    BundleError,
-    find_uv,
-)
+from bundling.bundles import AWS_PLATFORMS, DEFAULT_ARCHITECTURE, RECIPES, BundleBuilder
+from bundling.errors import BundleError
+from bundling.function_app import FunctionAppBuilder
+from bundling.requirements import find_uv
+
+_FUNCTION_APP = "FunctionApp"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Build one function's folder, or every function's zip file, or check what was built."""
+    """Build the folder of one Lambda function or of the Function App, or every zip; or check."""
     parser = argparse.ArgumentParser(prog="python -m bundling", description=main.__doc__)
-    parser.add_argument("function", choices=[*sorted(RECIPES), "all", "check"])
+    parser.add_argument("function", choices=[*sorted(RECIPES), _FUNCTION_APP, "all", "check"])
     parser.add_argument("folder", type=Path)
     parser.add_argument(
         "--architecture", choices=sorted(AWS_PLATFORMS), default=DEFAULT_ARCHITECTURE
@@ -38,17 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     platform = AWS_PLATFORMS[parsed.architecture]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
-        if parsed.function != "all":
-            builder.fill(RECIPES[parsed.function], folder, platform)
-            return
-        for function, recipe in RECIPES.items():
-            bundle = builder.build_zip(recipe, platform=platform)
-            zip_file = folder / f"{function}.zip"
-            shutil.copyfile(bundle, zip_file)
-            print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
+        uv, cache = find_uv(root), root / ".cache" / "bundles"
+        builder, app_builder = BundleBuilder(root, uv, cache), FunctionAppBuilder(root, uv, cache)
+        match parsed.function:
+            case "all":
+                for function, recipe in RECIPES.items():
+                    _keep(builder.build_zip(recipe, platform=platform), folder, function)
+                _keep(app_builder.build_zip(), folder, _FUNCTION_APP)
+            case "FunctionApp":
+                app_builder.fill(folder)
+            case function:
+                builder.fill(RECIPES[function], folder, platform)
     except BundleError as error:
         sys.exit(str(error))
+
+
+def _keep(built: Path, folder: Path, name: str) -> None:
+    zip_file = folder / f"{name}.zip"
+    shutil.copyfile(built, zip_file)
+    print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
 
 
 def _check(folder: Path, architecture: str) -> None:

@@ -3,19 +3,11 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
-from bundling.bundles import RECIPES, BundleBuilder
+from bundling.bundles import AWS_PLATFORMS, RECIPES, BundleBuilder
 from releasing.errors import ReleaseError
-
-PLATFORMS: Final[Mapping[str, str]] = {
-    "arm64": "aarch64-manylinux_2_28",
-    "x86_64": "x86_64-manylinux_2_28",
-}
-"""Lambda's architectures, each with the platform that uv installs for (Amazon Linux 2023)."""
 
 
 def build_artifacts(root: Path, uv: Path, into: Path) -> None:
@@ -35,7 +27,7 @@ def build_artifacts(root: Path, uv: Path, into: Path) -> None:
             if built.stem not in RECIPES:
                 shutil.copyfile(built, into / built.name)
     builder = BundleBuilder(root, uv, root / ".cache" / "bundles")
-    for architecture, platform in PLATFORMS.items():
+    for architecture, platform in AWS_PLATFORMS.items():
         for function, recipe in RECIPES.items():
             built = builder.build_zip(recipe, platform=platform)
             shutil.copyfile(built, into / f"{function}-{architecture}.zip")

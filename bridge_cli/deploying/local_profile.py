@@ -19,7 +19,7 @@ import httpx
 from bridge_cli.deploying.graph_tenant import GraphTenant
 from bridge_cli.deploying.local_smoke import LocalAlarms, LocalTokens
 from bridge_cli.deploying.real_clouds import build_function_app
-from bundling.bundles import BundleError
+from bundling.errors import BundleError
 from deployment.bridge_file import Environment
 from deployment.clouds import (
     Clouds,

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from bundling.bundles import RECIPES, find_uv
-from releasing.artifacts import PLATFORMS
+from bundling.bundles import AWS_PLATFORMS, RECIPES
+from bundling.requirements import find_uv
 from releasing.git import Checkout
 from releasing.release_folder import checksums
 from releasing.repetition import SURROUNDINGS, build_repeatedly, compare, copy_files
@@ -47,7 +47,7 @@ def test_when_a_release_is_built_twice_then_both_are_the_same_bytes(builds: Buil
     """In folders, time zones, hash seeds, umasks and orders of files that differ."""
     names = compare(builds.folders).keys()
 
-    assert {f"{function}-{each}.zip" for function in RECIPES for each in PLATFORMS} <= names
+    assert {f"{function}-{each}.zip" for function in RECIPES for each in AWS_PLATFORMS} <= names
 
 
 def test_when_the_workflow_names_a_file_of_a_release_then_it_is_built(builds: Builds) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bundling.bundles import find_uv
+from bundling.requirements import find_uv
 from releasing.bill_of_materials import BillOfMaterialsBuilder
 from releasing.licenses import EXCEPTIONS, License, LicenseReader, check_licenses
 from releasing.locks import RUNTIME_LOCKS, LockedEnvironments, pins
