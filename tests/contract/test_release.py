@@ -59,7 +59,7 @@ def test_when_the_workflow_names_a_file_of_a_release_then_it_is_built(builds: Bu
     assert [] == [each for each in patterns if not list(builds.folders[0].glob(each))]
 
 
-@pytest.mark.parametrize("architecture", PLATFORMS)
+@pytest.mark.parametrize("architecture", AWS_PLATFORMS)
 def test_when_a_package_is_for_a_processor_then_its_libraries_are(
     builds: Builds, architecture: str
 ) -> None:
