@@ -1,0 +1,1 @@
+"""The local Azure: what deploys the Bicep modules on this machine."""

@@ -1,0 +1,1 @@
+"""Bicep as it is written, before it is evaluated."""
