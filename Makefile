@@ -170,7 +170,7 @@ unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 # --- bundles ------------------------------------------------------------------------------------
 
 .PHONY: build
-build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
+build: $(VENV)/.installed ## build the zip files of the Lambda functions and of the Function App, as the clouds get them
 	@$(BIN)/python -m bundling all .aws-sam/bundles
 
 .PHONY: test

@@ -24,7 +24,7 @@ from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
 from bridge_cli.up_page import print_up_page, write_settings_file
-from bundling.bundles import BundleError
+from bundling.errors import BundleError
 from emulator.aws.deployment import DeploymentError
 from emulator.aws.ministack import MinistackError
 from emulator.azurite import AzuriteError

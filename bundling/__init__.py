@@ -1,1 +1,1 @@
-"""Builds what ships to AWS: a bundle for each Lambda function, from the checkout and its locks."""
+"""Builds what ships to both clouds, from the checkout and its locks."""

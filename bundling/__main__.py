@@ -1,6 +1,6 @@
-"""Builds what AWS gets: `make build`, and the recipes of `sam build` in `infra/aws/Makefile`.
+"""Builds what both clouds get: `make build`, and the recipes of `sam build` (infra/aws/Makefile).
 
-It is `python -m bundling FUNCTION|all FOLDER`.
+It is `python -m bundling FUNCTION|FunctionApp|all FOLDER`.
 """
 
 import argparse
@@ -9,30 +9,43 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundling.bundles import AWS_PLATFORM, RECIPES, BundleBuilder, BundleError, find_uv
+from bundling.bundles import AWS_PLATFORM, RECIPES, BundleBuilder
+from bundling.errors import BundleError
+from bundling.function_app import FunctionAppBuilder
+from bundling.requirements import find_uv
+
+_FUNCTION_APP = "FunctionApp"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Build one function's folder, or every function's zip file."""
+    """Build the folder of one Lambda function or of the Function App, or every zip file."""
     parser = argparse.ArgumentParser(prog="python -m bundling", description=main.__doc__)
-    parser.add_argument("function", choices=[*sorted(RECIPES), "all"])
+    parser.add_argument("function", choices=[*sorted(RECIPES), _FUNCTION_APP, "all"])
     parser.add_argument("folder", type=Path)
     parsed = parser.parse_args(arguments)
     root = Path(__file__).parents[1]
     folder: Path = parsed.folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        builder = BundleBuilder(root, find_uv(root), root / ".cache" / "bundles")
-        if parsed.function != "all":
-            builder.fill(RECIPES[parsed.function], folder, AWS_PLATFORM)
-            return
-        for function, recipe in RECIPES.items():
-            bundle = builder.build_zip(recipe, platform=AWS_PLATFORM)
-            zip_file = folder / f"{function}.zip"
-            shutil.copyfile(bundle, zip_file)
-            print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
+        uv, cache = find_uv(root), root / ".cache" / "bundles"
+        builder, app_builder = BundleBuilder(root, uv, cache), FunctionAppBuilder(root, uv, cache)
+        match parsed.function:
+            case "all":
+                for function, recipe in RECIPES.items():
+                    _keep(builder.build_zip(recipe, platform=AWS_PLATFORM), folder, function)
+                _keep(app_builder.build_zip(), folder, _FUNCTION_APP)
+            case "FunctionApp":
+                app_builder.fill(folder)
+            case function:
+                builder.fill(RECIPES[function], folder, AWS_PLATFORM)
     except BundleError as error:
         sys.exit(str(error))
+
+
+def _keep(built: Path, folder: Path, name: str) -> None:
+    zip_file = folder / f"{name}.zip"
+    shutil.copyfile(built, zip_file)
+    print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
 
 
 if __name__ == "__main__":

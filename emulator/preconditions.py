@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import NamedTuple
 
-from bundling.bundles import BundleError, find_uv
+from bundling.errors import BundleError
+from bundling.requirements import find_uv
 from emulator.aws.ministack import MinistackError, MinistackPrograms
 from emulator.azurite import AzuriteError, AzuritePrograms
 from emulator.functions_host.errors import FunctionsHostError

@@ -15,7 +15,9 @@ from typing import Final, NamedTuple, Self
 
 from benchmarks.authorizer import material
 from benchmarks.authorizer.contenders import RUNTIME_CLIENTS, Contender, Function, Language
-from bundling.bundles import RECIPES, BundleBuilder, BundleError, find_uv
+from bundling.bundles import RECIPES, BundleBuilder
+from bundling.errors import BundleError
+from bundling.requirements import find_uv
 
 _HERE: Final = Path(__file__).parent
 _PACKAGES: Final = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"

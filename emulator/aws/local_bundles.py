@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from bundling.bundles import RECIPES, BundleBuilder, find_uv
+from bundling.bundles import RECIPES, BundleBuilder
+from bundling.requirements import find_uv
 
 BOOTSTRAP: Final = """\
 #!/bin/sh

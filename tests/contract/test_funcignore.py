@@ -4,8 +4,10 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
+from bundling.function_app import OWN_FILES, OWN_PACKAGES
+
 CHECKOUT = Path(__file__).parents[2]
-SHIPPED = {"azure_function_app", "function_app.py", "host.json", "requirements.txt", "shared"}
+SHIPPED = {*OWN_FILES, *OWN_PACKAGES}
 
 
 def test_when_the_app_is_published_then_only_its_own_files_go_along() -> None:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bundling.bundles import RECIPES, BundleBuilder, BundleError, Recipe, find_uv
+from bundling.bundles import RECIPES, BundleBuilder, Recipe
+from bundling.errors import BundleError
+from bundling.requirements import find_uv
 from emulator.aws.deployment import DeploymentError, deploy
 from emulator.aws.local_bundles import build_local_bundles
 from emulator.aws.ministack import REGION, Ministack, MinistackError, MinistackPrograms

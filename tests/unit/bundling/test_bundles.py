@@ -6,7 +6,8 @@ from types import CodeType
 
 import pytest
 
-from bundling.bundles import BundleBuilder, BundleError, Recipe, _trim, find_uv
+from bundling.bundles import BundleBuilder, Recipe
+from bundling.errors import BundleError
 
 RECIPE = Recipe("package", None)
 
@@ -127,62 +128,3 @@ def test_when_a_source_is_no_python_then_the_error_says_where(tmp_path: Path) ->
 
     with pytest.raises(BundleError, match="package is no valid Python"):
         build(root)
-
-
-def test_when_there_is_no_uv_then_the_error_says_what_to_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither on PATH nor in the checkout."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(BundleError, match="run: make install"):
-        find_uv(tmp_path)
-
-
-def test_when_the_checkout_has_uv_then_it_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The machine need not have one."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    own = tmp_path / ".tools" / "uv" / "bin" / "uv"
-    own.parent.mkdir(parents=True)
-    own.touch(mode=0o755)
-
-    assert own == find_uv(tmp_path)
-
-
-def test_when_requirements_are_trimmed_then_what_runs_and_what_binds_us_stays(
-    tmp_path: Path,
-) -> None:
-    """Data of other AWS services, build-time files and installer records go; licenses stay."""
-    kept = [
-        "_cffi_backend.cpython-313.so",
-        "boto3/data/dynamodb/2012-08-10/resources-1.json.gz",
-        "boto3/session.py",
-        "botocore/data/dynamodb/2012-08-10/service-2.json.gz",
-        "botocore/data/endpoints.json",
-        "cryptography-50.dist-info/METADATA",
-        "cryptography-50.dist-info/licenses/LICENSE",
-        "cryptography/hazmat/bindings/_rust.abi3.so",
-        "six-1.dist-info/LICENSE",
-    ]
-    gone = [
-        "bin/jp.py",
-        "boto3/data/s3/2006-03-01/resources-1.json.gz",
-        "boto3/examples/s3.rst",
-        "botocore/data/s3/2006-03-01/service-2.json.gz",
-        "cffi/api.py",
-        "cryptography-50.dist-info/RECORD",
-        "cryptography/hazmat/bindings/_rust/x509.pyi",
-        "cryptography/py.typed",
-        "pycparser-3.dist-info/METADATA",
-        "pycparser/c_parser.py",
-    ]
-    for name in kept + gone:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-
-    _trim(tmp_path)
-
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert kept == sorted(path.relative_to(tmp_path).as_posix() for path in files)

@@ -6,8 +6,17 @@ import pytest
 
 from bundling import __main__ as program
 from bundling.bundles import Recipe
+from bundling.function_app import FunctionAppBuilder
 
 HEALTH = {"HealthFunction": Recipe("aws_backend", None)}
+
+
+def build_nothing(builder: FunctionAppBuilder) -> Path:
+    """An empty file in place of the package, which takes seconds and an index of packages."""
+    builder.cache.mkdir(parents=True, exist_ok=True)
+    empty = builder.cache / "empty.zip"
+    empty.touch()
+    return empty
 
 
 def test_when_one_function_is_named_then_its_files_lie_in_the_folder(tmp_path: Path) -> None:
@@ -18,16 +27,31 @@ def test_when_one_function_is_named_then_its_files_lie_in_the_folder(tmp_path: P
     assert (tmp_path / "artifacts" / "aws_backend" / "handlers" / "health.py").is_file()
 
 
-def test_when_all_are_named_then_each_function_has_a_zip_file(
+def test_when_all_are_named_then_each_deployable_has_a_zip_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`make build` prints where each one is."""
     monkeypatch.setattr(program, "RECIPES", HEALTH)
+    monkeypatch.setattr(FunctionAppBuilder, "build_zip", build_nothing)
 
     program.main(["all", str(tmp_path)])
 
-    assert (tmp_path / "HealthFunction.zip").is_file()
-    assert str(tmp_path / "HealthFunction.zip") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for name in ("HealthFunction.zip", "FunctionApp.zip"):
+        assert (tmp_path / name).is_file()
+        assert str(tmp_path / name) in printed
+
+
+def test_when_the_function_app_is_named_then_its_files_lie_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that form it can be looked at, and be started on a laptop."""
+    filled: list[Path] = []
+    monkeypatch.setattr(FunctionAppBuilder, "fill", lambda _, into: filled.append(into))
+
+    program.main(["FunctionApp", str(tmp_path / "app")])
+
+    assert [tmp_path / "app"] == filled
 
 
 def test_when_there_is_no_installer_then_the_program_ends_with_what_to_run(

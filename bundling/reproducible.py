@@ -1,0 +1,88 @@
+"""Bytecode and archives that hold no machine path and no time: the same inputs, the same bytes."""
+
+import compileall
+import hashlib
+import os
+import py_compile
+import re
+import sys
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from bundling.errors import BundleError
+
+_EPOCH: Final = 315_532_800  # 1980-01-01 UTC, the earliest time that a zip can hold
+_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def hash_bytes(*parts: bytes) -> str:
+    """Return a name for these parts in this order, short enough for a file."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return digest.hexdigest()[:32]
+
+
+def list_files(folder: Path) -> Iterator[Path]:
+    """Return every file below the folder, in the same order on every machine."""
+    return iter(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def hash_sources(root: Path, names: Collection[str]) -> bytes:
+    """Return what identifies the files and folders of those names below `root`, bytecode apart."""
+    parts: list[bytes] = []
+    for name in names:
+        path = root / name
+        for file in list_files(path) if path.is_dir() else [path]:
+            if "__pycache__" not in file.parts:
+                parts += [file.relative_to(root).as_posix().encode(), file.read_bytes()]
+    return hash_bytes(*parts).encode()
+
+
+def compile_sources(
+    folder: Path, *, root: Path, shown_as: str, uncompiled: Collection[str] = ()
+) -> None:
+    """Write bytecode beside every source below the folder, which the runtime takes unchecked.
+
+    Args:
+        folder: the sources.
+        root: the folder that will be unpacked in the cloud.
+        shown_as: where it is unpacked there, and so what tracebacks say in place of `root`.
+        uncompiled: packages in `root` that get no bytecode.
+
+    Raises:
+        BundleError: a source is no valid Python.
+
+    """
+    names = "|".join(map(re.escape, uncompiled))
+    is_compiled = compileall.compile_dir(
+        folder,
+        quiet=2,
+        stripdir=str(root),
+        prependdir=shown_as,
+        rx=re.compile(rf"{re.escape(str(root))}/(?:{names})/") if names else None,
+        # The runtime then neither looks at the sources nor hashes them.
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    if not is_compiled:
+        raise BundleError(f"a file under {folder} is no valid Python {sys.version_info.minor}")
+
+
+def stamp(folder: Path) -> None:
+    """Give everything below the folder the same time."""
+    for path in folder.rglob("*"):
+        os.utime(path, (_EPOCH, _EPOCH))
+
+
+def write_zip(folder: Path, into: Path, executable: Collection[str] = ()) -> None:
+    """Pack the folder's files; those of the top folder named `executable` may be executed."""
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in list_files(folder):
+            name = file.relative_to(folder).as_posix()
+            entry = zipfile.ZipInfo(name, _ZIP_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if name in executable else 0o100644) << 16
+            archive.writestr(entry, file.read_bytes())
