@@ -14,6 +14,7 @@ from emulator.functions_host.host import (
     configure_logging,
     run_host,
 )
+from emulator.functions_host.keys import HostKeys
 from emulator.functions_host.settings import LOCAL_SETTINGS, process_environment
 from shared.clock import SystemClock
 
@@ -50,6 +51,18 @@ def _parse_options(arguments: list[str]) -> HostOptions:
         help="seconds until a queue message of a host that died is visible again; "
         "default: %(default)s, as in Azure, where it cannot be chosen",
     )
+    parser.add_argument(
+        "--own-packages",
+        action="store_true",
+        help="run the app in a process of its own, with the packages that its folder holds and no "
+        "others, as in Azure",
+    )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        help='a JSON file with the keys that callers must show, as "master" and "function"; '
+        "default: everybody is let in",
+    )
     parsed = parser.parse_args(arguments)
     app_root = parsed.app.resolve()
     return HostOptions(
@@ -59,6 +72,8 @@ def _parse_options(arguments: list[str]) -> HostOptions:
         state_folder=(parsed.state or app_root / ".bridge" / "functions-host").resolve(),
         grace=parsed.grace,
         message_lease=parsed.message_lease,
+        is_isolated=parsed.own_packages,
+        keys=None if parsed.keys is None else HostKeys.load(parsed.keys),
     )
 
 
@@ -98,9 +113,9 @@ def _enter(app_root: Path) -> None:
 
 def main() -> int:
     """Run the host, and return 0 after a clean stop or 1 if it could not start."""
-    options = _parse_options(sys.argv[1:])
     configure_logging()
     try:
+        options = _parse_options(sys.argv[1:])
         _enter(options.app_root)
         asyncio.run(_run_until_signal(options))
     except FunctionsHostError as error:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Coroutine, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, MutableMapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from emulator.functions_host.http_front import (
     build_http_front,
     build_routes,
 )
+from emulator.functions_host.isolation.remote_worker import isolated_worker
+from emulator.functions_host.keys import HostKeys
 from emulator.functions_host.queue_listener import (
     QueueListener,
     QueueTrigger,
@@ -43,8 +46,9 @@ from emulator.functions_host.worker import (
     QUEUE_OUTPUT,
     QUEUE_TRIGGER,
     TIMER_TRIGGER,
+    AppWorker,
     IndexedFunction,
-    Worker,
+    OutputWriter,
     load_worker,
 )
 from emulator.loopback import LOOPBACK, bind_listener
@@ -70,11 +74,15 @@ class HostOptions:
     """Seconds that running invocations get to finish when the host is stopped."""
     message_lease: int = MESSAGE_LEASE
     """Seconds for which a queue message is this host's, from each renewal on."""
+    is_isolated: bool = False
+    """Whether the app runs in a process that has its own packages and nothing else."""
+    keys: HostKeys | None = None
+    """What callers must show; None lets everybody in."""
 
 
 @dataclass(frozen=True, slots=True)
 class _App:
-    worker: Worker
+    worker: AppWorker
     host_json: HostJson
     routes: Sequence[HttpRoute]
     timers: Sequence[TimerTrigger]
@@ -118,10 +126,12 @@ async def run_host(
         port = listener.getsockname()[1]
         _load_settings(options, port, environment)
         host_json = load_host_json(options.app_root)
-        async with QueueConnections(environment) as connections:
+        async with AsyncExitStack() as running:
+            connections = await running.enter_async_context(QueueConnections(environment))
             outputs = QueueOutputs(connections, environment, host_json.queues.message_encoding)
             worker = _only_wanted(
-                await load_worker(options.app_root, host_json.function_timeout, outputs), host_json
+                await running.enter_async_context(_running_worker(options, host_json, outputs)),
+                host_json,
             )
             _check_bindings(worker.functions)
             now = datetime.fromtimestamp(clock.now(), UTC)
@@ -138,7 +148,18 @@ async def run_host(
             return await _serve(options, listener, app, clock, stop)
 
 
-def _triggered(worker: Worker, kind: str) -> list[IndexedFunction]:
+@asynccontextmanager
+async def _running_worker(
+    options: HostOptions, host_json: HostJson, outputs: OutputWriter
+) -> AsyncIterator[AppWorker]:
+    if not options.is_isolated:
+        yield await load_worker(options.app_root, host_json.function_timeout, outputs)
+        return
+    async with isolated_worker(options.app_root, host_json.function_timeout, outputs) as worker:
+        yield worker
+
+
+def _triggered(worker: AppWorker, kind: str) -> list[IndexedFunction]:
     return [function for function in worker.functions if function.trigger["type"] == kind]
 
 
@@ -159,7 +180,9 @@ async def _serve(
         requested.add(task)
         task.add_done_callback(requested.discard)
 
-    front = HttpFront(worker, host_json, app.routes, run_now, Admission.under(host_json))
+    front = HttpFront(
+        worker, host_json, app.routes, run_now, Admission.under(host_json), options.keys
+    )
     runner = web.AppRunner(build_http_front(front), access_log=None, shutdown_timeout=options.grace)
     await runner.setup()
     await web.SockSite(runner, listener).start()
@@ -176,10 +199,13 @@ async def _serve(
     _say(_describe(url, app))
 
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopped, *listening], return_when=asyncio.FIRST_COMPLETED)
+    ended = asyncio.create_task(worker.wait_until_ended())
+    await asyncio.wait([stopped, ended, *listening], return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():
         stopped.cancel()
-        _LOG.critical("a trigger's listener ended; the host stops")
+        what = "the worker's process" if ended.done() else "a trigger's listener"
+        _LOG.critical("%s ended; the host stops", what)
+    ended.cancel()
     _LOG.info("Stopping; %d invocations are under way", worker.running)
     for trigger_listener in listeners:
         trigger_listener.stop()
@@ -208,7 +234,7 @@ def _load_settings(options: HostOptions, port: int, environment: MutableMapping[
         _say(f"Skipping '{name}' from local settings: the environment has a value of its own.\n")
 
 
-def _only_wanted(worker: Worker, host_json: HostJson) -> Worker:
+def _only_wanted(worker: AppWorker, host_json: HostJson) -> AppWorker:
     if host_json.functions is not None:
         worker.functions = [f for f in worker.functions if f.name.lower() in host_json.functions]
     return worker

@@ -2,8 +2,9 @@
 
 A request reaches a function changed, and so does a response on its way out. What is done here is
 what the real host's conversion to its RPC messages does, so that code which relies on something
-the real host takes away fails on a laptop already. As by `func start`, auth levels are not
-enforced, and nobody signs callers in: an `x-ms-client-principal` that a caller sends is passed on.
+the real host takes away fails on a laptop already. A host with keys enforces auth levels; one
+without, like `func start`, does not. Nobody signs callers in: an `x-ms-client-principal` that a
+caller sends is passed on.
 """
 
 import asyncio
@@ -21,16 +22,17 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.host_json import HostJson
+from emulator.functions_host.keys import FUNCTION_LEVEL, HostKeys, read_shown_key
 from emulator.functions_host.routes import HttpRoute, RouteTemplate, find_route
 from emulator.functions_host.worker import (
     HTTP_TRIGGER,
     QUEUE_TRIGGER,
+    AppWorker,
     HttpCall,
     HttpResult,
     IndexedFunction,
     InvocationFailed,
     TraceContext,
-    Worker,
 )
 
 MAX_BODY: Final = 104_857_600
@@ -50,11 +52,13 @@ RunNow = Callable[[IndexedFunction, object], None]
 class HttpFront:
     """What the request handlers work with."""
 
-    worker: Worker
+    worker: AppWorker
     host_json: HostJson
     routes: Sequence[HttpRoute]
     run_now: RunNow
     admission: "Admission"
+    keys: HostKeys | None = None
+    """What callers must show; None lets everybody in, as `func start` does."""
 
 
 @dataclass(slots=True)
@@ -117,7 +121,7 @@ def build_routes(functions: Sequence[IndexedFunction], prefix: str) -> tuple[Htt
 
 def build_http_front(front: HttpFront) -> web.Application:
     """Return the application that serves the functions and the host's own addresses."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_check_master_key])
     app[_FRONT] = front
     app.router.add_get("/", _home)
     app.router.add_get("/admin/host/ping", _ping)
@@ -129,6 +133,18 @@ def build_http_front(front: HttpFront) -> web.Application:
 
 
 _FRONT = web.AppKey("front", HttpFront)
+_OPEN_TO_ALL: Final = "/admin/host/ping"
+
+
+@web.middleware
+async def _check_master_key(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    keys = request.app[_FRONT].keys
+    is_admin = request.path.lower().startswith("/admin/") and request.path != _OPEN_TO_ALL
+    if keys is not None and is_admin and not keys.open_admin(read_shown_key(request)):
+        return web.Response(status=401)
+    return await handler(request)
 
 
 async def _home(request: web.Request) -> web.StreamResponse:
@@ -199,6 +215,23 @@ async def _serve(request: web.Request) -> web.StreamResponse:
         return web.Response(status=404)
     route, route_parameters = found
     function = next(f for f in front.worker.functions if f.name == route.function_name)
+    if not _may_call(front.keys, function, request):
+        return web.Response(status=401)
+    return await _invoke(request, function, path, route_parameters)
+
+
+def _may_call(keys: HostKeys | None, function: IndexedFunction, request: web.Request) -> bool:
+    level = str(function.trigger.get("authLevel", FUNCTION_LEVEL)).lower()
+    return keys is None or keys.open_function(level, read_shown_key(request))
+
+
+async def _invoke(
+    request: web.Request,
+    function: IndexedFunction,
+    path: str,
+    route_parameters: Mapping[str, str],
+) -> web.StreamResponse:
+    front = request.app[_FRONT]
     body = await _read_body(request)
     query = request.rel_url.raw_query_string
     call = HttpCall(

@@ -33,6 +33,15 @@ _LOG_TAIL: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
+class PackageRun:
+    """How an unpacked package runs: its own dependencies and no others, its routes by key."""
+
+    keys_file: Path
+    """A JSON file with the keys, as `master` and `function`."""
+    master_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionsHostProcess:
     """A running Functions host."""
 
@@ -40,9 +49,15 @@ class FunctionsHostProcess:
     url: str
     """The origin, without the route prefix."""
     log_file: Path
+    _status_headers: Mapping[str, str] = field(repr=False)
     _process: "subprocess.Popen[bytes]" = field(repr=False)
     _clock: Clock = field(repr=False)
     _sleep: Sleep = field(repr=False)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the host has ended, by itself or because it was stopped."""
+        return self._process.poll() is not None
 
     @property
     def pid(self) -> int:
@@ -79,8 +94,11 @@ class FunctionsHostProcess:
         return stop_tied_process(self._process, grace)
 
     def _is_running(self) -> bool:
+        request = urllib.request.Request(  # noqa: S310 - http on loopback
+            f"{self.url}/admin/host/status", headers=dict(self._status_headers)
+        )
         try:
-            with urllib.request.urlopen(f"{self.url}/admin/host/status", timeout=2) as response:  # noqa: S310 - http on loopback
+            with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310 - the same
                 return bool(json.load(response).get("state") == "Running")
         except (OSError, ValueError):
             return False
@@ -100,6 +118,7 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
     kind: HostKind = "auto",
     held_open: Sequence[int] = (),
     message_lease: int | None = None,
+    package: PackageRun | None = None,
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> FunctionsHostProcess:
@@ -118,6 +137,8 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
         held_open: file descriptors that stay open until the last of the host has ended.
         message_lease: seconds until a queue message of a host that died is visible again, where
             the emulated host runs; by default as in Azure, ten minutes.
+        package: how the emulated host runs an unpacked package as Azure does; None runs the app
+            with the packages of `python`'s environment, and lets everybody in.
         clock: measures the time-outs.
         sleep: waits between two looks.
 
@@ -136,9 +157,16 @@ async def start_functions_host(  # noqa: PLR0913 - each a separate fact about th
         kind,
         held_open=held_open,
         message_lease=message_lease,
+        package=package,
     )
     host = FunctionsHostProcess(
-        chosen, f"http://{LOOPBACK}:{port}", log_file, process, clock or SystemClock(), sleep
+        chosen,
+        f"http://{LOOPBACK}:{port}",
+        log_file,
+        {} if package is None else {"x-functions-key": package.master_key},
+        process,
+        clock or SystemClock(),
+        sleep,
     )
     try:
         await host.wait_ready()
@@ -158,6 +186,7 @@ def _launch(  # noqa: PLR0913 - as above
     *,
     held_open: Sequence[int],
     message_lease: int | None,
+    package: PackageRun | None,
 ) -> tuple[_Chosen, "subprocess.Popen[bytes]"]:
     settings = inherited_environment() | dict(environment)
     settings.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
@@ -172,6 +201,8 @@ def _launch(  # noqa: PLR0913 - as above
             arguments += ["--app", str(app_root), "--state", str(log_file.with_suffix(".timers"))]
             if message_lease is not None:
                 arguments += ["--message-lease", str(message_lease)]
+            if package is not None:
+                arguments += ["--own-packages", "--keys", str(package.keys_file)]
         case "core-tools":
             pass  # they take the folder that they start in
         case _:

@@ -144,8 +144,35 @@ class InvocationFailed(Exception):
     """
 
 
+class AppWorker(Protocol):
+    """The app, loaded, in this process or in one of its own."""
+
+    functions: Sequence[IndexedFunction]
+
+    @property
+    def running(self) -> int:
+        """How many invocations are under way."""
+
+    async def invoke_http(
+        self, function: IndexedFunction, call: HttpCall, trace: "TraceContext"
+    ) -> HttpResult:
+        """Call an HTTP function and return its response, or raise InvocationFailed."""
+
+    async def invoke_timer(self, function: IndexedFunction, timer: Mapping[str, object]) -> None:
+        """Run a timer-triggered function to its end, or raise InvocationFailed."""
+
+    async def invoke_queue(self, function: IndexedFunction, message: TriggerMessage) -> None:
+        """Run a queue-triggered function and write its outputs, or raise InvocationFailed."""
+
+    async def wait_until_idle(self, seconds: float) -> bool:
+        """Wait for the running invocations, and return whether all ended within that time."""
+
+    async def wait_until_ended(self) -> None:
+        """Wait until nothing can be invoked any more."""
+
+
 class Worker:
-    """The app, loaded once; runs one invocation per call."""
+    """The app, loaded once in this process; runs one invocation per call."""
 
     def __init__(
         self,
@@ -220,6 +247,10 @@ class Worker:
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
         return not self._running
+
+    async def wait_until_ended(self) -> None:
+        """Wait for ever: the app ends with this process."""
+        await asyncio.Event().wait()
 
     async def _invoke(
         self,
