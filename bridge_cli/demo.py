@@ -17,7 +17,8 @@ from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES, Refusal, try_to_get_in
 from bridge_cli.sink_view import SinkView
 from bridge_cli.sync_run import opened_store, sync_to_end
-from emulator.stack import LocalStack, Reporter
+from emulator.stack import LocalStack
+from emulator.stack_parts import Reporter
 from shared.clock import Clock
 
 _SAMPLE: Final = "/v1/records/EGLL"

@@ -16,6 +16,7 @@ from bridge_cli import settings_table
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
+from bridge_cli.deploying.clouds_command import keep_clouds
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
@@ -65,6 +66,7 @@ app = typer.Typer(
 app.add_typer(sync_app, name="sync")
 app.command("import")(import_file)
 app.add_typer(feed_app, name="feed")
+app.command("clouds")(keep_clouds)
 
 
 def _read_schedule(expression: str) -> str:

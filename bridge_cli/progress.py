@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from emulator.stack import Reporter
+from emulator.stack_parts import Reporter
 
 
 class _CountColumn(ProgressColumn):

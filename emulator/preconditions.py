@@ -1,10 +1,11 @@
 """What a local stack needs before its first part is started: all that is missing, said at once."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 from bundling.errors import BundleError
@@ -27,6 +28,16 @@ class Problem(NamedTuple):
     """It says what to change."""
 
 
+class Port(NamedTuple):
+    """A port that a server will listen on."""
+
+    option: str
+    """The option that chooses it."""
+    user: str
+    """Who listens there, for a person."""
+    number: int
+
+
 class StackNotReadyError(Exception):
     """Something that the stack needs is not there; nothing was started, nothing deleted."""
 
@@ -39,27 +50,38 @@ class StackNotReadyError(Exception):
 
 
 @contextmanager
-def claim_ready_folder(options: StackOptions) -> Iterator[StackFolder]:
-    """Keep the stack's folder until the block ends, if nothing that the stack needs is missing.
+def claim_ready_folder(
+    folder: Path, checkout: Path, problems: Sequence[Problem]
+) -> Iterator[StackFolder]:
+    """Keep the folder until the block ends, if none of these problems was found.
 
     Raises:
-        StackNotReadyError: something is; it holds every problem, the folder's among them.
+        StackNotReadyError: one was; it holds every problem, the folder's among them.
 
     """
-    problems = find_problems(options)
     with ExitStack() as claim:
         try:
-            folder = claim.enter_context(claim_folder(options.folder, options.checkout))
+            claimed = claim.enter_context(claim_folder(folder, checkout))
         except FolderError as error:
             raise StackNotReadyError([*problems, Problem(error.code, str(error))]) from error
         if problems:
-            raise StackNotReadyError(problems)
-        yield folder
+            raise StackNotReadyError([*problems])
+        yield claimed
 
 
 def find_problems(options: StackOptions) -> list[Problem]:
     """Return what keeps a stack with these options from starting; its folder is not checked."""
-    return [*_port_problems(options), *_schedule_problems(options), *_program_problems(options)]
+    ports = [
+        Port("--functions-port", "the Function App", options.functions_port),
+        Port("--aws-port", "AWS", options.aws_port),
+        Port("--entra-port", "Entra ID", options.entra_port),
+    ]
+    return [
+        *find_port_problems(ports),
+        *_schedule_problems(options),
+        *find_program_problems(options.checkout, needs_azurite=options.needs_azurite),
+        *_core_tools_problems(options),
+    ]
 
 
 def check_schedule(expression: str) -> None:
@@ -67,12 +89,8 @@ def check_schedule(expression: str) -> None:
     Ncrontab.parse(expression).next_after(datetime(2000, 1, 1, tzinfo=UTC))
 
 
-def _port_problems(options: StackOptions) -> Iterator[Problem]:
-    ports = (
-        ("--functions-port", "the Function App", options.functions_port),
-        ("--aws-port", "AWS", options.aws_port),
-        ("--entra-port", "Entra ID", options.entra_port),
-    )
+def find_port_problems(ports: Sequence[Port]) -> Iterator[Problem]:
+    """Yield what keeps servers from these ports."""
     for option, user, port in ports:
         if reason := why_port_is_unusable(port):
             yield Problem(
@@ -96,22 +114,26 @@ def _schedule_problems(options: StackOptions) -> Iterator[Problem]:
         yield Problem("schedule_invalid", f"The --schedule is wrong: {error}.")
 
 
-def _program_problems(options: StackOptions) -> Iterator[Problem]:
-    tools = options.checkout / ".tools"
+def find_program_problems(checkout: Path, *, needs_azurite: bool) -> Iterator[Problem]:
+    """Yield which of the programs that the parts are made of are not installed."""
+    tools = checkout / ".tools"
     checks: list[Callable[[], object]] = [
-        lambda: find_uv(options.checkout),
+        lambda: find_uv(checkout),
         lambda: MinistackPrograms.under(tools),
     ]
-    if options.needs_azurite:
+    if needs_azurite:
         checks.append(lambda: AzuritePrograms.under(tools))
     for check in checks:
         try:
             check()
         except (AzuriteError, BundleError, MinistackError) as error:
             yield Problem(error.code, f"{error}.")
-    python = function_app_python(options.checkout)
+    python = function_app_python(checkout)
     if not python.exists():
         yield Problem(FunctionsHostError.code, f"{python} is missing; run: make install.")
+
+
+def _core_tools_problems(options: StackOptions) -> Iterator[Problem]:
     if options.functions_host == "core-tools" and shutil.which(FUNC) is None:
         yield Problem(
             FunctionsHostError.code,

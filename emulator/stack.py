@@ -9,36 +9,25 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from aws_backend.record_import import import_records
 from emulator.airports import load_airports
 from emulator.aws.deployment import Deployment, LocalAws, deploy
 from emulator.aws.local_bundles import build_local_bundles
-from emulator.aws.ministack import Ministack, MinistackPrograms
-from emulator.azurite import Azurite, AzuritePrograms
 from emulator.entra.local_entra import LocalEntra
 from emulator.functions_host.process import (
     FunctionsHostProcess,
     start_functions_host,
 )
 from emulator.loopback import LOOPBACK, find_free_port
-from emulator.preconditions import claim_ready_folder
+from emulator.preconditions import claim_ready_folder, find_problems
 from emulator.stack_options import RecordStore, StackOptions, function_app_python
+from emulator.stack_parts import Reporter, start_azurite, start_ministack
 from emulator.tenant import LocalTenant, build_local_tenant
 from shared.clock import Clock, SystemClock
 
 _STAGE: Final = "local"
-
-
-class Reporter(Protocol):
-    """Shows a person what the stack is doing."""
-
-    def step(self, text: str) -> None:
-        """Show that a new step begins."""
-
-    def advance(self, done: int, total: int) -> None:
-        """Show how many of the present step's parts are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,9 @@ async def start_stack(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as running:
-        claimed = running.enter_context(claim_ready_folder(options))
+        claimed = running.enter_context(
+            claim_ready_folder(options.folder, options.checkout, find_problems(options))
+        )
         claimed.empty()
         folder, logs = claimed.path, claimed.logs
         # Held by every part too, so that a killed stack has its folder until the last has ended.
@@ -122,16 +113,14 @@ async def start_stack(
         )
 
         reporter.step("Starting AWS, deploying the template")
-        ministack = await asyncio.to_thread(
-            Ministack.start,
-            MinistackPrograms.under(options.checkout / ".tools"),
+        ministack = await start_ministack(
+            running,
+            options.checkout,
             logs,
+            port=options.aws_port,
             clock=clock,
-            sleep=time.sleep,
-            port=options.aws_port or None,
             held_open=held_open,
         )
-        running.push_async_callback(asyncio.to_thread, ministack.stop)
         deployment = await asyncio.to_thread(
             deploy,
             ministack.endpoint_url,
@@ -157,15 +146,9 @@ async def start_stack(
         settings = _function_settings(options, folder, tenant, entra, deployment)
         if options.needs_azurite:
             reporter.step("Starting Azurite")
-            azurite = await asyncio.to_thread(
-                Azurite.start,
-                AzuritePrograms.under(options.checkout / ".tools"),
-                logs,
-                clock=clock,
-                sleep=time.sleep,
-                held_open=held_open,
+            azurite = await start_azurite(
+                running, options.checkout, logs, clock=clock, held_open=held_open
             )
-            running.push_async_callback(asyncio.to_thread, azurite.stop)
             settings |= {
                 "TABLE_ENDPOINT": azurite.table_url,
                 "AzureWebJobsStorage": azurite.connection_string,

@@ -27,7 +27,7 @@ from bridge_cli.importing.record_file import FORMAT_BY_SUFFIX, FileFormat, LineP
 from bridge_cli.importing.staging import StagedRecords, staging
 from bridge_cli.progress import progress_on
 from emulator.aws.deployment import LocalAws
-from emulator.stack import Reporter
+from emulator.stack_parts import Reporter
 from shared.loopback import is_loopback_address
 
 if TYPE_CHECKING:

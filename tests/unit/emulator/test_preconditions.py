@@ -1,6 +1,7 @@
 """What a stack needs before it starts."""
 
 import socket
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from emulator.preconditions import (
     claim_ready_folder,
     find_problems,
 )
+from emulator.stack_folder import StackFolder
 from emulator.stack_options import StackOptions
 
 PROGRAMS = (
@@ -46,13 +48,18 @@ def _install(program: Path) -> None:
     program.touch(mode=0o755)
 
 
+def claim(options: StackOptions) -> AbstractContextManager[StackFolder]:
+    """The folder of a stack with these options, if nothing is missing."""
+    return claim_ready_folder(options.folder, options.checkout, find_problems(options))
+
+
 def _codes(options: StackOptions) -> list[str]:
     return [problem.code for problem in find_problems(options)]
 
 
 def test_when_everything_is_there_then_there_is_no_problem(options: StackOptions) -> None:
     """And the folder is claimed, not yet emptied."""
-    with claim_ready_folder(options) as claimed:
+    with claim(options) as claimed:
         assert not claimed.logs.exists()
     assert [] == _codes(options)
 
@@ -170,7 +177,7 @@ def test_when_several_things_are_wrong_then_all_are_said_and_nothing_is_touched(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         wrong = replace(options, aws_port=taken.getsockname()[1], schedule="never")
-        with pytest.raises(StackNotReadyError) as raised, claim_ready_folder(wrong):
+        with pytest.raises(StackNotReadyError) as raised, claim(wrong):
             pass
 
     assert [
