@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from bridge_cli.complaint import complain
 from bridge_cli.progress import progress_on
@@ -87,14 +86,13 @@ async def _keep_until_stopped(options: CloudsOptions) -> None:
 
 
 def _print_places(clouds: LocalClouds, console: Console) -> None:
-    table = Table(box=None, show_header=False)
     for name, place in (
         ("Entra ID", clouds.entra.authority),
         ("AWS", clouds.aws.endpoint_url),
         ("Azure", clouds.azure.url),
-        ("for deploy", str(clouds.clouds_file)),
+        ("where they are", str(clouds.clouds_file)),
         ("logs", str(clouds.folder / "logs")),
     ):
-        table.add_row(name, place)
-    console.print(table)
+        # Never wrapped or cut: it is there to be copied.
+        console.print(f"{name:14} {place}", soft_wrap=True, highlight=False)
     console.print("Deploy to them: bridge deploy --local. Ctrl-C ends them, with what runs there.")
