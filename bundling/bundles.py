@@ -16,8 +16,13 @@ from typing import Final
 from bundling.reproducible import compile_sources, hash_bytes, hash_sources, stamp, write_zip
 from bundling.requirements import Installer, identify_builder
 
-AWS_PLATFORM: Final = "aarch64-manylinux_2_28"
-"""What the template's `Architectures: [arm64]` runs on, as uv names it (Amazon Linux 2023)."""
+AWS_PLATFORMS: Final[Mapping[str, str]] = MappingProxyType(
+    {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
+)
+"""What the template's parameter Architecture can say, and how uv names it (Amazon Linux 2023)."""
+
+DEFAULT_ARCHITECTURE: Final = "arm64"
+"""What the template runs on unless it is told otherwise."""
 
 _TASK_ROOT: Final = "/var/task"  # where Lambda unpacks a bundle, and so what tracebacks should say
 

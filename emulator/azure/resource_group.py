@@ -116,7 +116,8 @@ class LocalResourceGroup:
         return self.deployments[layer]
 
     def _evaluate(self, module: str, parameters: Mapping[str, object]) -> Evaluated:
-        known = {path.name: path for path in self.modules.glob("*.bicep")}
+        known = {path.stem: path for path in self.modules.glob("*.bicep")}
+        module = module.removesuffix(".bicep")
         if module not in known:
             raise AzureRefusal(
                 HTTPStatus.BAD_REQUEST,

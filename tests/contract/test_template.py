@@ -22,7 +22,7 @@ from aws_backend import settings as backend_settings
 from aws_backend import table_layout
 from aws_backend.record import StoredRecord
 from azure_function_app import declared_settings as function_app_settings
-from bundling.bundles import AWS_PLATFORM, RECIPES
+from bundling.bundles import AWS_PLATFORMS, DEFAULT_ARCHITECTURE, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 from shared import problem
@@ -297,7 +297,7 @@ def test_when_bundles_are_built_then_they_are_for_what_the_template_runs_on() ->
 
     assert f"python{version}" == defaults["Runtime"]
     assert ["arm64"] == defaults["Architectures"]
-    assert AWS_PLATFORM.startswith("aarch64-")
+    assert AWS_PLATFORMS[DEFAULT_ARCHITECTURE].startswith("aarch64-")
     assert not [
         name for name, each in FUNCTIONS.items() if {"Runtime", "Architectures"} & each.keys()
     ]

@@ -214,16 +214,21 @@ async def _first_frame(reader: asyncio.StreamReader) -> Sequence[IndexedFunction
 
 async def _log_lines(stream: asyncio.StreamReader | None) -> None:
     assert stream is not None  # noqa: S101 - it was asked for
+    is_too_long = False
     while True:
         try:
             line = await stream.readuntil()
         except asyncio.LimitOverrunError as error:
-            # Not shown in parts, because half of a token would not be known for one.
             await stream.readexactly(error.consumed)
-            _APP_LOG.warning("(a line of more than %d bytes)", _LONGEST_LINE)
+            is_too_long = True
             continue
         except asyncio.IncompleteReadError as error:
-            if error.partial:
-                _APP_LOG.info("%s", error.partial.decode(errors="replace"))
+            line = error.partial
+        if is_too_long:
+            # Not shown in parts, because half of a token would not be known for one.
+            _APP_LOG.warning("(a line of more than %d bytes)", _LONGEST_LINE)
+        elif line:
+            _APP_LOG.info("%s", line.decode(errors="replace").rstrip("\n"))
+        if not line.endswith(b"\n"):
             return
-        _APP_LOG.info("%s", line.decode(errors="replace").rstrip("\n"))
+        is_too_long = False

@@ -63,3 +63,20 @@ def test_when_there_is_no_installer_then_the_program_ends_with_what_to_run(
 
     with pytest.raises(SystemExit, match="run: make install"):
         program.main(["all", str(tmp_path)])
+
+
+def test_when_what_was_built_is_for_another_processor_then_the_program_ends_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    """It is run before `sam deploy`, which would take it."""
+    (tmp_path / "a.so").write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little"))
+
+    with pytest.raises(SystemExit, match=r"a.so is not for arm64"):
+        program.main(["check", str(tmp_path)])
+    program.main(["check", str(tmp_path), "--architecture", "x86_64"])
+
+
+def test_when_nothing_was_built_then_the_check_does_not_pass(tmp_path: Path) -> None:
+    """A mistyped folder has no wrong library either."""
+    with pytest.raises(SystemExit, match=r"holds no bundle; run: ARCHITECTURE=arm64 sam build"):
+        program.main(["check", str(tmp_path / "none")])
