@@ -1,5 +1,6 @@
 """The resource group: what its deployments have made, and what each resource says of itself."""
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "there is no password to publish by",
 }
 """Resource types that are taken and kept, and do nothing on a laptop, each with the reason."""
+_SETTINGS: Final = "/appsettings"
+_KEY_VAULT_REFERENCE: Final = "@Microsoft.KeyVault("
 _SITE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?")
 _WITH_EFFECT: Final = frozenset({_IDENTITY, _STORAGE, _QUEUE, _INSIGHTS, _SITE, _SITE_CONFIG})
 
@@ -187,6 +190,14 @@ class LocalResourceGroup:
                 "site_name_invalid",
                 f"{resource.name!r} is no name for a Function App: letters, digits and hyphens.",
             )
+        if resource.type == _SITE_CONFIG and resource.name.endswith(_SETTINGS):
+            for name, value in _texts(resource.properties).items():
+                if value.startswith(_KEY_VAULT_REFERENCE):
+                    raise AzureRefusal(
+                        HTTPStatus.BAD_REQUEST,
+                        "key_vault_not_local",
+                        f"The local Azure has no Key Vault: leave {name} out locally.",
+                    )
         platform = resource.properties.get("platform")
         if isinstance(platform, Mapping) and platform.get("enabled"):
             raise AzureRefusal(
@@ -200,11 +211,12 @@ class LocalResourceGroup:
             case "Microsoft.ManagedIdentity/userAssignedIdentities":
                 self.add_identity(resource.name, resource.id)
             case "Microsoft.Storage/storageAccounts/queueServices/queues":
-                _make_queue(self.storage.connection_string, resource.name.rpartition("/")[2])
+                name = resource.name.rpartition("/")[2]
+                await asyncio.to_thread(_make_queue, self.storage.connection_string, name)
             case "Microsoft.Web/sites":
                 site = self._site(resource)
                 site.tags = _texts(resource.body.get("tags"))
-            case "Microsoft.Web/sites/config" if resource.name.endswith("/appsettings"):
+            case "Microsoft.Web/sites/config" if resource.name.endswith(_SETTINGS):
                 site = self.find_site(resource.name.partition("/")[0])
                 await site.configure(_texts(resource.properties))
             case _:

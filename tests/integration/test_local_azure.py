@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from azure.storage.queue import QueueServiceClient
 
 from bundling.function_app import build_function_app, choose_local_platform
 from emulator.azure.local_azure import LocalAzure
@@ -225,6 +226,32 @@ async def test_when_callers_would_sign_in_by_easy_auth_then_the_deployment_is_re
     refused = await deploy(azure, "app", {**APP, **signed_in})
 
     assert "easy_auth_not_local" == refused.json()["code"]
+
+
+async def test_when_a_setting_would_come_from_a_key_vault_then_the_deployment_is_refused(
+    azure: httpx.AsyncClient,
+) -> None:
+    """The app would take the reference itself for its secret; so nothing of it is made."""
+    await deploy(azure, "foundation", FOUNDATION)
+    reference = "@Microsoft.KeyVault(VaultName=kv;SecretName=api-key)"
+    refused = await deploy(azure, "app", {**APP, "keyVaultName": "kv", "awsApiKey": reference})
+    site = (await azure.get(f"/sites/{SITE}")).json()
+
+    assert "key_vault_not_local" == refused.json()["code"]
+    assert site.get("state", "without_settings") == "without_settings"
+
+
+async def test_when_records_are_read_by_shards_then_their_queues_are_there(
+    azure: httpx.AsyncClient, azurite: Azurite
+) -> None:
+    """Made by the deployment, as in Azure, where the app has no right to make them."""
+    await deploy(azure, "foundation", FOUNDATION)
+    deployed = [await deploy(azure, "app", {**APP, "syncFanOut": "true"}) for _ in range(2)]
+    with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+        names = {queue.name for queue in service.list_queues()}
+
+    assert [200, 200] == [each.status_code for each in deployed]
+    assert {"sync-shards", "sync-shards-poison"} <= names
 
 
 async def test_when_a_resource_type_is_new_then_it_is_refused_by_name(
