@@ -421,6 +421,19 @@ def test_when_an_instance_takes_requests_on_then_it_has_places_for_them(
     assert 1 <= triggers["http"]["perInstanceConcurrency"] <= min(places, HOST_REQUESTS)
 
 
+@pytest.mark.parametrize("memory", [512, 2048, 4096])
+def test_when_each_request_brings_and_takes_10_mib_then_the_instance_has_the_memory(
+    memory: int,
+) -> None:
+    """By the sum in docs/company-network.md: 67 MiB, 40 for each call, 150 for Azure's host."""
+    page = " ".join((CHECKOUT / "docs" / "company-network.md").read_text("utf-8").split())
+    scale = site_properties(instanceMemoryMB=memory)["functionAppConfig"]["scaleAndConcurrency"]
+
+    assert "with 150 MB left for that host" in page
+    assert "40 = 347 of 362 MiB)" in page
+    assert 67 + 40 * scale["triggers"]["http"]["perInstanceConcurrency"] <= memory - 150
+
+
 def test_when_the_concurrency_is_given_then_it_holds_up_to_what_calls_may_wait() -> None:
     """All the places that the app may be given are half of the host's."""
     triggers = site_properties(perInstanceConcurrency=MOST_CALLS)["functionAppConfig"][
