@@ -71,6 +71,14 @@ def test_when_parameters_do_not_go_together_then_nothing_is_deployed(
         deploy_probes("refused-together", **parameters)
 
 
+def test_when_a_rollout_is_gradual_then_the_local_aws_cannot_make_it(
+    deploy_probes: DeployProbes,
+) -> None:
+    """It has no CodeDeploy (docs/local-aws-differences.md)."""
+    with pytest.raises(DeploymentError, match="AWS::CodeDeploy::"):
+        deploy_probes("gradual", AuthorizerRelease="1", AuthorizerRollout="Canary10Percent5Minutes")
+
+
 def test_when_every_option_that_is_here_is_on_then_the_api_serves(
     deploy_probes: DeployProbes,
 ) -> None:
