@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from aws_authorizer import settings as authorizer_settings
+from aws_backend import settings as backend_settings
+from shared.routes import PROTECTED_ROUTES, ROUTES
 from tests.support.aws_stacks import (
     DOMAIN,
     FIRST_DAY,
@@ -24,7 +26,7 @@ from tests.support.aws_stacks import (
     resources_of,
     stack,
 )
-from tests.support.sam_template import broken_rules, transform
+from tests.support.sam_template import broken_rules, deployed, transform
 
 FUNCTIONS = {"AuthorizerFunction", "RecordsFunction", "DiscoveryFunction", "HealthFunction"}
 
@@ -376,43 +378,108 @@ def test_when_there_is_a_web_acl_then_it_stands_before_the_stage() -> None:
     ) == tuple(arn)
 
 
-@pytest.mark.parametrize("parameters", PARAMETER_SETS.values(), ids=PARAMETER_SETS)
-def test_when_an_option_is_chosen_then_the_authorizer_reads_the_same_settings(
-    parameters: Mapping[str, str],
-) -> None:
-    """No condition takes a setting away, and none adds one that no code reads."""
-    read = {setting.name for setting in authorizer_settings.SETTINGS} - {"ENTRA_AUTHORITY"}
+# --- in every stack -------------------------------------------------------------------------------
 
-    assert read == properties(parameters, "AuthorizerFunction")["Environment"]["Variables"].keys()
-
-
-@pytest.mark.parametrize("parameters", PARAMETER_SETS.values(), ids=PARAMETER_SETS)
-def test_when_an_option_is_chosen_then_the_runtime_and_the_ttl_are_as_declared(
-    parameters: Mapping[str, str],
-) -> None:
-    """No linter knows: they pass a runtime that does not exist, and a cache of hours."""
-    (scheme,) = definition(parameters)["components"]["securitySchemes"].values()
-    ttl = scheme["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"]
-
-    assert int(parameters.get("AuthorizerResultTtlInSeconds", "300")) == int(ttl)
-    assert {"python3.13"} == {
-        each["Properties"]["Runtime"]
-        for each in resources_of(parameters, "AWS::Lambda::Function").values()
-    }
+SETTINGS = {
+    "AuthorizerFunction": authorizer_settings.SETTINGS,
+    "RecordsFunction": backend_settings.RECORDS_SETTINGS,
+    "DiscoveryFunction": backend_settings.DISCOVERY_SETTINGS,
+    "HealthFunction": (),
+}
+PUBLIC = {(route.method.lower(), route.path) for route in ROUTES if route not in PROTECTED_ROUTES}
 
 
-@pytest.mark.parametrize("parameters", PARAMETER_SETS.values(), ids=PARAMETER_SETS)
-def test_when_an_option_is_chosen_then_each_route_keeps_its_authorizer(
-    parameters: Mapping[str, str],
-) -> None:
-    """In what API Gateway imports: the two public routes have none, by name."""
-    public = {
-        (method, path)
-        for path, methods in definition(parameters)["paths"].items()
+def wrong_functions(made: Mapping[str, Any]) -> set[str]:
+    """Functions whose runtime or settings are not those that the code is written for."""
+    wrong = set()
+    for name, settings in SETTINGS.items():
+        function = made["Resources"][name]["Properties"]
+        given = function.get("Environment", {}).get("Variables", {})
+        read = {setting.name for setting in settings} - {"ENTRA_AUTHORITY"}
+        if function["Runtime"] != "python3.13" or read != given.keys():
+            wrong.add(name)
+    return wrong
+
+
+def wrong_operations(made: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Routes that are not known, or that ask for more or less than their authorizer."""
+    (api,) = (each for each in made["Resources"].values() if "RestApi" in each["Type"])
+    paths = api["Properties"]["Body"]["paths"]
+    found = {
+        (method, path): operation["security"]
+        for path, methods in paths.items()
         for method, operation in methods.items()
-        if operation["security"] != [{"EntraToken": []}]
     }
-    counted = sum(len(methods) for methods in definition(parameters)["paths"].values())
+    expected: dict[tuple[str, str], object] = {
+        (route.method.lower(), route.path): [{"NONE": []}]
+        if (route.method.lower(), route.path) in PUBLIC
+        else [{"EntraToken": []}]
+        for route in ROUTES
+    }
+    return {
+        operation
+        for operation in found.keys() | expected.keys()
+        if found.get(operation) != expected.get(operation)
+    }
 
-    assert {("get", "/health"), ("get", "/.well-known/oauth-protected-resource")} == public
-    assert 7 == counted
+
+def cached_seconds(made: Mapping[str, Any]) -> int:
+    """For how long API Gateway keeps the authorizer's answer."""
+    (api,) = (each for each in made["Resources"].values() if "RestApi" in each["Type"])
+    (scheme,) = api["Properties"]["Body"]["components"]["securitySchemes"].values()
+    return int(scheme["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"])
+
+
+@pytest.mark.parametrize("parameters", PARAMETER_SETS.values(), ids=PARAMETER_SETS)
+def test_when_an_option_is_chosen_then_functions_and_routes_stay_what_they_are(
+    parameters: Mapping[str, str],
+) -> None:
+    """Each setting is given and no other, each route has its authorizer but the two public ones."""
+    made = stack(parameters)
+
+    assert 7 == len(ROUTES)
+    assert {("get", "/health"), ("get", "/.well-known/oauth-protected-resource")} == PUBLIC
+    assert set() == wrong_functions(made)
+    assert set() == wrong_operations(made)
+    assert int(parameters.get("AuthorizerResultTtlInSeconds", "300")) == cached_seconds(made)
+
+
+def changed_stack(*path: str, value: object) -> dict[str, Any]:
+    """The first day's stack, from a template with another value at this place."""
+    template = deepcopy(TEMPLATE)
+    place = template
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    return deployed(transform(template, FIRST_DAY), FIRST_DAY)
+
+
+def test_when_a_runtime_does_not_exist_then_it_is_found() -> None:
+    """No linter knows: `python3.31` in Globals passes."""
+    made = changed_stack("Globals", "Function", "Runtime", value="python3.31")
+
+    assert SETTINGS.keys() == wrong_functions(made)
+
+
+def test_when_a_setting_has_no_reader_then_its_function_is_found() -> None:
+    """A renamed one is one too few and one too many."""
+    variables = ("Properties", "Environment", "Variables")
+    made = changed_stack("Resources", "RecordsFunction", *variables, value={"TABLE": "x"})
+
+    assert {"RecordsFunction"} == wrong_functions(made)
+
+
+def test_when_a_route_loses_its_authorizer_then_it_is_found() -> None:
+    """In what API Gateway imports, whatever the template says of defaults."""
+    event = ("Resources", "RecordsFunction", "Properties", "Events", "DeleteRecord")
+    made = changed_stack(*event, "Properties", "Auth", value={"Authorizer": "NONE"})
+
+    assert {("delete", "/v1/records/{id}")} == wrong_operations(made)
+
+
+def test_when_answers_are_kept_for_hours_then_it_is_found() -> None:
+    """No linter knows: 9999 seconds pass."""
+    authorizer = ("Resources", "Api", "Properties", "Auth", "Authorizers", "EntraToken")
+    made = changed_stack(*authorizer, "Identity", "ReauthorizeEvery", value=9999)
+
+    assert 9999 == cached_seconds(made)
