@@ -108,6 +108,9 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .tools/delivery-checks/.installed: requirements/delivery-checks.txt .python-version | $(UV)
 	$(call environment,.tools/delivery-checks,requirements/delivery-checks.txt)
 
+.PHONY: deploy-tools
+deploy-tools: $(VENV)/.installed .tools/azure-cli/.installed .tools/sam/.installed ## install what `bridge deploy` calls: az and sam
+
 DEPLOY_CHECKS := azure-cli sam checkov policy-checks delivery-checks
 .PHONY: deploy-checks
 deploy-checks: $(DEPLOY_CHECKS:%=.tools/%/.installed) ## install what checks the deployment's files: az, sam, checkov and others
@@ -172,6 +175,36 @@ unit: $(VENV)/.installed ## the unit tests alone: seconds, no network
 .PHONY: build
 build: $(VENV)/.installed ## build the Lambda functions' zip files, as AWS gets them
 	@$(BIN)/python -m bundling all .aws-sam/bundles
+
+# --- releases -----------------------------------------------------------------------------------
+
+RELEASING = $(BIN)/python -m releasing
+.PHONY: version
+version: $(VENV)/.installed ## give the checkout its next version; VERSION=1.2.0, and DATE=2026-11-30 where it is not today
+	@test -n "$(VERSION)" || { echo "say which version: make version VERSION=1.2.0" >&2; exit 1; }
+	@$(RELEASING) version "$(VERSION)" $(if $(DATE),--date "$(DATE)")
+
+.PHONY: release
+release: $(VENV)/.installed .tools/delivery-checks/.installed ## build everything that is deployed twice, compare, and fill dist/; TAG=v1.2.0
+	@$(RELEASING) release dist --uv "$(UV)" $(if $(TAG),--tag "$(TAG)")
+
+.PHONY: verify-release
+verify-release: $(VENV)/.installed ## fail unless this checkout builds the same bytes as a release; RELEASE=folder
+	@test -n "$(RELEASE)" || { echo "say which: make verify-release RELEASE=folder" >&2; exit 1; }
+	@$(RELEASING) verify "$(RELEASE)" --uv "$(UV)"
+
+.PHONY: sbom
+sbom: $(VENV)/.installed .tools/delivery-checks/.installed ## write what each deployable is made of into dist/, as CycloneDX
+	@$(RELEASING) sbom dist --uv "$(UV)"
+
+.PHONY: licenses
+licenses: $(VENV)/.installed .tools/delivery-checks/.installed ## write the licenses of what is deployed into dist/; fail if one is not allowed
+	@$(RELEASING) licenses dist --uv "$(UV)"
+
+LOCKS := requirements.txt $(sort $(wildcard requirements/*.txt))
+.PHONY: audit
+audit: .tools/delivery-checks/.installed ## ask for known faults in every lock; fails without a network
+	@scripts/audit .tools/delivery-checks/bin/pip-audit $(LOCKS)
 
 .PHONY: test
 test: install azurite postgres deploy-checks check lock-check ## everything that CI runs
@@ -241,7 +274,7 @@ crash-matrix: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.inst
 
 .PHONY: clean
 clean: ## remove every environment, cache and build product
-	rm -rf .venv .tools .cache .bridge .aws-sam .hypothesis .coverage* htmlcov
+	rm -rf .venv .tools .cache .bridge .aws-sam dist .hypothesis .coverage* htmlcov
 
 # --- the bridge on this machine -----------------------------------------------------------------
 

@@ -483,3 +483,20 @@ def test_when_answers_are_kept_for_hours_then_it_is_found() -> None:
     made = changed_stack(*authorizer, "Identity", "ReauthorizeEvery", value=9999)
 
     assert 9999 == cached_seconds(made)
+
+
+def test_when_roles_have_a_boundary_then_each_role_of_the_stack_has_it() -> None:
+    """A pipeline may make no other. The gateway's log role is its account's administrator's."""
+    parameters = PARAMETER_SETS["provisioned"] | chosen("RolesBoundary")
+    bounded = {
+        name
+        for name, each in resources_of(parameters, "AWS::IAM::Role").items()
+        if each["Properties"].get("PermissionsBoundary") == OTHER_VALUES["RolesBoundary"]
+    }
+
+    assert resources_of(parameters, "AWS::IAM::Role").keys() == bounded
+    assert {"RolloutRole"} == bounded - {name.replace("Function", "Role") for name in FUNCTIONS}
+    assert all(
+        "PermissionsBoundary" not in each["Properties"]
+        for each in resources_of(FIRST_DAY, "AWS::IAM::Role").values()
+    )

@@ -44,6 +44,7 @@ OTHER_VALUES = {
     "ThrottleBurst": "1",
     "LogRetentionInDays": "1",
     "ManageGatewayLogRole": "true",
+    "RolesBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "FeedShards": "16",
     "RestoredTable": "records-restored",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
