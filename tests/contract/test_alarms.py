@@ -1,4 +1,4 @@
-"""The alarms of the template: each looks at a metric that something really emits."""
+"""Alarms and dashboard of the template: each looks at a metric that something really emits."""
 
 import io
 import json
@@ -26,7 +26,9 @@ GUID = "11111111-1111-4111-8111-111111111111"
 REQUIRED = {"EntraTenantId": GUID, "ApiClientId": GUID, "AllowedClientIds": GUID}
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:alarms"
 
-RESOURCES = deployed(transform(TEMPLATE, REQUIRED), REQUIRED)["Resources"]
+WITH_DASHBOARD = REQUIRED | {"Dashboard": "true"}
+
+RESOURCES = deployed(transform(TEMPLATE, WITH_DASHBOARD), WITH_DASHBOARD)["Resources"]
 
 
 def resources_of(kind: str) -> dict[str, dict[str, Any]]:
@@ -39,10 +41,18 @@ FILTERS = resources_of("AWS::Logs::MetricFilter")
 
 AWS_METRICS = {
     # "Amazon API Gateway dimensions and metrics", without detail by method
+    ("AWS/ApiGateway", "Count"): {"ApiName", "Stage"},
+    ("AWS/ApiGateway", "4XXError"): {"ApiName", "Stage"},
     ("AWS/ApiGateway", "5XXError"): {"ApiName", "Stage"},
+    ("AWS/ApiGateway", "Latency"): {"ApiName", "Stage"},
+    ("AWS/ApiGateway", "IntegrationLatency"): {"ApiName", "Stage"},
     # "Types of metrics for Lambda functions"
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
+    ("AWS/Lambda", "Duration"): {"FunctionName"},
+    ("AWS/Lambda", "ConcurrentExecutions"): {"FunctionName"},
     # "DynamoDB metrics and dimensions"
+    ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): {"TableName"},
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): {"TableName"},
     ("AWS/DynamoDB", "ReadThrottleEvents"): {"TableName"},
     ("AWS/DynamoDB", "WriteThrottleEvents"): {"TableName"},
 }
@@ -145,6 +155,7 @@ REQUEST = backend_lines(lambda logger: log_event(logger, logging.INFO, "request"
     ("name", "found", "passed_over", "value"),
     [
         ("UndecidedDecisions", [*UNDECIDED, *INVALID], [*ALLOWED, *FETCH], 1.0),
+        ("Decisions", [*UNDECIDED, *ALLOWED], [*INVALID, *FETCH], 1.0),
         ("KeySetAge", ALLOWED, [*UNDECIDED, *INVALID, *FETCH], 7200.0),
         (
             "ThrottledRequests",
@@ -167,12 +178,83 @@ def test_when_a_line_is_written_then_its_metric_filter_finds_it(
 
 
 def test_when_there_is_a_metric_filter_then_the_test_above_has_its_lines() -> None:
-    """And an alarm looks at its metric."""
-    assert {"UndecidedDecisions", "KeySetAge", "ThrottledRequests", "ItemCollectionSize"} == set(
-        FILTERS
-    )
+    """And an alarm or the dashboard looks at its metric."""
+    assert {
+        "UndecidedDecisions",
+        "Decisions",
+        "KeySetAge",
+        "ThrottledRequests",
+        "ItemCollectionSize",
+    } == set(FILTERS)
     watched = {(json.dumps(each["Namespace"]), each["MetricName"]) for each in ALARMS.values()}
-    assert own_metrics().keys() <= watched
+    shown = {(json.dumps({"Fn::Sub": each[0]}), each[1]) for each in shown_metrics()}
+    assert own_metrics().keys() <= watched | shown
+    assert own_metrics().keys() - watched <= shown
+
+
+def test_when_there_is_an_outcome_then_its_decisions_are_counted_for_this_stack() -> None:
+    """The lines' own metrics know no stack: those of two stacks would be one sum."""
+    (dimension,) = transformation("Decisions")["Dimensions"]
+    outcomes = [json.loads(line)[dimension["Value"].removeprefix("$.")] for line in UNDECIDED]
+
+    assert "outcome" == dimension["Key"]
+    assert ["undecided"] == outcomes
+    assert not transformation("UndecidedDecisions").get("Dimensions")
+    assert {"Fn::Sub": "AzureAwsBridge/${AWS::StackName}"} == transformation("Decisions")[
+        "MetricNamespace"
+    ]
+
+
+# --- the dashboard -------------------------------------------------------------------------------
+
+
+def dashboard() -> list[dict[str, Any]]:
+    """Every widget's properties, with what CloudFormation fills in left as it is."""
+    text, _values = TEMPLATE["Resources"]["BridgeDashboard"]["Properties"]["DashboardBody"][
+        "Fn::Sub"
+    ]
+    return [widget["properties"] for widget in json.loads(text)["widgets"]]
+
+
+def shown_metrics() -> list[list[str]]:
+    """Each metric that the dashboard shows: namespace, name, and dimensions with their values."""
+    return [
+        [part for part in metric if isinstance(part, str)]
+        for widget in dashboard()
+        for metric in widget.get("metrics", [])
+    ]
+
+
+def test_when_the_dashboard_shows_a_metric_then_something_emits_it() -> None:
+    """Name, namespace and every dimension."""
+    own = {
+        ("AzureAwsBridge/${AWS::StackName}", transformation(name)["MetricName"]): {
+            each["Key"] for each in transformation(name).get("Dimensions", [])
+        }
+        for name in FILTERS
+    }
+    emitted = own | AWS_METRICS
+
+    assert len(shown_metrics()) >= 20
+    for namespace, metric, *dimensions in shown_metrics():
+        assert set(dimensions[::2]) == emitted[namespace, metric]
+
+
+def test_when_there_is_an_alarm_then_the_dashboard_shows_it() -> None:
+    """All of them, in its first row."""
+    (shown,) = [widget["alarms"] for widget in dashboard() if "alarms" in widget]
+
+    assert {f"${{{name}.Arn}}" for name in ALARMS} == set(shown)
+
+
+def test_when_no_dashboard_is_asked_for_then_there_are_no_metrics_for_it() -> None:
+    """Each costs its share every month."""
+    plain = deployed(transform(TEMPLATE, REQUIRED), REQUIRED)["Resources"]
+
+    assert {"BridgeDashboard", "Decisions"} == RESOURCES.keys() - plain.keys()
+
+
+# --- the alarms ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ALARMS)
