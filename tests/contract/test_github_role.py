@@ -393,6 +393,19 @@ def test_when_the_role_would_change_itself_then_it_may_not() -> None:
     ]
 
 
+def test_when_the_role_looks_at_its_own_stack_then_it_changes_nothing_there() -> None:
+    """`bridge deploy` compares; a pipeline that could update it would give itself any right."""
+    own = {
+        action
+        for statement in role_statements()
+        for resource in as_list(statement["Resource"])
+        if "stack/bridge-dev-github/" in resource
+        for action in as_list(statement["Action"])
+    }
+
+    assert {"cloudformation:DescribeStacks"} == own
+
+
 @pytest.mark.parametrize(
     "action",
     [

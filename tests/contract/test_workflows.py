@@ -439,7 +439,7 @@ def test_when_a_workflow_calls_bridge_then_there_is_such_a_command() -> None:
     """With all of its options."""
     called = [line for each in WORKFLOWS.values() for line in _BRIDGE.findall(shell_lines(each))]
 
-    assert ['deploy --env "$ENVIRONMENT"'] == called
+    assert ['deploy --env "$ENVIRONMENT" --until azure-package'] == called
     assert [None] == [problem_of_command(line) for line in called]
 
 
