@@ -36,9 +36,11 @@ def lines_of(text: str) -> Iterator[Line]:
     running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     named = re.findall(r"`((?:az|aws|sam) [a-z][^`]*)`", running)
     for line, is_whole in [*((each, True) for each in whole), *((each, False) for each in named)]:
-        plain = re.sub(r"<the other parameters>", "Other=x", line.strip().removeprefix("$ "))
-        # Any other placeholder is a word of its own, or a part of one.
-        words = shlex.split(re.sub(r"<[^<>]*>", "x", plain), comments=True)
+        # A placeholder is a word of its own, or a part of one; SAM's parameters have names.
+        is_sam = "--parameter-overrides" in line
+        given = re.sub(r"(?<=\s)<[^<>]*>(?!\S)", "Other=x", line) if is_sam else line
+        plain = re.sub(r"<[^<>]*>", "x", given.strip().removeprefix("$ "))
+        words = shlex.split(plain, comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
         if words[:1] and words[0] in TOOLS:
