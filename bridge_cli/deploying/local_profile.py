@@ -1,7 +1,7 @@
 """The clouds of `bridge clouds`, as a rollout asks them: the same steps, in the same order.
 
 What is not rehearsed: sign-ins, rights, Azure's and Amazon's own refusals, `az` and `sam`, and
-`PublicUrl` in the challenge: MiniStack makes a new API, with another address, at each update.
+the challenge that names `PublicUrl`: MiniStack makes a new API, at another address, at each update.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import botocore.exceptions
 import httpx
@@ -269,11 +269,18 @@ class _LocalAwsAccount:
             each["ParameterKey"]: each.get("ParameterValue", "")
             for each in described.get("Parameters", [])
         }
-        # An update would give the API another address; the functions have been told this one.
-        parameters[PUBLIC_URL] = outputs.get("DefaultUrl", "")
+        # An update would give the API another address, so the function is told without one.
+        parameters[PUBLIC_URL] = self._told_url(name)
         return Stack(described["StackStatus"], parameters, outputs)
 
     def deploy_stack(self, deployment: StackDeployment, report: Report) -> Stack:
+        present = self.find_stack(deployment.name)
+        if present is not None and present.is_complete:
+            wanted = {**deployment.parameters, PUBLIC_URL: present.parameters[PUBLIC_URL]}
+            if wanted.items() <= present.parameters.items():
+                self._tell_url(deployment.name, deployment.parameters[PUBLIC_URL])
+                told = {**present.parameters, PUBLIC_URL: deployment.parameters[PUBLIC_URL]}
+                return replace(present, parameters=told)
         try:
             deploy(
                 self.endpoint_url,
@@ -292,6 +299,34 @@ class _LocalAwsAccount:
         if stack is None:
             raise DeploymentError("local_stack_gone", f"There is no stack {deployment.name}.")
         return stack
+
+    def _told_url(self, stack: str) -> str:
+        try:
+            configuration = self._client("lambda").get_function_configuration(
+                FunctionName=self._discovery(stack)
+            )
+        except botocore.exceptions.ClientError:
+            return ""
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        return str(variables.get("PUBLIC_URL", ""))
+
+    def _tell_url(self, stack: str, url: str) -> None:
+        client, name = self._client("lambda"), self._discovery(stack)
+        configuration = client.get_function_configuration(FunctionName=name)
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**variables, "PUBLIC_URL": url}}
+        )
+
+    def _discovery(self, stack: str) -> str:
+        detail = self._client("cloudformation").describe_stack_resource(
+            StackName=stack, LogicalResourceId="DiscoveryFunction"
+        )
+        return str(detail["StackResourceDetail"]["PhysicalResourceId"])
+
+    def _client(self, service: Literal["cloudformation", "lambda"]) -> Any:  # noqa: ANN401
+        aws = LocalAws(self.endpoint_url)
+        return aws.session().client(service, endpoint_url=self.endpoint_url, config=aws.config)
 
 
 @dataclass(frozen=True, slots=True)
