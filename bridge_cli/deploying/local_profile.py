@@ -1,6 +1,7 @@
 """The clouds of `bridge clouds`, as a rollout asks them: the same steps, in the same order.
 
-What is not rehearsed: sign-ins, rights, Azure's and Amazon's own refusals, `az` and `sam`.
+What is not rehearsed: sign-ins, rights, Azure's and Amazon's own refusals, `az` and `sam`, and
+the challenge that names `PublicUrl`: MiniStack makes a new API, at another address, at each update.
 """
 
 import asyncio
@@ -11,13 +12,13 @@ from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import botocore.exceptions
 import httpx
 
 from bridge_cli.deploying.graph_tenant import GraphTenant
-from bridge_cli.deploying.local_smoke import LocalAlarms, LocalTokens
+from bridge_cli.deploying.local_smoke import LocalAlarms
 from bridge_cli.deploying.real_clouds import build_function_app
 from bundling.errors import BundleError
 from deployment.bridge_file import Environment
@@ -34,8 +35,13 @@ from deployment.digests import digest_of
 from deployment.errors import DeploymentError
 from deployment.parameters.bicep_parameters import Layer, Parameters
 from deployment.parameters.derived_settings import SECRET_REFERENCE, contract_settings
-from deployment.parameters.template_parameters import TEMPLATE, TemplateParameter
+from deployment.parameters.template_parameters import (
+    PUBLIC_URL,
+    TEMPLATE,
+    TemplateParameter,
+)
 from deployment.programs.programs import Programs
+from deployment.smoke.outcome import CheckBlockedError, SmokeCode
 from deployment.smoke.smoke_run import run_smoke
 from deployment.smoke.sources import FunctionKeys, SmokeSources
 from deployment.smoke.target import SmokeTarget
@@ -263,15 +269,24 @@ class _LocalAwsAccount:
             each["ParameterKey"]: each.get("ParameterValue", "")
             for each in described.get("Parameters", [])
         }
+        # An update would give the API another address, so the function is told without one.
+        parameters[PUBLIC_URL] = self._told_url(name)
         return Stack(described["StackStatus"], parameters, outputs)
 
     def deploy_stack(self, deployment: StackDeployment, report: Report) -> Stack:
+        present = self.find_stack(deployment.name)
+        if present is not None and present.is_complete:
+            wanted = {**deployment.parameters, PUBLIC_URL: present.parameters[PUBLIC_URL]}
+            if wanted.items() <= present.parameters.items():
+                self._tell_url(deployment.name, deployment.parameters[PUBLIC_URL])
+                told = {**present.parameters, PUBLIC_URL: deployment.parameters[PUBLIC_URL]}
+                return replace(present, parameters=told)
         try:
             deploy(
                 self.endpoint_url,
                 self.checkout / TEMPLATE,
                 self.packages.bundles,
-                deployment.parameters,
+                {**deployment.parameters, PUBLIC_URL: ""},
                 self.authority,
                 clock=SystemClock(),
                 sleep=time.sleep,
@@ -284,6 +299,63 @@ class _LocalAwsAccount:
         if stack is None:
             raise DeploymentError("local_stack_gone", f"There is no stack {deployment.name}.")
         return stack
+
+    def _told_url(self, stack: str) -> str:
+        try:
+            configuration = self._client("lambda").get_function_configuration(
+                FunctionName=self._discovery(stack)
+            )
+        except botocore.exceptions.ClientError:
+            return ""
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        return str(variables.get("PUBLIC_URL", ""))
+
+    def _tell_url(self, stack: str, url: str) -> None:
+        client, name = self._client("lambda"), self._discovery(stack)
+        configuration = client.get_function_configuration(FunctionName=name)
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**variables, "PUBLIC_URL": url}}
+        )
+
+    def _discovery(self, stack: str) -> str:
+        detail = self._client("cloudformation").describe_stack_resource(
+            StackName=stack, LogicalResourceId="DiscoveryFunction"
+        )
+        return str(detail["StackResourceDetail"]["PhysicalResourceId"])
+
+    def _client(self, service: Literal["cloudformation", "lambda"]) -> Any:  # noqa: ANN401
+        aws = LocalAws(self.endpoint_url)
+        return aws.session().client(service, endpoint_url=self.endpoint_url, config=aws.config)
+
+
+@dataclass(frozen=True, slots=True)
+class _IdentityTokens:
+    """Tokens of the Function App's own identity, which may only read."""
+
+    endpoint: str
+    header: str = field(repr=False)
+    client_id: str
+
+    async def token(self, scope: str) -> str:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            response = await http.get(
+                self.endpoint,
+                params={
+                    "api-version": "2019-08-01",
+                    "resource": scope.removesuffix("/.default"),
+                    "client_id": self.client_id,
+                },
+                headers={"X-IDENTITY-HEADER": self.header},
+            )
+        if response.status_code != _OK:
+            raise CheckBlockedError(
+                SmokeCode.SIGN_IN_MISSING,
+                f"no token of the local Entra ID (HTTP {response.status_code})",
+                "Look whether `bridge clouds` still runs.",
+            )
+        token: str = response.json()["access_token"]
+        return token
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,14 +395,13 @@ class _LocalSmoke:
         target = SmokeTarget.checked(
             api_url=api_url,
             identity=identity,
-            public_url=api_url,
+            public_url=None,
             function_app_url=self._site_url() or proxy_url,
         )
+        entra = self.clouds.entra
         lambda_log = self.clouds.aws.get("lambda_log") or self.clouds.folder / "logs/lambda.log"
         sources = SmokeSources(
-            LocalTokens(
-                self.clouds.entra["identity_endpoint"], self.clouds.entra["identity_header"]
-            ),
+            _IdentityTokens(entra["identity_endpoint"], entra["identity_header"], self._identity()),
             _SiteKeys(self.clouds.azure["url"], names.function_app),
             LocalAlarms(self.clouds.aws["endpoint_url"], Path(lambda_log), names.stack),
         )
@@ -341,6 +412,11 @@ class _LocalSmoke:
         failed = [result.id for result in found.results if result.advice is not None]
         named = f" ({', '.join(failed)})" if failed else ""
         return SmokeResult(found.exit_code, f"{len(outcomes)} checks: {counts}{named}")
+
+    def _identity(self) -> str:
+        layer = f"{self.clouds.azure['url']}/deployments/{Layer.FOUNDATION}"
+        with httpx.Client(trust_env=False) as http:
+            return str(http.get(layer).json()["outputs"]["identityClientId"])
 
     def _site_url(self) -> str:
         name = self.context.names.function_app

@@ -9,7 +9,7 @@ RIGHT = (
 )
 WRONG = {
     "an option": (["sam", "deploy", "--stack-nmae", "x"], "--stack-nmae"),
-    "a command": (["sam", "biuld"], "biuld"),
+    "a command": (["sam", "buildx"], "buildx"),
     "a template that is not there": (
         ["sam", "deploy", "--template-file", "no.yaml", "--stack-name", "x"],
         "no.yaml",

@@ -53,7 +53,7 @@ def test_when_values_are_wrong_then_each_is_told_with_its_place() -> None:
     ("line", "place", "advice"),
     [
         ("entar = 1", "entar", "is no key here; did you mean entra?"),
-        ("[aws]\nregoin = 1", "aws.regoin", "did you mean region?"),
+        ("[aws]\nregionn = 1", "aws.regionn", "did you mean region?"),
         ("[aws]\nsubscription_id = 1", "aws.subscription_id", "belongs into [azure]"),
         ("[environments.dev]\nstgae = 1", "environments.dev.stgae", "did you mean stage?"),
         ("[environments.dev.proxy]\nqqq = 1", "environments.dev.proxy.qqq", "expected one of"),
