@@ -179,7 +179,8 @@ def test_when_the_token_version_is_not_said_then_it_becomes_2(
 ) -> None:
     """Null means version 1: everybody's first 401. Old tokens live on, and the plan says so."""
     apply(tenant, wanted)
-    api = application_of(tenant)["api"]
+    known = ["22222222-0000-4000-8000-000000000009"]
+    api = {**application_of(tenant)["api"], "knownClientApplications": known}
     bend(tenant, api={**api, "requestedAccessTokenVersion": None})
     assert TokenVersion.V1 == api_of(tenant).token_version
 
