@@ -93,15 +93,15 @@ class Rollout:
             if before in results
             and results[before].status is Status.WAITING
             # Who is missing in one cloud keeps nobody from working in the other.
-            and not (before is StepId.SIGN_IN and step.who not in present.absent)
+            and before is not StepId.SIGN_IN
         ]
         lines = step.lines(self._context(present))
-        if blocking:
-            message = f"it needs what {' and '.join(blocking)} will have made"
-            return StepResult(step, Status.WAITING, message, "step_waits", lines)
         if step.who in present.absent:
             error = present.absent[step.who]
             return StepResult(step, Status.WAITING, str(error), error.code, lines)
+        if blocking:
+            message = f"it needs what {' and '.join(blocking)} will have made"
+            return StepResult(step, Status.WAITING, message, "step_waits", lines)
         try:
             return self._actions()[step.id](step, present)
         except (RightsMissing, NotSignedIn) as error:
