@@ -73,16 +73,23 @@ class Graph:
     page_size: int = _PAGE_SIZE
     _trouble: list[GraphAnswer] = field(default_factory=list)
 
+    def refuse_next(
+        self, refusal: GraphRefusal, requests: int = 1, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Answer that many requests with the refusal, without doing anything."""
+        self._trouble += [self._refuse(refusal, headers)] * requests
+
     def throttle_next(self, requests: int, retry_after: int | None = 1) -> None:
         """Answer that many requests with 429, which say to come back after these seconds."""
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        refusal = GraphRefusal(429, "TooManyRequests", "Too many requests.")
-        self._trouble += [self._refuse(refusal, headers)] * requests
+        self.refuse_next(
+            GraphRefusal(429, "TooManyRequests", "Too many requests."), requests, headers
+        )
 
     def fail_next(self, requests: int, status: int = 503) -> None:
         """Answer that many requests with the status of a fault, without doing anything."""
         refusal = GraphRefusal(status, "serviceNotAvailable", "The service is not available.")
-        self._trouble += [self._refuse(refusal)] * requests
+        self.refuse_next(refusal, requests)
 
     def answer(self, request: GraphRequest) -> GraphAnswer:
         """Do what the request asks for, and return the answer."""

@@ -6,6 +6,7 @@ from deployment.entra.apply import apply_changes
 from deployment.entra.changes import API_CLIENT_ID, Changes, Lookup
 from deployment.entra.errors import GraphError
 from deployment.entra.plan import plan_entra
+from emulator.entra.errors import GraphRefusal
 from emulator.entra.graph.rights import ASSIGN_ROLES, WRITE_APPLICATIONS
 from tests.support.graph import APP_ID_URI, Tenant, wanted_registration
 
@@ -101,3 +102,44 @@ def test_when_graph_shows_no_id_then_it_does_not_go_on_without() -> None:
 
     with pytest.raises(GraphError, match="nickname"):
         apply_changes(tenant.client(), Changes((), (lookup,)))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "status", "message"),
+    [
+        ("Find the client ID", 404, "Resource 'x' does not exist or one of its queried reference"),
+        ("Let developers", 404, "Resource 'x' does not exist or one of its queried reference"),
+        ("Let developers", 400, "a Permission Id that cannot be found in the AppPermissions sets."),
+        ("Let nobody", 400, "The appId 'x' does not reference a valid application object."),
+        (
+            "Let nobody",
+            403,
+            (
+                "When using this permission, the backing application of the service principal"
+                " being created must in the local tenant"
+            ),
+        ),
+        ("Find the API's", 404, "Resource 'x' does not exist or one of its queried reference"),
+        ("Assign", 400, "Not a valid reference update."),
+        ("Assign", 400, "Permission being assigned was not found on application"),
+    ],
+)
+def test_when_a_replica_does_not_know_yet_what_another_one_did_then_the_step_waits(
+    purpose: str, status: int, message: str
+) -> None:
+    """What one request has seen, the next one may not see."""
+    tenant = Tenant()
+    wanted = wanted_registration(
+        identity_principal_id=tenant.store.add_managed_identity("id").object_id,
+        developers=(tenant.store.add_user("Dana"),),
+    )
+    client = tenant.client()
+
+    def disturb(step: str) -> None:
+        if step.startswith(purpose):
+            tenant.graph.refuse_next(GraphRefusal(status, "Request_BadRequest", message))
+
+    apply_changes(client, plan_entra(client, wanted), disturb)
+
+    assert tenant.waits
+    assert plan_entra(tenant.client(), wanted).is_empty

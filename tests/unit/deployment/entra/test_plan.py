@@ -15,6 +15,7 @@ from deployment.entra.registration import (
     WantedRegistration,
 )
 from emulator.entra.directory import ApiRegistration
+from emulator.entra.errors import GraphRefusal
 from shared.entra import TokenVersion
 from shared.routes import Role
 from tests.support.graph import APP_ID_URI, NAME, TENANT_ID, Tenant, wanted_registration
@@ -179,7 +180,8 @@ def test_when_the_token_version_is_not_said_then_it_becomes_2(
 ) -> None:
     """Null means version 1: everybody's first 401. Old tokens live on, and the plan says so."""
     apply(tenant, wanted)
-    api = application_of(tenant)["api"]
+    known = ["22222222-0000-4000-8000-000000000009"]
+    api = {**application_of(tenant)["api"], "knownClientApplications": known}
     bend(tenant, api={**api, "requestedAccessTokenVersion": None})
     assert TokenVersion.V1 == api_of(tenant).token_version
 
@@ -257,7 +259,7 @@ def test_when_somebody_added_something_then_it_stays_and_is_said(
 def test_when_a_role_is_gone_from_the_code_then_it_is_disabled_and_then_removed(
     tenant: Tenant, wanted: WantedRegistration
 ) -> None:
-    """Graph refuses to remove one that is enabled."""
+    """Graph refuses to remove one that is enabled, or that a replica still takes for enabled."""
     apply(tenant, wanted)
     old = {
         "id": wanted.role_id("Records.Purge"),
@@ -270,8 +272,17 @@ def test_when_a_role_is_gone_from_the_code_then_it_is_disabled_and_then_removed(
     bend(tenant, appRoles=[*application_of(tenant)["appRoles"], old])
 
     changes = plan(tenant, wanted)
-    apply(tenant, wanted)
 
+    def disturb(purpose: str) -> None:
+        if purpose.startswith("Change"):
+            said = "Permission (scope or role) cannot be deleted or updated unless disabled first."
+            tenant.graph.refuse_next(
+                GraphRefusal(400, "CannotDeleteOrUpdateEnabledEntitlement", said)
+            )
+
+    apply_changes(tenant.client(), changes, disturb)
+
+    assert [1.0] == tenant.waits
     assert [("appRoles[Records.Purge]", "enabled, for Application", None)] == [
         (d.field, d.found, d.wanted) for d in changes.differences
     ]

@@ -51,6 +51,11 @@ def test_when_there_are_no_developers_then_nothing_lets_a_user_in() -> None:
     assert {"ALLOWED_CLIENT_IDS": "", "DELEGATED_SCOPES": ""} == authorizer_settings(wanted)
 
 
+def test_when_a_developer_is_named_twice_then_one_role_is_assigned() -> None:
+    """A second assignment would be refused as existing."""
+    assert 1 == len(wanted_registration(developers=(DEVELOPER, DEVELOPER)).grants())
+
+
 def test_when_there_are_developers_then_the_authorizer_is_told_what_their_scope_lends() -> None:
     """The value is one that the authorizer itself parses."""
     wanted = wanted_registration(developers=(DEVELOPER,), developer_roles=frozenset(Role))
