@@ -25,9 +25,9 @@ def print_plan(
     Parameters at the template's own default are counted, and stand in full in the JSON.
     """
     console.print(
-        f"[bold]{environment.bridge_name}-{environment.name}[/]: what `bridge deploy --env"
-        f" {environment.name}` does, in order. Values in <angle brackets> are known only when the"
-        " step before has been taken.\n"
+        f"[bold]{environment.bridge_name}-{environment.name}[/]: what"
+        f" `bridge deploy --env {environment.name}` does, in order. Values in"
+        " <angle brackets> are known only when the step before has been taken.\n"
     )
     for number, step in enumerate(steps, start=1):
         title = Text.assemble((f"{number}. {step['id']}", "bold"), f"  {step['title']}")

@@ -40,10 +40,10 @@ def lines_of(text: str) -> Iterator[Line]:
         is_sam = "--parameter-overrides" in line
         given = re.sub(r"(?<=\s)<[^<>]*>(?!\S)", "Other=x", line) if is_sam else line
         plain = re.sub(r"<[^<>]*>", "x", given.strip().removeprefix("$ "))
-        words = shlex.split(plain, comments=True)
-        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-            words.pop(0)
-        if words[:1] and words[0] in TOOLS:
+        plain = re.sub(r"^(?:[A-Z_]+=\S+\s+)+", "", plain)
+        # What a command answers may have a lone quotation mark.
+        if plain.partition(" ")[0] in TOOLS:
+            words = shlex.split(plain, comments=True)
             yield Line(words[: words.index("|")] if "|" in words else words, is_whole)
 
 

@@ -17,8 +17,8 @@ from bundling.bundles import (
     DEFAULT_ARCHITECTURE,
     RECIPES,
     BundleBuilder,
-    find_uv,
 )
+from bundling.requirements import find_uv
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
 
