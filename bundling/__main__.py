@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bundling.architecture import ArchitectureMismatch, check_architecture
 from bundling.bundles import AWS_PLATFORMS, DEFAULT_ARCHITECTURE, RECIPES, BundleBuilder
@@ -54,7 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _keep(built: Path, folder: Path, name: str) -> None:
     zip_file = folder / f"{name}.zip"
-    shutil.copyfile(built, zip_file)
+    # Whole or not at all: another run may be reading the one that is there.
+    with TemporaryDirectory(dir=folder) as scratch:
+        unfinished = Path(scratch) / zip_file.name
+        shutil.copyfile(built, unfinished)
+        unfinished.replace(zip_file)
     print(f"{zip_file}  {zip_file.stat().st_size / 1e6:.2f} MB")  # noqa: T201 - its output
 
 

@@ -42,6 +42,23 @@ def test_when_all_are_named_then_each_deployable_has_a_zip_file(
         assert str(tmp_path / name) in printed
 
 
+def test_when_a_zip_file_is_built_anew_then_whoever_reads_the_old_one_reads_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of us may deploy from one folder, and publish while the other builds."""
+    monkeypatch.setattr(program, "RECIPES", HEALTH)
+    monkeypatch.setattr(FunctionAppBuilder, "build_zip", build_nothing)
+    old = tmp_path / "FunctionApp.zip"
+    old.write_bytes(b"the old package")
+
+    with old.open("rb") as reading:
+        program.main(["all", str(tmp_path)])
+        read = reading.read()
+
+    assert b"the old package" == read
+    assert {"FunctionApp.zip", "HealthFunction.zip"} == {each.name for each in tmp_path.iterdir()}
+
+
 def test_when_the_function_app_is_named_then_its_files_lie_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
