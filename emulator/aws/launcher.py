@@ -62,6 +62,37 @@ def _import_gateway_responses() -> None:
     apigateway_v1._import_rest_api = import_with_gateway_responses  # noqa: SLF001
 
 
+def _keep_api_addresses() -> None:
+    # With a changed definition API Gateway keeps an API with its ID, which is its address, and
+    # imports the definition over it; MiniStack makes another API, at another address.
+    from ministack.services import apigateway_v1  # noqa: PLC0415 - only MiniStack's Python has it
+    from ministack.services.cloudformation import provisioners  # noqa: PLC0415
+
+    handler: dict[str, Any] = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::RestApi"]  # noqa: SLF001
+    update: Callable[..., object] = handler["update"]
+    delete: Callable[[str], object] = apigateway_v1._delete_rest_api  # noqa: SLF001
+    # What an import makes. Stages and deployments are the stack's own resources, and stay.
+    imported_parts: tuple[Any, ...] = (
+        apigateway_v1._resources,  # noqa: SLF001
+        apigateway_v1._authorizers_v1,  # noqa: SLF001
+        apigateway_v1._gateway_responses,  # noqa: SLF001
+    )
+
+    def update_in_place(
+        api_id: str, before: Mapping[str, Any], after: Mapping[str, Any], *rest: object
+    ) -> object:
+        definition = after.get("Body")
+        if isinstance(definition, dict) and definition != before.get("Body"):
+            imported = apigateway_v1._import_rest_api(definition, {})  # noqa: SLF001
+            for part in imported_parts:
+                part[api_id] = part.pop(imported)
+            delete(imported)
+            before = {**before, "Body": definition}
+        return update(api_id, before, after, *rest)
+
+    handler["update"] = update_in_place
+
+
 def _share_environments() -> None:
     # MiniStack starts a process for each call that finds none idle. So many that start at once
     # share this machine's processors: each misses the ten seconds that AWS gives a function to
@@ -144,6 +175,7 @@ _CHANGES = {
     _end_only_what_failed: "a function that does not start fails the calls beside it too",
     _share_environments: "some ten callers at once make functions fail",
     _import_gateway_responses: "refusals have API Gateway's default bodies and no challenge",
+    _keep_api_addresses: "an update gives the API another address",
     _end_functions_first: "functions end with a traceback in the log",
 }
 
@@ -156,7 +188,7 @@ def main() -> None:
     for change, without_it in _CHANGES.items():
         try:
             change()
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, LookupError) as error:
             sys.stderr.write(f"MiniStack has changed ({error}): {without_it}.\n")
     run_ministack()
 

@@ -271,8 +271,26 @@ def test_when_deployed_then_the_functions_know_the_local_address(
 
     answer = again.call("/.well-known/oauth-protected-resource")
 
-    assert first.deployment.api_url != again.deployment.api_url
+    assert first.deployment.api_url == again.deployment.api_url
     assert again.deployment.api_url == answer.document["public_url"]
+
+
+def test_when_deployed_once_more_with_its_address_then_the_challenge_names_it(
+    deploy_probes: DeployProbes,
+) -> None:
+    """The second deployment of a first day: API Gateway chooses the address, and keeps it."""
+    first = deploy_probes("first-day")
+    bare = first.call().headers["www-authenticate"]
+    url = first.deployment.api_url
+
+    again = deploy_probes("first-day", PublicUrl=url)
+    refused, answer = again.call(), again.call(token=again.token("allow"))
+
+    assert "Bearer" == bare
+    assert url == again.deployment.api_url
+    metadata = f"{url}/.well-known/oauth-protected-resource"
+    assert f'Bearer resource_metadata="{metadata}"' == refused.headers["www-authenticate"]
+    assert 200 == answer.status
 
 
 # --- the bundles --------------------------------------------------------------------------------

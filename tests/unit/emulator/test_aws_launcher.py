@@ -51,6 +51,18 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     gateway: Any = ModuleType("ministack.services.apigateway_v1")
     gateway._import_rest_api = lambda _definition, _data=None: "api1"
     gateway._put_gateway_response = lambda *arguments: put.append(arguments)
+    gateway._resources = {"api1": "new paths", "stable": "old paths"}
+    gateway._authorizers_v1 = {"api1": "new authorizers", "stable": "old authorizers"}
+    gateway._gateway_responses = {"api1": "new responses", "stable": "old responses"}
+    gateway._delete_rest_api = lambda api_id: calls.append(f"deleted {api_id}")
+    provisioners: Any = ModuleType("ministack.services.cloudformation.provisioners")
+
+    def update(api_id: str, before: dict[str, Any], after: dict[str, Any], *_names: str) -> str:
+        return api_id if before.get("Body") == after.get("Body") else "another"
+
+    provisioners._RESOURCE_HANDLERS = {"AWS::ApiGateway::RestApi": {"update": update}}
+    formation: Any = ModuleType("ministack.services.cloudformation")
+    formation.provisioners = provisioners
     app: Any = ModuleType("ministack.app")
     app.main = lambda: calls.append("main")
     core: Any = ModuleType("ministack.core")
@@ -58,13 +70,20 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     services: Any = ModuleType("ministack.services")
     services.apigateway_v1 = gateway
     services.lambda_svc = lambdas
-    for module in (ModuleType("ministack"), core, services, runtime, gateway, lambdas, app):
+    ours = (core, services, runtime, gateway, lambdas, app, formation, provisioners)
+    for module in (ModuleType("ministack"), *ours):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     # The real process changes these for good; a test gives them back.
     monkeypatch.setattr(socketserver.StreamRequestHandler, "disable_nagle_algorithm", False)
     monkeypatch.setattr(atexit, "register", lambda _function: calls.append("registered"))
     return SimpleNamespace(
-        worker=Worker, runtime=runtime, gateway=gateway, lambdas=lambdas, calls=calls, put=put
+        worker=Worker,
+        runtime=runtime,
+        gateway=gateway,
+        lambdas=lambdas,
+        provisioners=provisioners,
+        calls=calls,
+        put=put,
     )
 
 
@@ -104,6 +123,38 @@ def test_when_an_api_is_imported_then_its_gateway_responses_are_too(
         ("api1", "UNAUTHORIZED", {"statusCode": 401}),
         ("api1", "THROTTLED", {"statusCode": 429}),
     ] == ministack.put
+
+
+def update_api(ministack: SimpleNamespace, before: object, after: object) -> object:
+    """What CloudFormation does with an API whose definition was the one and is the other."""
+    handler = ministack.provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::RestApi"]
+    return handler["update"]("stable", {"Body": before}, {"Body": after}, "stack", "Api")
+
+
+def test_when_a_definition_changes_then_the_api_keeps_its_address(
+    ministack: SimpleNamespace,
+) -> None:
+    """What was imported takes the place of what the API had, and of no other one."""
+    launcher.main()
+
+    assert "stable" == update_api(ministack, {"paths": {}}, {"paths": {"/": {}}})
+    assert {"stable": "new paths"} == ministack.gateway._resources
+    assert {"stable": "new authorizers"} == ministack.gateway._authorizers_v1
+    assert {"stable": "new responses"} == ministack.gateway._gateway_responses
+    assert "deleted api1" in ministack.calls
+
+
+@pytest.mark.parametrize("after", [{"paths": {}}, None])
+def test_when_no_definition_is_new_then_the_api_is_left_to_ministack(
+    ministack: SimpleNamespace, after: object
+) -> None:
+    """The same one, or none any more."""
+    launcher.main()
+
+    update_api(ministack, {"paths": {}}, after)
+
+    assert "old paths" == ministack.gateway._resources["stable"]
+    assert "deleted api1" not in ministack.calls
 
 
 def test_when_an_api_has_no_gateway_responses_then_it_is_imported_as_before(
@@ -214,6 +265,7 @@ def test_when_a_function_gets_new_code_then_all_its_processes_are_ended(
         ("runtime", "_workers", "fails the calls beside it"),
         ("worker", "_drain_stderr", "each call takes some 50 ms longer"),
         ("worker", "_drain_stderr_bounded", "each call takes some 50 ms longer"),
+        ("provisioners", "_RESOURCE_HANDLERS", "an update gives the API another address"),
         ("gateway", "_import_rest_api", "default bodies and no challenge"),
         ("gateway", "_put_gateway_response", "default bodies and no challenge"),
         ("runtime", "reset", "functions end with a traceback"),
