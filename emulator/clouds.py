@@ -157,6 +157,8 @@ def _write_clouds_file(clouds: LocalClouds) -> None:
             "tenant_id": TENANT_ID,
             "identity_endpoint": entra.identity_endpoint,
             "identity_header": entra.identity_header,
+            "developer_id": entra.add_user("The developer at this machine"),
+            "developer_token_url": entra.developer_token_url,
         },
         "aws": {
             "endpoint_url": clouds.aws.endpoint_url,

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from bridge_cli.complaint import complain
-from bridge_cli.deploying.local_profile import LocalClouds, local_environment, read_local_clouds
+from bridge_cli.deploying.clouds_file import read_local_clouds
+from bridge_cli.deploying.local_profile import LocalClouds, local_environment
 from bridge_cli.deploying.plan_view import print_plan
 from bridge_cli.deploying.real_clouds import real_clouds
 from bridge_cli.deploying.rollout_view import print_end, rollout_on

@@ -11,14 +11,10 @@ import httpx
 import typer
 
 from bridge_cli.complaint import complain
+from bridge_cli.deploying.clouds_file import CLOUDS_FILE, read_local_clouds
 from bridge_cli.deploying.entra_view import error_to_json, plan_to_text, result_to_text, to_json
 from bridge_cli.deploying.graph_tenant import wanted_registration
-from bridge_cli.deploying.local_profile import (
-    CLOUDS_FILE,
-    LocalClouds,
-    local_environment,
-    read_local_clouds,
-)
+from bridge_cli.deploying.local_profile import LocalClouds, local_environment
 from bridge_cli.deploying.real_clouds import real_clouds
 from deployment.bridge_file import load_bridge_file
 from deployment.clouds import AzureCloud

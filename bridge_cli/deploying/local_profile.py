@@ -1,25 +1,24 @@
 """The clouds of `bridge clouds`, as a rollout asks them: the same steps, in the same order.
 
-What is not rehearsed: sign-ins, rights, Azure's and Amazon's own refusals, `az` and `sam`, and
-the challenge that names `PublicUrl`: MiniStack makes a new API, at another address, at each update.
+What is not rehearsed: sign-ins, rights, Azure's and Amazon's own refusals, `az` and `sam`.
 """
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import botocore.exceptions
 import httpx
 
+from bridge_cli.deploying.clouds_file import CloudsFile
 from bridge_cli.deploying.graph_tenant import GraphTenant
-from bridge_cli.deploying.local_smoke import LocalAlarms
 from bridge_cli.deploying.real_clouds import build_function_app
+from bridge_cli.deploying.rehearsed_pair import api_url_of, make_sources, make_target
 from bundling.errors import BundleError
 from deployment.bridge_file import Environment
 from deployment.clouds import (
@@ -32,19 +31,15 @@ from deployment.clouds import (
     StackDeployment,
 )
 from deployment.digests import digest_of
-from deployment.errors import DeploymentError
+from deployment.errors import BusyError, DeploymentError
 from deployment.parameters.bicep_parameters import Layer, Parameters
 from deployment.parameters.derived_settings import SECRET_REFERENCE, contract_settings
 from deployment.parameters.template_parameters import (
-    PUBLIC_URL,
     TEMPLATE,
     TemplateParameter,
 )
 from deployment.programs.programs import Programs
-from deployment.smoke.outcome import CheckBlockedError, SmokeCode
 from deployment.smoke.smoke_run import run_smoke
-from deployment.smoke.sources import FunctionKeys, SmokeSources
-from deployment.smoke.target import SmokeTarget
 from deployment.steps.azure_steps import PACKAGE_TAG
 from deployment.steps.step import Context
 from deployment.values import Value
@@ -52,50 +47,23 @@ from emulator.aws.deployment import DeploymentError as StackError
 from emulator.aws.deployment import LocalAws, deploy
 from emulator.aws.local_bundles import Bundles, build_local_bundles
 from shared.clock import SystemClock
-from shared.contract import read_api_identity
-from shared.settings_reader import reading_settings
 
 if TYPE_CHECKING:
     from deployment.smoke.smoke_run import SmokeReporter
 
-CLOUDS_FILE: Final = "clouds.json"
 _DEPLOY_SECONDS: Final = 180.0
+_STACK_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.1
+_UNDER_WAY: Final = ("_IN_PROGRESS", "already exists")
 _OK: Final = 200
 _NOT_FOUND: Final = 404
-
-
-@dataclass(frozen=True, slots=True)
-class CloudsFile:
-    """Where the local clouds are. The token is a secret of theirs."""
-
-    entra: Mapping[str, str] = field(repr=False)
-    aws: Mapping[str, str]
-    azure: Mapping[str, str]
-    folder: Path
-
-
-def read_local_clouds(folder: Path) -> CloudsFile:
-    """Return where the local clouds of the folder are.
-
-    Raises:
-        DeploymentError: there are none.
-
-    """
-    try:
-        document = json.loads((folder / CLOUDS_FILE).read_text(encoding="utf-8"))
-        return CloudsFile(document["entra"], document["aws"], document["azure"], folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DeploymentError(
-            "local_clouds_missing",
-            f"There are no local clouds in {folder}: run `bridge clouds` and leave it running.",
-        ) from None
 
 
 def local_environment(environment: Environment, clouds: CloudsFile) -> Environment:
     """Return the environment as it is rehearsed: in the local tenant, without what is not there.
 
-    That is a domain, a virtual network, GitHub, a Key Vault, and the real tenant's users and
-    applications.
+    That is a domain, a virtual network, GitHub, a Key Vault, and the real tenant's applications.
+    For its users, if bridge.toml names any, stands the one user whom the local tenant has.
     """
     return replace(
         environment,
@@ -115,7 +83,7 @@ def local_environment(environment: Environment, clouds: CloudsFile) -> Environme
             parameters={},
         ),
         github=None,
-        developers=(),
+        developers=(clouds.entra["developer_id"],) if environment.developers else (),
         api_client_id="",
         settings={
             name: value
@@ -141,9 +109,7 @@ class LocalClouds:
         packages = _LocalPackages(context, self.checkout)
         return Clouds(
             _LocalAzure(self.clouds.azure["url"], context),
-            _LocalAwsAccount(
-                self.clouds.aws["endpoint_url"], entra["authority"], packages, self.checkout
-            ),
+            _LocalAwsAccount(self.clouds, packages, self.checkout),
             GraphTenant(entra["graph_url"], lambda: entra["administrator_token"], SystemClock()),
             packages,
             _LocalSmoke(self.clouds, context),
@@ -160,7 +126,7 @@ class _LocalAzure:
 
     def find_layer(self, layer: Layer) -> DeployedLayer | None:
         found = self._ask("GET", f"/deployments/{layer}")
-        return None if found is None else DeployedLayer(found["digest"], found["outputs"])
+        return None if found is None else DeployedLayer(found["digest"], _outputs(found))
 
     def deploy_layer(
         self, layer: Layer, parameters: Parameters, digest: str, report: Report
@@ -171,8 +137,7 @@ class _LocalAzure:
             f"/deployments/{layer}",
             json={"module": layer.value, "parameters": parameters, "digest": digest},
         )
-        outputs: Mapping[str, str] = deployed["outputs"]
-        return outputs
+        return _outputs(deployed)
 
     def find_package(self) -> str | None:
         site = self._ask("GET", f"/sites/{self.context.names.function_app}")
@@ -212,6 +177,14 @@ class _LocalAzure:
         return dict(document)
 
 
+def _outputs(deployed: Mapping[str, Any]) -> dict[str, str]:
+    outputs: dict[str, str] = dict(deployed["outputs"])
+    if host := outputs.get("defaultHostName"):
+        # On Azure a host has https; without a scheme, whoever reads it takes it for that.
+        outputs["defaultHostName"] = f"http://{host}"
+    return outputs
+
+
 @dataclass(slots=True)
 class _LocalPackages:
     context: Context
@@ -233,8 +206,7 @@ class _LocalPackages:
 
 @dataclass(frozen=True, slots=True)
 class _LocalAwsAccount:
-    endpoint_url: str
-    authority: str
+    clouds: CloudsFile
     packages: _LocalPackages
     checkout: Path
 
@@ -242,9 +214,9 @@ class _LocalAwsAccount:
         return "whoever is at this machine"
 
     def lacks_log_role(self) -> bool:
-        aws = LocalAws(self.endpoint_url)
+        aws = LocalAws(self.clouds.aws["endpoint_url"])
         client = aws.session().client(
-            "apigateway", endpoint_url=self.endpoint_url, config=aws.config
+            "apigateway", endpoint_url=aws.endpoint_url, config=aws.config
         )
         return not client.get_account().get("cloudwatchRoleArn")
 
@@ -252,123 +224,61 @@ class _LocalAwsAccount:
         return ""
 
     def find_stack(self, name: str) -> Stack | None:
-        aws = LocalAws(self.endpoint_url)
+        """Return the stack, once what an earlier run has begun there is over."""
+        aws = LocalAws(self.clouds.aws["endpoint_url"])
         client = aws.session().client(
-            "cloudformation", endpoint_url=self.endpoint_url, config=aws.config
+            "cloudformation", endpoint_url=aws.endpoint_url, config=aws.config
         )
-        try:
-            (described,) = client.describe_stacks(StackName=name)["Stacks"]
-        except botocore.exceptions.ClientError:
-            return None
+        clock = SystemClock()
+        give_up_at = clock.monotonic() + _STACK_SECONDS
+        while True:
+            try:
+                (described,) = client.describe_stacks(StackName=name)["Stacks"]
+            except botocore.exceptions.ClientError:
+                return None
+            if not (status := described["StackStatus"]).endswith("_IN_PROGRESS"):
+                break
+            if clock.monotonic() >= give_up_at:
+                raise _busy(name, status)
+            time.sleep(_POLL_SECONDS)
         outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
         if "ApiId" in outputs:
-            # The address of AWS's own form needs a name that resolves, and a port.
-            path = f"{outputs['ApiId']}/{outputs['StageName']}"
-            outputs["DefaultUrl"] = f"{self.endpoint_url}/_aws/execute-api/{path}"
+            outputs["DefaultUrl"] = api_url_of(self.clouds, outputs)
         parameters = {
             each["ParameterKey"]: each.get("ParameterValue", "")
             for each in described.get("Parameters", [])
         }
-        # An update would give the API another address, so the function is told without one.
-        parameters[PUBLIC_URL] = self._told_url(name)
-        return Stack(described["StackStatus"], parameters, outputs)
+        return Stack(status, parameters, outputs)
 
     def deploy_stack(self, deployment: StackDeployment, report: Report) -> Stack:
-        present = self.find_stack(deployment.name)
-        if present is not None and present.is_complete:
-            wanted = {**deployment.parameters, PUBLIC_URL: present.parameters[PUBLIC_URL]}
-            if wanted.items() <= present.parameters.items():
-                self._tell_url(deployment.name, deployment.parameters[PUBLIC_URL])
-                told = {**present.parameters, PUBLIC_URL: deployment.parameters[PUBLIC_URL]}
-                return replace(present, parameters=told)
         try:
             deploy(
-                self.endpoint_url,
+                self.clouds.aws["endpoint_url"],
                 self.checkout / TEMPLATE,
                 self.packages.bundles,
-                {**deployment.parameters, PUBLIC_URL: ""},
-                self.authority,
+                deployment.parameters,
+                self.clouds.entra["authority"],
                 clock=SystemClock(),
                 sleep=time.sleep,
                 report=report,
                 stack_name=deployment.name,
             )
         except StackError as error:
+            if any(sign in str(error) for sign in _UNDER_WAY):
+                raise _busy(deployment.name, "in progress") from error
             raise DeploymentError(error.code, str(error)) from error
         stack = self.find_stack(deployment.name)
         if stack is None:
             raise DeploymentError("local_stack_gone", f"There is no stack {deployment.name}.")
         return stack
 
-    def _told_url(self, stack: str) -> str:
-        try:
-            configuration = self._client("lambda").get_function_configuration(
-                FunctionName=self._discovery(stack)
-            )
-        except botocore.exceptions.ClientError:
-            return ""
-        variables = configuration.get("Environment", {}).get("Variables", {})
-        return str(variables.get("PUBLIC_URL", ""))
 
-    def _tell_url(self, stack: str, url: str) -> None:
-        client, name = self._client("lambda"), self._discovery(stack)
-        configuration = client.get_function_configuration(FunctionName=name)
-        variables = configuration.get("Environment", {}).get("Variables", {})
-        client.update_function_configuration(
-            FunctionName=name, Environment={"Variables": {**variables, "PUBLIC_URL": url}}
-        )
-
-    def _discovery(self, stack: str) -> str:
-        detail = self._client("cloudformation").describe_stack_resource(
-            StackName=stack, LogicalResourceId="DiscoveryFunction"
-        )
-        return str(detail["StackResourceDetail"]["PhysicalResourceId"])
-
-    def _client(self, service: Literal["cloudformation", "lambda"]) -> Any:  # noqa: ANN401
-        aws = LocalAws(self.endpoint_url)
-        return aws.session().client(service, endpoint_url=self.endpoint_url, config=aws.config)
-
-
-@dataclass(frozen=True, slots=True)
-class _IdentityTokens:
-    """Tokens of the Function App's own identity, which may only read."""
-
-    endpoint: str
-    header: str = field(repr=False)
-    client_id: str
-
-    async def token(self, scope: str) -> str:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            response = await http.get(
-                self.endpoint,
-                params={
-                    "api-version": "2019-08-01",
-                    "resource": scope.removesuffix("/.default"),
-                    "client_id": self.client_id,
-                },
-                headers={"X-IDENTITY-HEADER": self.header},
-            )
-        if response.status_code != _OK:
-            raise CheckBlockedError(
-                SmokeCode.SIGN_IN_MISSING,
-                f"no token of the local Entra ID (HTTP {response.status_code})",
-                "Look whether `bridge clouds` still runs.",
-            )
-        token: str = response.json()["access_token"]
-        return token
-
-
-@dataclass(frozen=True, slots=True)
-class _SiteKeys:
-    """The keys of a site of the local Azure."""
-
-    url: str
-    site: str
-
-    async def keys(self) -> FunctionKeys:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = (await http.get(f"{self.url}/sites/{self.site}/keys")).json()
-        return FunctionKeys(answer.get("function"), answer.get("master"))
+def _busy(stack: str, status: str) -> BusyError:
+    return BusyError(
+        "aws_busy",
+        f"Somebody else, or an earlier run, is deploying the stack {stack} at the moment"
+        f" ({status}): wait until that has ended, and run the same command again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,23 +298,13 @@ class _LocalSmoke:
 
     def run(self, api_url: str, api_client_id: str, proxy_url: str, report: Report) -> SmokeResult:
         environment, names = self.context.environment, self.context.names
-        settings = contract_settings(environment, {Value.API_CLIENT_ID: api_client_id})
-        settings["ENTRA_AUTHORITY"] = self.clouds.entra["authority"]
-        with reading_settings(settings) as reader:
-            identity = read_api_identity(reader)
-        target = SmokeTarget.checked(
+        target = make_target(
+            self.clouds,
+            contract_settings(environment, {Value.API_CLIENT_ID: api_client_id}),
             api_url=api_url,
-            identity=identity,
-            public_url=None,
-            function_app_url=self._site_url() or proxy_url,
+            proxy_url=proxy_url,
         )
-        entra = self.clouds.entra
-        lambda_log = self.clouds.aws.get("lambda_log") or self.clouds.folder / "logs/lambda.log"
-        sources = SmokeSources(
-            _IdentityTokens(entra["identity_endpoint"], entra["identity_header"], self._identity()),
-            _SiteKeys(self.clouds.azure["url"], names.function_app),
-            LocalAlarms(self.clouds.aws["endpoint_url"], Path(lambda_log), names.stack),
-        )
+        sources = make_sources(self.clouds, names.function_app, names.stack)
         reporter: SmokeReporter = _Said(report)
         found = asyncio.run(run_smoke(target, sources, clock=SystemClock(), reporter=reporter))
         outcomes = [str(result.outcome) for result in found.results]
@@ -412,14 +312,3 @@ class _LocalSmoke:
         failed = [result.id for result in found.results if result.advice is not None]
         named = f" ({', '.join(failed)})" if failed else ""
         return SmokeResult(found.exit_code, f"{len(outcomes)} checks: {counts}{named}")
-
-    def _identity(self) -> str:
-        layer = f"{self.clouds.azure['url']}/deployments/{Layer.FOUNDATION}"
-        with httpx.Client(trust_env=False) as http:
-            return str(http.get(layer).json()["outputs"]["identityClientId"])
-
-    def _site_url(self) -> str:
-        name = self.context.names.function_app
-        with httpx.Client(trust_env=False) as http:
-            site = http.get(f"{self.clouds.azure['url']}/sites/{name}").json()
-        return str(site.get("url") or "")

@@ -13,8 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bridge_cli.complaint import complain
+from bridge_cli.deploying.clouds_file import CLOUDS_FILE, read_local_clouds
 from bridge_cli.deploying.local_smoke import LocalAlarms, LocalTokens, NoKeys, aws_endpoint_of
+from bridge_cli.deploying.rehearsed_pair import read_rehearsed_pair
 from bridge_cli.progress import progress_on
+from deployment.errors import DeploymentError
 from deployment.smoke.azure_cli import AzureCliKeys, AzureCliTokens, GivenKeys
 from deployment.smoke.cloudwatch import CloudWatchAlarms
 from deployment.smoke.outcome import Outcome, SmokeReport
@@ -35,16 +38,28 @@ _MARKS: Final = {
 }
 _MOST_KEY_BYTES: Final = 65_536
 _INTERRUPTED: Final = 130
+_FAILED: Final = 1
+_UP: Final = Path(".bridge/up")
+_CLOUDS: Final = Path(".bridge/clouds")
 
 
 def smoke(
     *,
     is_local: Annotated[
-        bool, typer.Option("--local", help="Try the stack that `bridge up` keeps running.")
+        bool,
+        typer.Option(
+            "--local",
+            help="Try the stack that `bridge up` keeps running, or what was deployed to the clouds"
+            " of `bridge clouds`.",
+        ),
     ] = False,
-    folder: Annotated[Path, typer.Option(help="With --local: the folder of that stack.")] = Path(
-        ".bridge/up"
-    ),
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --local: the folder of that stack, or of those clouds; .bridge/clouds if"
+            " clouds run there, otherwise .bridge/up."
+        ),
+    ] = None,
     api_url: Annotated[
         str,
         typer.Option(help="Where callers reach the API, stage included (output AwsApiBaseUrl)."),
@@ -118,7 +133,12 @@ def smoke(
     for unknown in sorted(set(only_ids) - set(CHECK_IDS)):
         raise typer.BadParameter(f"there is no check {unknown}.", param_hint="--only")
     if is_local:
-        target, sources = _local(folder, function_app_url or "http://127.0.0.1:7071")
+        if folder is None:
+            folder = _CLOUDS if (_CLOUDS / CLOUDS_FILE).is_file() else _UP
+        if (folder / CLOUDS_FILE).is_file():
+            target, sources = _rehearsed(folder)
+        else:
+            target, sources = _local(folder, function_app_url or "http://127.0.0.1:7071")
     else:
         settings = {
             "ENTRA_TENANT_ID": tenant,
@@ -219,12 +239,21 @@ def _target(
         raise typer.BadParameter(f"{error}") from None
 
 
+def _rehearsed(folder: Path) -> tuple[SmokeTarget, SmokeSources]:
+    try:
+        return read_rehearsed_pair(read_local_clouds(folder))
+    except DeploymentError as error:
+        complain(f"{error} ({error.code})")
+        sys.exit(_FAILED)
+
+
 def _local(folder: Path, function_app_url: str) -> tuple[SmokeTarget, SmokeSources]:
     try:
         values = load_local_settings(folder / LOCAL_SETTINGS)
     except FunctionsHostError as error:
         raise typer.BadParameter(
-            f"{error} Is `bridge up` running in that folder?", param_hint="--folder"
+            f"{error} Does `bridge up` or `bridge clouds` run in that folder?",
+            param_hint="--folder",
         ) from None
     target = _target(
         values,

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from emulator.entra.developer_sign_in import make_developer_token
 from emulator.entra.directory import Directory
 from emulator.entra.errors import EntraRefusal, IdentityRefusal
 from emulator.entra.graph.service import Graph, GraphRequest
@@ -20,6 +21,7 @@ from shared.clock import Clock
 from shared.entra import TokenVersion
 
 MANAGED_IDENTITY_PATH = "/msi/token"
+DEVELOPER_TOKEN_PATH = "/_emulator/developer-token"  # noqa: S105 - an address
 _TENANT_INDEPENDENT = ("common", "organizations")
 
 
@@ -61,6 +63,7 @@ def build_http_app(service: EntraService) -> web.Application:
             web.get(MANAGED_IDENTITY_PATH, _managed_identity),
             web.route("*", "/v1.0/{target:.*}", _graph),
             web.post("/_emulator/rotate-signing-key", _rotate_signing_key),
+            web.post(DEVELOPER_TOKEN_PATH, _developer_token),
             web.get("/_emulator/requests", _requests),
         ]
     )
@@ -185,9 +188,8 @@ async def _token(request: web.Request) -> web.Response:
 async def _managed_identity(request: web.Request) -> web.Response:
     service = request.app[_SERVICE]
     service.requests["managed_identity"] += 1
-    header = request.headers.get("X-IDENTITY-HEADER", "")
     try:
-        if not hmac.compare_digest(header.encode(), service.identity_header.encode()):
+        if not _shows_secret(request):
             raise IdentityRefusal(  # noqa: TRY301 - answered like the refusals of the grant
                 401, "X-IDENTITY-HEADER is missing or does not equal IDENTITY_HEADER."
             )
@@ -203,6 +205,30 @@ async def _managed_identity(request: web.Request) -> web.Response:
             {"statusCode": refusal.status, "message": refusal.message}, status=refusal.status
         )
     return web.json_response(grant)
+
+
+def _shows_secret(request: web.Request) -> bool:
+    header = request.headers.get("X-IDENTITY-HEADER", "")
+    return hmac.compare_digest(header.encode(), request.app[_SERVICE].identity_header.encode())
+
+
+async def _developer_token(request: web.Request) -> web.Response:
+    """Answer what a person's Azure CLI gets; what asks must show the emulator's own secret."""
+    service = request.app[_SERVICE]
+    if not _shows_secret(request):
+        return web.json_response({"error_description": "X-IDENTITY-HEADER is wrong."}, status=401)
+    try:
+        match await request.json():
+            case {"user_id": str(user_id), "resource": str(resource)}:
+                token = make_developer_token(service.store, service.issuer, user_id, resource)
+            case _:
+                raise ValueError  # noqa: TRY301 - answered like what is no JSON
+    except EntraRefusal as refusal:
+        return _refuse(service, refusal)
+    except ValueError:
+        wanted = {"error_description": "Send user_id and resource as a JSON object."}
+        return web.json_response(wanted, status=400)
+    return web.json_response({"access_token": token}, headers={"Cache-Control": "no-store"})
 
 
 async def _graph(request: web.Request) -> web.Response:

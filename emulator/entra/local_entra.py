@@ -17,7 +17,12 @@ from emulator.entra.directory import Directory, ManagedIdentity
 from emulator.entra.errors import EntraStartError
 from emulator.entra.graph.rights import ADMINISTRATOR_RIGHTS, make_administrator_token
 from emulator.entra.graph.service import Graph
-from emulator.entra.http_app import MANAGED_IDENTITY_PATH, EntraService, build_http_app
+from emulator.entra.http_app import (
+    DEVELOPER_TOKEN_PATH,
+    MANAGED_IDENTITY_PATH,
+    EntraService,
+    build_http_app,
+)
 from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
 from emulator.entra.key_store import KeyStore
@@ -112,6 +117,11 @@ class LocalEntra:
     def identity_header(self) -> str:
         """What `IDENTITY_HEADER` is set to; a secret, new at every start."""
         return self._service.identity_header
+
+    @property
+    def developer_token_url(self) -> str:
+        """Where `developer_token` is asked for from another process, with the identity header."""
+        return f"{self.authority}{DEVELOPER_TOKEN_PATH}"
 
     @property
     def issuer(self) -> Issuer:
