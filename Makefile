@@ -272,6 +272,13 @@ crash-matrix: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.inst
 	@$(BIN)/python -m tests.crash_matrix --store "$(STORE)" --scenario "$(SCENARIO)" --points "$(POINTS)" --seed "$(SEED)" \
 	  --jobs $(if $(POINT),1 --point "$(POINT)","$(JOBS)") $(ARGS)
 
+# --- the deployment -----------------------------------------------------------------------------
+
+KILLS ?= all
+.PHONY: rehearse
+rehearse: install azurite ## deploy to empty local clouds, try it, deploy again, and kill it at every step; KILLS=none in two minutes
+	@$(BIN)/python -m tests.rehearsal --kills "$(KILLS)"
+
 .PHONY: clean
 clean: ## remove every environment, cache and build product
 	rm -rf .venv .tools .cache .bridge .aws-sam dist .hypothesis .coverage* htmlcov

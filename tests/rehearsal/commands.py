@@ -118,9 +118,8 @@ def wait_for(process: subprocess.Popen[str]) -> Ended:
         process.kill()
         _, errors = process.communicate()
         raise RehearsalError(f"A command did not end: {errors}") from None
-    lines = output.strip().splitlines()
     try:
-        document = json.loads(lines[-1]) if lines else {}
+        document = json.loads(output)
     except ValueError:
         document = {}
     return Ended(process.returncode, document, errors)
