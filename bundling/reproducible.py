@@ -1,10 +1,9 @@
 """Bytecode and archives that hold no machine path and no time: the same inputs, the same bytes."""
 
-import compileall
 import hashlib
 import os
-import py_compile
 import re
+import subprocess
 import sys
 import zipfile
 from collections.abc import Collection, Iterator
@@ -57,18 +56,26 @@ def compile_sources(
         BundleError: a source is no valid Python.
 
     """
-    names = "|".join(map(re.escape, uncompiled))
-    is_compiled = compileall.compile_dir(
-        folder,
-        quiet=2,
-        stripdir=str(root),
-        prependdir=shown_as,
-        rx=re.compile(rf"{re.escape(str(root))}/(?:{names})/") if names else None,
-        # The runtime then neither looks at the sources nor hashes them.
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    command: list[str | Path] = [sys.executable, "-S", "-P", "-s", "-m", "compileall", "-q"]
+    command += ["-s", root, "-p", shown_as]
+    # The runtime then neither looks at the sources nor hashes them.
+    command += ["--invalidation-mode", "unchecked-hash"]
+    if uncompiled:
+        names = "|".join(map(re.escape, uncompiled))
+        command += ["-x", rf"{re.escape(str(root))}/(?:{names})/"]
+    # In a process that does nothing else, with the same hashes every time: some of what stands in
+    # bytecode has the order of a set.
+    result = subprocess.run(  # noqa: S603 - this interpreter
+        [*command, folder],
+        env={"PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    if not is_compiled:
-        raise BundleError(f"a file under {folder} is no valid Python {sys.version_info.minor}")
+    if result.returncode != 0:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        told = (result.stdout + result.stderr).strip()
+        raise BundleError(f"a file under {folder} is no valid Python {version}: {told}")
 
 
 def stamp(folder: Path) -> None:

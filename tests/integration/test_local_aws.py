@@ -337,7 +337,8 @@ def test_when_the_requirements_cannot_be_installed_then_the_error_says_which(
     tmp_path: Path,
 ) -> None:
     """A lock whose hash is not that of the package is refused, and nothing is left behind."""
-    (tmp_path / "requirements").mkdir()
+    for folder in ("requirements", "package", "shared"):
+        (tmp_path / folder).mkdir()
     lock = tmp_path / "requirements" / "broken.txt"
     lock.write_text("six==1.17.0 --hash=sha256:" + "0" * 64)
     cache = tmp_path / "cache"
