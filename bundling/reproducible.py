@@ -63,8 +63,8 @@ def compile_sources(
     if uncompiled:
         names = "|".join(map(re.escape, uncompiled))
         command += ["-x", rf"{re.escape(str(root))}/(?:{names})/"]
-    # In a process that does nothing else, with the same hashes every time: some of what stands in
-    # bytecode has the order of a set.
+    # In a process that does nothing else: bytecode marks the texts that its builder uses elsewhere
+    # too, such as the names in a module that it has loaded.
     result = subprocess.run(  # noqa: S603 - this interpreter
         [*command, folder],
         env={"PYTHONHASHSEED": "0"},
