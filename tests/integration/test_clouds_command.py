@@ -1,13 +1,11 @@
 """`bridge clouds`: empty clouds that others find by a file, and that end with all that they run."""
 
-import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 from bundling.function_app import build_function_app, choose_local_platform
 from emulator.stack_folder import claim_folder
+from tests.rehearsal.commands import places, run, running_clouds, smoke_line
 from tests.support.processes import becomes_true, descendants_of, is_alive
 
 pytestmark = pytest.mark.timeout(120)
@@ -29,32 +28,6 @@ NAMES = {
     "planName": "plan-bridge-dev",
     "insightsName": "appi-bridge-dev",
 }
-
-
-@contextmanager
-def running_clouds(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, once it has told where its clouds are; killed in the end if it still runs."""
-    log = folder.with_suffix(".log")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [BRIDGE, "clouds", "--folder", folder],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        is_up = becomes_true((folder / "clouds.json").exists, within_seconds=60)
-        assert is_up, log.read_text()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def places(folder: Path) -> dict[str, Any]:
-    """What the file tells."""
-    document: dict[str, Any] = json.loads((folder / "clouds.json").read_text())
-    return document
 
 
 def run_a_site(clouds: dict[str, Any]) -> str:
@@ -133,6 +106,15 @@ def test_when_a_second_start_wants_the_folder_then_it_is_refused(folder: Path) -
     assert 1 == second.returncode
     assert "folder_in_use" in second.stderr
     assert before == places(folder)
+
+
+def test_when_nothing_is_deployed_then_smoke_says_what_to_run(folder: Path) -> None:
+    """It is not the table of checks that failed: there is nothing to try."""
+    smoked = run(smoke_line(folder))
+
+    assert 1 == smoked.code
+    assert "bridge deploy --local" in smoked.shown
+    assert "local_pair_missing" in smoked.shown
 
 
 def test_when_a_port_is_taken_then_nothing_is_started(folder: Path, tmp_path: Path) -> None:

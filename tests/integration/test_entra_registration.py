@@ -304,3 +304,21 @@ def _write_az(path: Path, token: str) -> None:
         "os.execv(python, [python, '-m', 'azure.cli', *line, '--skip-authorization-header'])\n"
     )
     path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "status"),
+    [("wrong", "{}", 401), ("right", "[]", 400), ("right", "no json", 400)],
+)
+async def test_when_a_developers_token_is_asked_for_wrongly_then_there_is_none(
+    entra: LocalEntra, header: str, body: str, status: int
+) -> None:
+    """A page in a browser reaches loopback too, and does not know the secret."""
+    secret = entra.identity_header if header == "right" else header
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(
+            entra.developer_token_url, content=body, headers={"X-IDENTITY-HEADER": secret}
+        )
+
+    assert status == answer.status_code
+    assert "access_token" not in answer.text
