@@ -219,7 +219,8 @@ class _LocalPackages:
     bundles: Bundles = field(default_factory=dict)
 
     def build(self, report: Report) -> Packages:
-        package = build_function_app(self.context, Programs(self.checkout), report)
+        programs = Programs(self.checkout)
+        package = build_function_app(self.context, programs, report, is_local=True)
         try:
             self.bundles = build_local_bundles(self.checkout)
         except BundleError as error:

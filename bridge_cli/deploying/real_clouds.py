@@ -22,7 +22,7 @@ from deployment.lines.line import Line
 from deployment.parameters.template_parameters import TemplateParameter
 from deployment.programs.programs import Completed, Programs
 from deployment.programs.refusals import refusal
-from deployment.steps.all_steps import bundle_line, smoke_line
+from deployment.steps.all_steps import bundle_line, check_line, smoke_line
 from deployment.steps.aws_steps import build_folder
 from deployment.steps.azure_steps import package_path
 from deployment.steps.step import Context
@@ -30,6 +30,7 @@ from deployment.values import Value
 from shared.clock import SystemClock
 
 _BUILD_SECONDS: Final = 1800.0
+_CHECK_SECONDS: Final = 120.0
 _SMOKE_SECONDS: Final = 900.0
 
 
@@ -74,17 +75,24 @@ class BuiltHere:
         done = self.programs.run(line, timeout=_BUILD_SECONDS, report=report)
         if done.exit_code:
             raise refusal(done, "building the Lambdas", cloud="build")
+        # AWS takes bundles for another processor, whose functions then fail at every call.
+        done = self.programs.run(check_line(self.context), timeout=_CHECK_SECONDS, report=report)
+        if done.exit_code:
+            raise refusal(done, "checking the Lambdas' bundles", cloud="build")
         return Packages(package, digest_of_bundles(self.programs.folder / folder, RECIPES))
 
 
-def build_function_app(context: Context, programs: Programs, report: Report) -> Path:
-    """Return the Function App's package, as Azure gets it.
+def build_function_app(
+    context: Context, programs: Programs, report: Report, *, is_local: bool = False
+) -> Path:
+    """Return the Function App's package as Azure gets it, or as this machine can run it.
 
     Raises:
         ProgramError: it could not be built; the message has what was said.
 
     """
-    done = programs.run(bundle_line(context), timeout=_BUILD_SECONDS, report=report)
+    line = bundle_line(context, is_local=is_local)
+    done = programs.run(line, timeout=_BUILD_SECONDS, report=report)
     if done.exit_code:
         raise refusal(done, "building the Function App's package", cloud="build")
     package = programs.folder / package_path(context)

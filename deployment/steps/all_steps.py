@@ -10,6 +10,8 @@ from deployment.steps import aws_steps, azure_steps
 from deployment.steps.step import Context, Step, StepId, Who
 from deployment.values import Value, show
 
+_BUNDLING: Final = (".venv/bin/python", "-m", "bundling")
+
 
 def smoke_line(context: Context) -> Line:
     """Return the line that tries what was deployed."""
@@ -41,9 +43,20 @@ def smoke_line(context: Context) -> Line:
     )
 
 
-def bundle_line(context: Context) -> Line:
-    """Return the line that builds every package as a zip, the Function App's among them."""
-    return Line((".venv/bin/python", "-m", "bundling", "all", context.folder))
+def bundle_line(context: Context, *, is_local: bool = False) -> Line:
+    """Return the line that builds the Function App's zip, for Azure or for this machine."""
+    local = ("--local",) if is_local else ()
+    return Line((*_BUNDLING, "FunctionApp", context.folder, "--zip", *local))
+
+
+def check_line(context: Context) -> Line:
+    """Return the line that fails unless what `sam build` left is for the functions' processor."""
+    return Line(
+        (
+            *(*_BUNDLING, "check", aws_steps.build_folder(context)),
+            *("--architecture", context.environment.aws.architecture),
+        )
+    )
 
 
 SIGN_IN: Final = Step(
@@ -70,6 +83,7 @@ PACKAGES: Final = Step(
     lines=lambda context: (
         bundle_line(context),
         sam_lines.build(context.environment, aws_steps.build_folder(context)),
+        check_line(context),
     ),
 )
 SMOKE: Final = Step(
