@@ -299,14 +299,20 @@ class Rollout:
         found = self.clouds.smoke.run(
             values[Value.API_URL], values[Value.API_CLIENT_ID], values[Value.PROXY_URL], self._said
         )
+        details, lets_others_in = found.findings, found.lets_others_in
         match found.exit_code:
             case 0:
                 return StepResult(step, Status.UNCHANGED, found.summary)
             case 3:
                 lines = step.lines(self._context(present))
-                return StepResult(step, Status.WAITING, found.summary, "smoke_blocked", lines)
+                return StepResult(
+                    step, Status.WAITING, found.summary, "smoke_blocked", lines, details
+                )
             case _:
-                return StepResult(step, Status.FAILED, found.summary, "smoke_failed")
+                code = "smoke_lets_others_in" if lets_others_in else "smoke_failed"
+                return StepResult(
+                    step, Status.FAILED, found.summary, code, (), details, lets_others_in
+                )
 
     # --- what several steps do ---------------------------------------------------------------
 

@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import botocore.exceptions
 import httpx
 
 from bridge_cli.deploying.graph_tenant import GraphTenant
 from bridge_cli.deploying.local_smoke import LocalAlarms
-from bridge_cli.deploying.real_clouds import build_function_app
+from bridge_cli.deploying.real_clouds import Told, build_function_app
+from bridge_cli.deploying.smoke_options import smoke_result
 from bundling.errors import BundleError
 from deployment.bridge_file import Environment
 from deployment.clouds import (
@@ -54,9 +55,6 @@ from emulator.aws.local_bundles import Bundles, build_local_bundles
 from shared.clock import SystemClock
 from shared.contract import read_api_identity
 from shared.settings_reader import reading_settings
-
-if TYPE_CHECKING:
-    from deployment.smoke.smoke_run import SmokeReporter
 
 CLOUDS_FILE: Final = "clouds.json"
 _DEPLOY_SECONDS: Final = 180.0
@@ -373,16 +371,6 @@ class _SiteKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """Passes on what is being checked."""
-
-    report: Report
-
-    def step(self, text: str) -> None:
-        self.report(text)
-
-
-@dataclass(frozen=True, slots=True)
 class _LocalSmoke:
     clouds: CloudsFile
     context: Context
@@ -406,13 +394,9 @@ class _LocalSmoke:
             _SiteKeys(self.clouds.azure["url"], names.function_app),
             LocalAlarms(self.clouds.aws["endpoint_url"], Path(lambda_log), names.stack),
         )
-        reporter: SmokeReporter = _Said(report)
-        found = asyncio.run(run_smoke(target, sources, clock=SystemClock(), reporter=reporter))
-        outcomes = [str(result.outcome) for result in found.results]
-        counts = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
-        failed = [result.id for result in found.results if result.advice is not None]
-        named = f" ({', '.join(failed)})" if failed else ""
-        return SmokeResult(found.exit_code, f"{len(outcomes)} checks: {counts}{named}")
+        return smoke_result(
+            asyncio.run(run_smoke(target, sources, clock=SystemClock(), reporter=Told(report)))
+        )
 
     def _identity(self) -> str:
         layer = f"{self.clouds.azure['url']}/deployments/{Layer.FOUNDATION}"

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge_cli.deploying.real_clouds import BuiltHere
+from bridge_cli.deploying import real_clouds
+from bridge_cli.deploying.real_clouds import BuiltHere, SmokeHere, build_function_app
 from deployment.errors import ProgramError
 from deployment.lines.line import Line
 from deployment.programs.programs import Completed, Programs
+from deployment.smoke.outcome import CheckResult, Outcome, SmokeReport
+from deployment.smoke.smoke_run import SmokeReporter
+from deployment.smoke.target import SmokeTarget
 from deployment.steps.all_steps import PACKAGES
 from deployment.steps.step import Context
 from tests.support.bridge_files import DECLARED, VARIANTS, environment_of
@@ -60,3 +64,39 @@ def test_when_a_bundle_is_for_another_processor_then_nothing_goes_on(tmp_path: P
         BuiltHere(CONTEXT, Recorded(tmp_path, failing="check")).build(said)
 
     assert "build_refused" == caught.value.code
+
+
+def test_when_it_is_rehearsed_then_the_zip_is_one_that_this_machine_can_run(
+    tmp_path: Path,
+) -> None:
+    """Which is Azure's own on a machine of that kind only."""
+    programs = Recorded(tmp_path)
+
+    build_function_app(CONTEXT, programs, said, is_local=True)
+
+    assert "--local" in programs.lines[0]
+    assert "--local" not in PACKAGES.lines(CONTEXT)[0].argv
+
+
+def test_when_what_was_deployed_is_tried_then_the_findings_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the checks of `bridge smoke`, on what this rollout has deployed."""
+    tried: list[SmokeTarget] = []
+    told: list[str] = []
+
+    async def run_smoke(
+        target: SmokeTarget, _sources: object, *, reporter: SmokeReporter, **_rest: object
+    ) -> SmokeReport:
+        tried.append(target)
+        reporter.step("read")
+        failed = CheckResult("read", "a", "e", "HTTP 403", Outcome.FAILED, 1.0, "c", "Grant it.")
+        return SmokeReport([failed])
+
+    monkeypatch.setattr(real_clouds, "run_smoke", run_smoke)
+    api = "00000000-0000-4000-8000-00000000000c"
+    found = SmokeHere(CONTEXT.environment).run("https://a", api, "https://f", told.append)
+
+    assert (1, ("read failed: HTTP 403. Grant it. (c)",)) == (found.exit_code, found.findings)
+    assert ["read"] == told
+    assert ("https://a", "https://f") == (tried[0].api_url, tried[0].function_app_url)
