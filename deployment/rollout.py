@@ -64,6 +64,8 @@ class Rollout:
     """Whether the deploying steps run even where nothing differs."""
     until: StepId | None = None
     """The last step to take."""
+    packages: str = ""
+    """The folder of the release that is deployed; empty where the packages are built here."""
 
     def run(self) -> RolloutReport:
         """Return how each step ended. Only a bug is raised; everything else is in the report."""
@@ -127,7 +129,7 @@ class Rollout:
         }
 
     def _context(self, present: _Present) -> Context:
-        return Context.of(self.environment, present.values, self.declared)
+        return Context.of(self.environment, present.values, self.declared, self.packages)
 
     @property
     def _said(self) -> Report:
@@ -158,9 +160,10 @@ class Rollout:
 
     def _packages(self, step: Step, present: _Present) -> StepResult:
         present.packages = self.clouds.packages.build(self._said)
+        came = f"taken from {self.packages}" if self.packages else "built"
         size = present.packages.function_app.stat().st_size / 1e6
         return StepResult(
-            step, Status.UNCHANGED, f"built; the Function App's zip has {size:.1f} MB"
+            step, Status.UNCHANGED, f"{came}; the Function App's zip has {size:.1f} MB"
         )
 
     def _foundation(self, step: Step, present: _Present) -> StepResult:

@@ -17,13 +17,12 @@ from deployment.digests import digest_of_bundles
 from deployment.entra.administrator import fetch_administrator_token
 from deployment.entra.graph_client import GRAPH_URLS
 from deployment.errors import DeploymentError, ProgramError
-from deployment.lines import sam_lines
 from deployment.parameters.template_parameters import TemplateParameter
 from deployment.programs.programs import Programs
 from deployment.programs.refusals import refusal
 from deployment.smoke.smoke_run import run_smoke
 from deployment.smoke.target import TargetError
-from deployment.steps.all_steps import bundle_line, check_line
+from deployment.steps.all_steps import build_line, bundle_line, check_line
 from deployment.steps.aws_steps import build_folder
 from deployment.steps.azure_steps import package_path
 from deployment.steps.step import Context
@@ -36,10 +35,13 @@ _CHECK_SECONDS: Final = 120.0
 
 
 def real_clouds(
-    environment: Environment, declared: Mapping[str, TemplateParameter], checkout: Path
+    environment: Environment,
+    declared: Mapping[str, TemplateParameter],
+    checkout: Path,
+    packages: str = "",
 ) -> Clouds:
-    """Return the clouds that bridge.toml names."""
-    context = Context.of(environment, {}, declared)
+    """Return the clouds that bridge.toml names; with the folder of a release, for its packages."""
+    context = Context.of(environment, {}, declared, packages)
     programs = Programs(checkout)
     tenant = environment.entra.tenant_id
     return Clouds(
@@ -72,7 +74,7 @@ class BuiltHere:
         """
         package = build_function_app(self.context, self.programs, report)
         folder = build_folder(self.context)
-        line = sam_lines.build(self.context.environment, folder)
+        line = build_line(self.context)
         done = self.programs.run(line, timeout=_BUILD_SECONDS, report=report)
         if done.exit_code:
             raise refusal(done, "building the Lambdas", cloud="build")

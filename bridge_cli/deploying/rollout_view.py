@@ -92,7 +92,7 @@ def print_result(result: StepResult, console: Console) -> None:
         soft_wrap=not console.is_terminal,
     )
     if result.lets_others_in:
-        console.print(f"  {_ALARM}", style="bold white on red", highlight=False)
+        console.print(Text(f"  {_ALARM}", "bold white on red"), soft_wrap=True)
     for detail in result.details:
         lines = Padding(Text(detail), (0, 0, 0, 4)) if console.is_terminal else f"    {detail}"
         console.print(lines, markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -18,9 +18,16 @@ def smoke_line(context: Context) -> Line:
 
 
 def bundle_line(context: Context, *, is_local: bool = False) -> Line:
-    """Return the line that builds the Function App's zip, for Azure or for this machine."""
+    """Return the line that builds or takes the Function App's zip, for Azure or this machine."""
     local = ("--local",) if is_local else ()
-    return Line((*_BUNDLING, "FunctionApp", context.folder, "--zip", *local))
+    taken = ("--from", context.packages) if context.packages else ()
+    return Line((*_BUNDLING, "FunctionApp", context.folder, "--zip", *local, *taken))
+
+
+def build_line(context: Context) -> Line:
+    """Return the line that leaves the template and the Lambdas' bundles for `sam deploy`."""
+    folder = aws_steps.build_folder(context)
+    return sam_lines.build(context.environment, folder, packages=context.packages)
 
 
 def check_line(context: Context) -> Line:
@@ -56,7 +63,7 @@ PACKAGES: Final = Step(
     after=(),
     lines=lambda context: (
         bundle_line(context),
-        sam_lines.build(context.environment, aws_steps.build_folder(context)),
+        build_line(context),
         check_line(context),
     ),
 )

@@ -61,6 +61,8 @@ class FakeClouds:
     lacks_role: bool = True
     provider: str = ""
     bundles: str = "bundles-1"
+    packages: str = ""
+    """The release that was asked for."""
     smoke_code: int = 0
     smoke_findings: tuple[str, ...] = ()
     lets_others_in: bool = False

@@ -39,8 +39,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeClouds:
     clouds = FakeClouds(package)
 
     def real_clouds(
-        _environment: Environment, _declared: Mapping[str, TemplateParameter], _checkout: Path
+        _environment: Environment,
+        _declared: Mapping[str, TemplateParameter],
+        _checkout: Path,
+        packages: str,
     ) -> Clouds:
+        clouds.packages = packages
         return clouds.all()
 
     monkeypatch.setattr(deploy_command, "real_clouds", real_clouds)
@@ -191,6 +195,27 @@ def test_when_somebody_gets_in_who_must_not_then_it_is_said_loudly(
     for text in (shown, terminal.getvalue()):
         assert text.index("SOMEBODY GETS IN WHO MUST NOT") < text.index("ANYBODY.")
     assert "(smoke_lets_others_in)" in shown
+
+
+def test_when_a_release_is_deployed_then_its_packages_are_taken(
+    file: Path, world: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From where the command was called, whatever folder the programs are run in."""
+    monkeypatch.chdir(tmp_path)
+    folder = str(tmp_path / "release")
+
+    shown = deploy("--packages", "release", "--file", str(file))
+    plan = deploy("--plan", "--packages", "release", "--file", str(file))
+
+    assert folder == world.packages
+    assert f"taken from {folder};" in shown
+    assert f"--zip --from {folder}\n" in plan
+    assert f"BRIDGE_PACKAGES={folder} sam build" in plan
+
+
+def test_when_a_release_is_to_be_rehearsed_then_the_usage_is_wrong(file: Path) -> None:
+    """Its packages are for the clouds' machines."""
+    errors_of("--local", "--packages", "release", "--file", str(file), code=2)
 
 
 def test_when_a_program_runs_it_then_it_gets_one_object(file: Path, world: FakeClouds) -> None:
