@@ -12,7 +12,6 @@ import typer
 
 from bridge_cli.complaint import complain
 from bridge_cli.deploying.entra_view import error_to_json, plan_to_text, result_to_text, to_json
-from bridge_cli.deploying.graph_tenant import wanted_registration
 from bridge_cli.deploying.local_profile import (
     CLOUDS_FILE,
     LocalClouds,
@@ -32,6 +31,7 @@ from deployment.entra.plan import plan_entra
 from deployment.entra.registration import WantedRegistration
 from deployment.errors import DeploymentError
 from deployment.parameters.bicep_parameters import Layer
+from deployment.parameters.derived_settings import wanted_registration
 from deployment.parameters.template_parameters import load_template_parameters
 from shared.clock import SystemClock
 from shared.routes import Role

@@ -92,8 +92,8 @@ def read_local_clouds(folder: Path) -> CloudsFile:
 def local_environment(environment: Environment, clouds: CloudsFile) -> Environment:
     """Return the environment as it is rehearsed: in the local tenant, without what is not there.
 
-    That is a domain, a virtual network, GitHub, a Key Vault, and the real tenant's users and
-    applications.
+    That is a domain, a virtual network, GitHub, a Key Vault, alerts, and the real tenant's users
+    and applications.
     """
     return replace(
         environment,
@@ -103,6 +103,7 @@ def local_environment(environment: Environment, clouds: CloudsFile) -> Environme
             subscription_id=clouds.azure["subscription_id"],
             vnet=False,
             key_vault="",
+            alert_action_group_id="",
         ),
         aws=replace(
             environment.aws,
