@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 from deployment import bridge_keys as keys
 from deployment.bridge_keys import ENVIRONMENT_KEYS, REQUIRED, SETTINGS_TABLE, TABLES, Key
 from deployment.errors import BridgeFileError, DeploymentError, Problem
+from deployment.toml_values import scalar_text
 
 _ENVIRONMENTS: Final = "environments"
 _ENVIRONMENT_NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?")
@@ -40,6 +41,10 @@ class Azure:
     zone_redundant: bool
     key_vault: str
     """The vault that settings refer to; empty if there is none."""
+    alert_action_group_id: str
+    """What is told of failures; empty if there are no alerts."""
+    sync_alert_window: str
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +341,9 @@ def _read_azure(table: _Table, reader: _Reader) -> Azure:
         vnet=table.read(keys.VNET, reader),
         zone_redundant=table.read(keys.ZONE_REDUNDANT, reader),
         key_vault=table.read(keys.KEY_VAULT, reader),
+        alert_action_group_id=table.read(keys.ALERT_ACTION_GROUP_ID, reader),
+        sync_alert_window=table.read(keys.SYNC_ALERT_WINDOW, reader),
+        tags=table.read(keys.TAGS, reader),
     )
 
 
@@ -381,7 +389,7 @@ def _read_settings(table: _Table, reader: _Reader) -> Mapping[str, str]:
     settings = {}
     for name, value in table.raw.items():
         try:
-            settings[name] = keys.scalar_text(cast("object", value))
+            settings[name] = scalar_text(cast("object", value))
         except ValueError:
             place = table.places[f"{SETTINGS_TABLE}.{name}"]
             reader.note("value_invalid", place, "is not valid; expected a text, number or switch")

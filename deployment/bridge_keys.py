@@ -3,14 +3,23 @@
 `bridge_file.py` reads the file by these; `docs/deploy.md` lists them, which a test holds.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from azure_function_app.declared_settings import CallerAuthentication
+from deployment.toml_values import (
+    guid,
+    guids,
+    number,
+    one_of,
+    optional_guid,
+    scalars,
+    switch,
+    tags,
+    text_of,
+)
 from shared.entra import CLOUDS
-from shared.guid import parse_guid
 
 REQUIRED: Final = object()
 """The default of a key that has none."""
@@ -19,6 +28,8 @@ _EXAMPLE_GUID: Final = "00000000-0000-0000-0000-000000000001"
 _HOST: Final = (
     r"(?=.{4,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
 )
+
+_HEX: Final = "[0-9A-Fa-f]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,92 +49,11 @@ class Key[T]:
     """The value as TOML has it where the key is absent."""
 
 
-def _text(pattern: str, *, may_be_empty: bool = False) -> Callable[[object], str]:
-    expression = re.compile(pattern)
-
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or not (
-            expression.fullmatch(value) or (may_be_empty and value == "")
-        ):
-            raise ValueError("not of this form")
-        return value
-
-    return parse
-
-
-def _guid(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("no text")
-    return parse_guid(value)
-
-
-def _optional_guid(value: object) -> str:
-    return "" if value == "" else _guid(value)
-
-
-def _guids(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError("no list")
-    guids = tuple(map(_guid, value))
-    if len(set(guids)) < len(guids):
-        raise ValueError("one twice")
-    return guids
-
-
-def _switch(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("neither true nor false")
-    return value
-
-
-def _number(at_least: int, at_most: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        # In Python, true is a number.
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError("no whole number")
-        if not at_least <= value <= at_most:
-            raise ValueError("out of range")
-        return value
-
-    return parse
-
-
-def _one_of[V: (str, int)](*choices: V) -> Callable[[object], V]:
-    def parse(value: object) -> V:
-        for choice in choices:
-            # 1 equals true and 1.0, which are spelled otherwise for another reason.
-            if type(value) is type(choice) and value == choice:
-                return choice
-        raise ValueError("none of the choices")
-
-    return parse
-
-
-def scalar_text(value: object) -> str:
-    """Return a TOML text, number or switch as a setting or a template parameter spells it.
-
-    Raises:
-        ValueError: it is a list, a table or a date.
-
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise ValueError("no single value")
-
-
-def _scalars(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict):
-        raise ValueError("no table")
-    return {name: scalar_text(item) for name, item in value.items()}
-
-
 NAME: Final = Key(
     "name",
     "What every resource's name begins with.",
     "2 to 16 small letters, digits and hyphens, beginning with a letter and not ending in a hyphen",
-    _text(r"[a-z][a-z0-9-]{0,14}[a-z0-9]"),
+    text_of(r"[a-z][a-z0-9-]{0,14}[a-z0-9]"),
     example="bridge",
 )
 
@@ -131,14 +61,14 @@ TENANT_ID: Final = Key(
     "tenant_id",
     "The Entra ID tenant that issues the tokens.",
     "the tenant's GUID, as on the Entra overview page",
-    _guid,
+    guid,
     example=_EXAMPLE_GUID,
 )
 CLOUD: Final = Key(
     "cloud",
     "The Entra ID cloud that the tenant lives in.",
     f"one of {', '.join(CLOUDS)}",
-    _one_of(*CLOUDS),
+    one_of(*CLOUDS),
     example="public",
     default="public",
 )
@@ -146,7 +76,7 @@ TOKEN_VERSION: Final = Key(
     "token_version",
     "The version of the tokens that the API's registration issues.",
     "2, or 1 for an API whose callers know version 1.0 only",
-    _one_of(1, 2),
+    one_of(1, 2),
     example=2,
     default=2,
 )
@@ -155,7 +85,7 @@ SUBSCRIPTION_ID: Final = Key(
     "subscription_id",
     "The Azure subscription.",
     "the subscription's GUID",
-    _guid,
+    guid,
     example=_EXAMPLE_GUID,
 )
 AZURE_REGION: Final = Key(
@@ -163,7 +93,7 @@ AZURE_REGION: Final = Key(
     "The Azure region.",
     "a region's name in small letters, such as westeurope"
     " (`az functionapp list-flexconsumption-locations` lists them)",
-    _text(r"[a-z]{3,30}[0-9]?"),
+    text_of(r"[a-z]{3,30}[0-9]?"),
     example="westeurope",
 )
 VNET: Final = Key(
@@ -171,7 +101,7 @@ VNET: Final = Key(
     "Whether the Function App calls out through a virtual network, and reaches its storage by"
     " private endpoints.",
     "true or false",
-    _switch,
+    switch,
     example=False,
     default=False,
 )
@@ -179,7 +109,7 @@ ZONE_REDUNDANT: Final = Key(
     "zone_redundant",
     "Whether the instances and the storage are spread over availability zones.",
     "true or false",
-    _switch,
+    switch,
     example=False,
     default=False,
 )
@@ -188,30 +118,61 @@ KEY_VAULT: Final = Key(
     "key_vault",
     "The Key Vault that settings refer to; it must be in the environment's resource group.",
     "a vault's name, or nothing",
-    _text(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}", may_be_empty=True),
+    text_of(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}", may_be_empty=True),
     example="",
     default="",
+)
+
+ALERT_ACTION_GROUP_ID: Final = Key(
+    "alert_action_group_id",
+    "The action group of Azure Monitor that is told when the sync or the sign-in fails; without one"
+    " there are no alerts in Azure.",
+    "the resource ID of an action group, or nothing",
+    text_of(
+        rf"/subscriptions/{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}/resourceGroups/[\w.()-]{{1,90}}"
+        r"/providers/[Mm]icrosoft\.[Ii]nsights/actionGroups/[^/<>%&?\x00-\x1f]{1,260}",
+        may_be_empty=True,
+    ),
+    example="",
+    default="",
+)
+SYNC_ALERT_WINDOW: Final = Key(
+    "sync_alert_window",
+    "For how long there may be no successful run of the sync before the alert.",
+    "PT30M, PT1H, PT6H or P1D; longer than the schedule's runs are apart",
+    one_of("PT30M", "PT1H", "PT6H", "P1D"),
+    example="PT1H",
+    default="PT1H",
+)
+TAGS: Final = Key(
+    "tags",
+    "Tags of every resource in Azure.",
+    "a table of at most 40 texts, names up to 128 characters without <>%&\\?/ and values up to 256;"
+    " not azd-service-name, nor a name that begins with bridge-digest",
+    tags,
+    example={},
+    default={},
 )
 
 ACCOUNT_ID: Final = Key(
     "account_id",
     "The AWS account.",
     "twelve digits in quotes",
-    _text(r"[0-9]{12}"),
+    text_of(r"[0-9]{12}"),
     example="123456789012",
 )
 AWS_REGION: Final = Key(
     "region",
     "The AWS region.",
     "a region's name, such as eu-west-1",
-    _text(r"[a-z]{2}(?:-[a-z]+)+-[0-9]"),
+    text_of(r"[a-z]{2}(?:-[a-z]+)+-[0-9]"),
     example="eu-west-1",
 )
 PROFILE: Final = Key(
     "profile",
     "The profile of the AWS configuration to sign in with.",
     "a profile's name; nothing for the default one and for a pipeline",
-    _text(r"[A-Za-z0-9_@.+/-]+", may_be_empty=True),
+    text_of(r"[A-Za-z0-9_@.+/-]+", may_be_empty=True),
     example="",
     default="",
 )
@@ -220,7 +181,7 @@ CUSTOM_DOMAIN: Final = Key(
     "The API's own domain. The address that API Gateway makes up is then closed, and the path has"
     " no stage.",
     "a host name in small letters, or nothing",
-    _text(_HOST, may_be_empty=True),
+    text_of(_HOST, may_be_empty=True),
     example="",
     default="",
 )
@@ -228,7 +189,7 @@ CERTIFICATE_ARN: Final = Key(
     "certificate_arn",
     "The domain's certificate in ACM, in the API's account and region.",
     "the ARN of a certificate, or nothing",
-    _text(r"arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}", may_be_empty=True),
+    text_of(r"arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}", may_be_empty=True),
     example="",
     default="",
 )
@@ -236,7 +197,7 @@ HOSTED_ZONE_ID: Final = Key(
     "hosted_zone_id",
     "The hosted zone in Route 53 that gets the domain's record.",
     "a zone's ID; nothing where DNS is elsewhere",
-    _text(r"Z[A-Z0-9]{4,31}", may_be_empty=True),
+    text_of(r"Z[A-Z0-9]{4,31}", may_be_empty=True),
     example="",
     default="",
 )
@@ -244,7 +205,7 @@ ALARM_TOPIC_ARN: Final = Key(
     "alarm_topic_arn",
     "The SNS topic that alarms and their ends are sent to.",
     "the ARN of a topic in the API's region, or nothing",
-    _text(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}", may_be_empty=True),
+    text_of(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}", may_be_empty=True),
     example="",
     default="",
 )
@@ -252,7 +213,7 @@ ARCHITECTURE: Final = Key(
     "architecture",
     "What processors the Lambdas run on, and so what their bundles are built for.",
     "arm64 or x86_64",
-    _one_of("arm64", "x86_64"),
+    one_of("arm64", "x86_64"),
     example="arm64",
     default="arm64",
 )
@@ -260,7 +221,7 @@ TEMPLATE_PARAMETERS: Final = Key(
     "parameters",
     "Further parameters of infra/aws/template.yaml, by their own names.",
     "a table of texts, numbers and switches",
-    _scalars,
+    scalars,
     example={},
     default={},
 )
@@ -269,7 +230,7 @@ REPOSITORY: Final = Key(
     "repository",
     "The GitHub repository whose workflows may deploy.",
     "owner/name",
-    _text(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}"),
+    text_of(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}"),
     example="owner/name",
 )
 SUBJECT_PREFIX: Final = Key(
@@ -278,7 +239,7 @@ SUBJECT_PREFIX: Final = Key(
     " since 15 July 2026.",
     "repo:owner@1/name@2 (`gh api repos/owner/name/actions/oidc/customization/sub` tells), or"
     " nothing for repo:owner/name",
-    _text(r"repo:[A-Za-z0-9-]+(?:@[0-9]+)?/[A-Za-z0-9._-]+(?:@[0-9]+)?", may_be_empty=True),
+    text_of(r"repo:[A-Za-z0-9-]+(?:@[0-9]+)?/[A-Za-z0-9._-]+(?:@[0-9]+)?", may_be_empty=True),
     example="",
     default="",
 )
@@ -287,7 +248,7 @@ STAGE: Final = Key(
     "stage",
     "The first segment of every path of the API, unless it has a custom domain.",
     "letters, digits and underscores; nothing for the environment's name",
-    _text(r"[A-Za-z0-9_]{1,128}", may_be_empty=True),
+    text_of(r"[A-Za-z0-9_]{1,128}", may_be_empty=True),
     example="dev",
     default="",
 )
@@ -295,7 +256,7 @@ ALLOWED_CLIENT_IDS: Final = Key(
     "allowed_client_ids",
     "Further applications that may call the API, beside the Function App.",
     "a list of different application (client) IDs",
-    _guids,
+    guids,
     example=[],
     default=[],
 )
@@ -303,7 +264,7 @@ DEVELOPERS: Final = Key(
     "developers",
     "Users who may call the API from their own machines, as `bridge smoke` does.",
     "a list of different object IDs of users",
-    _guids,
+    guids,
     example=[],
     default=[],
 )
@@ -312,7 +273,7 @@ API_CLIENT_ID: Final = Key(
     "The API's registration, once it is there, for sign-ins that may not look into Entra ID, such"
     " as a pipeline's.",
     "the client ID that the step `entra` prints, or nothing",
-    _optional_guid,
+    optional_guid,
     example="",
     default="",
 )
@@ -321,7 +282,7 @@ INSTANCE_MEMORY_MB: Final = Key(
     "instance_memory_mb",
     "The memory of an instance, and with it the share of a processor: a quarter, one, two.",
     "512, 2048 or 4096",
-    _one_of(512, 2048, 4096),
+    one_of(512, 2048, 4096),
     example=2048,
     default=2048,
 )
@@ -329,7 +290,7 @@ MAXIMUM_INSTANCE_COUNT: Final = Key(
     "maximum_instance_count",
     "How many instances there are at most.",
     "a whole number from 1 to 1000",
-    _number(1, 1000),
+    number(1, 1000),
     example=40,
     default=40,
 )
@@ -338,7 +299,7 @@ PER_INSTANCE_CONCURRENCY: Final = Key(
     "How many requests one instance gets at once before there is another instance.",
     "a whole number from 1 to 1000, no more than the app lets in; 0 for as many as fit into its"
     " memory",
-    _number(0, 1000),
+    number(0, 1000),
     example=0,
     default=0,
 )
@@ -346,7 +307,7 @@ ALWAYS_READY_HTTP: Final = Key(
     "always_ready_http",
     "How many instances for requests are never switched off.",
     "a whole number from 0 to 20; with zone_redundant 0, or 2 and more",
-    _number(0, 20),
+    number(0, 20),
     example=0,
     default=0,
 )
@@ -354,7 +315,7 @@ ALWAYS_READY_SYNC: Final = Key(
     "always_ready_sync",
     "How many instances for the sync timer are never switched off.",
     "a whole number from 0 to 20; with zone_redundant 0, or 2 and more",
-    _number(0, 20),
+    number(0, 20),
     example=0,
     default=0,
 )
@@ -363,7 +324,7 @@ PROXY_AUTHENTICATION: Final = Key(
     "authentication",
     "How the proxy's callers prove who they are.",
     f"one of {', '.join(CallerAuthentication)}",
-    _one_of(*(kind.value for kind in CallerAuthentication)),
+    one_of(*(kind.value for kind in CallerAuthentication)),
     example="function_key",
     default="function_key",
 )
@@ -372,7 +333,7 @@ CALLER_CLIENT_IDS: Final = Key(
     "The applications that may call the proxy, for easy_auth; without any, every application of the"
     " tenant that gets a token for it.",
     "a list of different application (client) IDs",
-    _guids,
+    guids,
     example=[],
     default=[],
 )
@@ -380,14 +341,23 @@ SIGN_IN_CLIENT_ID: Final = Key(
     "sign_in_client_id",
     "The registration that the proxy's callers sign in to, for easy_auth; not the API's.",
     "an application (client) ID, or nothing",
-    _optional_guid,
+    optional_guid,
     example="",
     default="",
 )
 
 TABLES: Final[Mapping[str, tuple[Key[object], ...]]] = {
     "entra": (TENANT_ID, CLOUD, TOKEN_VERSION),
-    "azure": (SUBSCRIPTION_ID, AZURE_REGION, VNET, ZONE_REDUNDANT, KEY_VAULT),
+    "azure": (
+        SUBSCRIPTION_ID,
+        AZURE_REGION,
+        VNET,
+        ZONE_REDUNDANT,
+        KEY_VAULT,
+        ALERT_ACTION_GROUP_ID,
+        SYNC_ALERT_WINDOW,
+        TAGS,
+    ),
     "aws": (
         ACCOUNT_ID,
         AWS_REGION,

@@ -75,6 +75,10 @@ class SmokeResult:
 
     exit_code: int
     summary: str
+    findings: tuple[str, ...] = ()
+    """One sentence for each check that did not pass: what came, and what to change."""
+    lets_others_in: bool = False
+    """Whether somebody got in who must not."""
 
 
 class AzureCloud(Protocol):

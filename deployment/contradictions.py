@@ -30,10 +30,12 @@ from deployment.parameters.derived_settings import (
 )
 from deployment.parameters.template_parameters import (
     DERIVED_PARAMETERS,
+    GITHUB_TRUSTSTORE,
     KEPT,
     TemplateParameter,
     setting_parameters,
     stack_parameters,
+    truststore_arn,
 )
 from deployment.values import STAND_INS
 from shared import contract
@@ -113,6 +115,12 @@ def _check_setting_names(environment: Environment) -> Problems:
             )
         elif DECLARED[name].is_secret:
             yield from _check_secret(environment, place, value)
+        elif value.startswith("@Microsoft.KeyVault("):
+            yield Problem(
+                "reference_to_no_secret",
+                place,
+                "refers to a Key Vault, and is no secret; give the value itself",
+            )
 
 
 def _check_secret(environment: Environment, place: str, value: str) -> Problems:
@@ -235,6 +243,13 @@ def _check_proxy(environment: Environment) -> Problems:
             environment.place("proxy.sign_in_client_id"),
             "has no use with proxy.authentication function_key",
         )
+    if proxy.caller_client_ids and not needs_sign_in:
+        # Whoever has a key would get in, listed or not.
+        yield Problem(
+            "callers_unused",
+            environment.place("proxy.caller_client_ids"),
+            "has no use with proxy.authentication function_key, which knows nobody's client ID",
+        )
     if proxy.sign_in_client_id and proxy.sign_in_client_id == environment.api_client_id:
         yield Problem(
             "sign_in_is_the_api",
@@ -256,6 +271,15 @@ def _check_github(environment: Environment) -> Problems:
     github = environment.github
     if github is None:
         return
+    truststore = truststore_arn(environment)
+    if truststore and not GITHUB_TRUSTSTORE.fullmatch(truststore):
+        yield Problem(
+            "truststore_not_grantable",
+            f"{environment.place('aws.parameters')}.TruststoreUri",
+            "has a key that no right can be given for, because its wildcards would be more than"
+            " one object; expected letters, digits and !_.()/- only, since [github] gives GitHub's"
+            " role the right to read it",
+        )
     named = re.sub(r"@[0-9]+", "", github.subject_prefix.removeprefix("repo:"))
     if named.lower() != github.repository.lower():
         yield Problem(

@@ -12,13 +12,17 @@ from deployment.values import Value, Values
 
 
 def plan_of(
-    environment: Environment, declared: Mapping[str, TemplateParameter], values: Values
+    environment: Environment,
+    declared: Mapping[str, TemplateParameter],
+    values: Values,
+    packages: str = "",
 ) -> list[dict[str, Any]]:
     """Return each step with its files and lines as JSON can hold it.
 
-    What only an earlier step knows stands as a placeholder, unless `values` has it.
+    What only an earlier step knows stands as a placeholder, unless `values` has it. `packages` is
+    the folder of a release to deploy, if there is one.
     """
-    context = Context.of(environment, values, declared)
+    context = Context.of(environment, values, declared, packages)
     steps = steps_of(environment)
     taken = {step.id for step in steps}
     return [_step_to_json(step, context, taken) for step in steps]

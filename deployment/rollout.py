@@ -64,6 +64,8 @@ class Rollout:
     """Whether the deploying steps run even where nothing differs."""
     until: StepId | None = None
     """The last step to take."""
+    packages: str = ""
+    """The folder of the release that is deployed; empty where the packages are built here."""
 
     def run(self) -> RolloutReport:
         """Return how each step ended. Only a bug is raised; everything else is in the report."""
@@ -127,7 +129,7 @@ class Rollout:
         }
 
     def _context(self, present: _Present) -> Context:
-        return Context.of(self.environment, present.values, self.declared)
+        return Context.of(self.environment, present.values, self.declared, self.packages)
 
     @property
     def _said(self) -> Report:
@@ -158,9 +160,10 @@ class Rollout:
 
     def _packages(self, step: Step, present: _Present) -> StepResult:
         present.packages = self.clouds.packages.build(self._said)
+        came = f"taken from {self.packages}" if self.packages else "built"
         size = present.packages.function_app.stat().st_size / 1e6
         return StepResult(
-            step, Status.UNCHANGED, f"built; the Function App's zip has {size:.1f} MB"
+            step, Status.UNCHANGED, f"{came}; the Function App's zip has {size:.1f} MB"
         )
 
     def _foundation(self, step: Step, present: _Present) -> StepResult:
@@ -299,14 +302,20 @@ class Rollout:
         found = self.clouds.smoke.run(
             values[Value.API_URL], values[Value.API_CLIENT_ID], values[Value.PROXY_URL], self._said
         )
+        details, lets_others_in = found.findings, found.lets_others_in
         match found.exit_code:
             case 0:
                 return StepResult(step, Status.UNCHANGED, found.summary)
             case 3:
                 lines = step.lines(self._context(present))
-                return StepResult(step, Status.WAITING, found.summary, "smoke_blocked", lines)
+                return StepResult(
+                    step, Status.WAITING, found.summary, "smoke_blocked", lines, details
+                )
             case _:
-                return StepResult(step, Status.FAILED, found.summary, "smoke_failed")
+                code = "smoke_lets_others_in" if lets_others_in else "smoke_failed"
+                return StepResult(
+                    step, Status.FAILED, found.summary, code, (), details, lets_others_in
+                )
 
     # --- what several steps do ---------------------------------------------------------------
 

@@ -37,6 +37,10 @@ class StepResult:
     """A stable code, where it failed or waits."""
     lines: tuple[Line, ...] = ()
     """What somebody else is to run."""
+    details: tuple[str, ...] = ()
+    """What it found, one sentence each, where the message only counts."""
+    lets_others_in: bool = False
+    """Whether it found that somebody gets in who must not: the one fault that cannot wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,18 @@ class RolloutReport:
         """Whether anything was changed in a cloud."""
         return any(result.status is Status.CHANGED for result in self.results)
 
+    @property
+    def lets_others_in(self) -> bool:
+        """Whether somebody gets in who must not."""
+        return any(result.lets_others_in for result in self.results)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {
             "environment": self.environment,
             "exit_code": self.exit_code,
             "changed": self.has_changed,
+            "lets_others_in": self.lets_others_in,
             "values": {value.value: text for value, text in self.values.items()},
             "steps": [
                 {
@@ -74,6 +84,7 @@ class RolloutReport:
                     "status": result.status.value,
                     "message": result.message,
                     "code": result.code or None,
+                    "details": list(result.details),
                     "commands": [list(line.argv) for line in result.lines],
                 }
                 for result in self.results

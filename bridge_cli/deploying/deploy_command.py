@@ -43,6 +43,14 @@ def deploy(
         ),
     ] = False,
     file: Annotated[Path, typer.Option(help="What to deploy.")] = Path("bridge.toml"),
+    packages: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Deploy the packages of the release in this folder in place of building them. Its"
+            " checksums are looked at; who published it, `gh attestation verify` says.",
+        ),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Deploy each step even where nothing differs.")
     ] = False,
@@ -68,6 +76,12 @@ def deploy(
     Exits with 0 if everything is there, 1 if a step failed, 2 for wrong options, and 3 if a step
     waits for somebody else.
     """
+    if packages is not None and local:
+        raise typer.BadParameter(
+            "a rehearsal builds packages for this machine.", param_hint="--packages"
+        )
+    # `bridge` may have been called from anywhere; what is run is run in the checkout.
+    release = "" if packages is None else str(packages.resolve())
     try:
         declared = load_template_parameters(_CHECKOUT)
         clouds = read_local_clouds(folder) if local else None
@@ -81,7 +95,9 @@ def deploy(
     if clouds is not None:
         environments = [local_environment(each, clouds) for each in environments]
     if plans:
-        planned = {each.name: plan_of(each, declared, known_values(each)) for each in environments}
+        planned = {
+            each.name: plan_of(each, declared, known_values(each), release) for each in environments
+        }
         if as_json:
             print(json.dumps({"environments": planned}))  # noqa: T201 - its output
             return
@@ -95,13 +111,14 @@ def deploy(
             report = Rollout(
                 environment,
                 declared,
-                real_clouds(environment, declared, _CHECKOUT)
+                real_clouds(environment, declared, _CHECKOUT, release)
                 if clouds is None
                 else LocalClouds(clouds, environment, declared, _CHECKOUT).all(),
                 _CHECKOUT,
                 reporter,
                 again=again,
                 until=until,
+                packages=release,
             ).run()
     except KeyboardInterrupt:
         complain("Interrupted. Run the same command again: it goes on where it was.")

@@ -13,7 +13,6 @@ import typer
 from bridge_cli.complaint import complain
 from bridge_cli.deploying.clouds_file import CLOUDS_FILE, read_local_clouds
 from bridge_cli.deploying.entra_view import error_to_json, plan_to_text, result_to_text, to_json
-from bridge_cli.deploying.graph_tenant import wanted_registration
 from bridge_cli.deploying.local_profile import LocalClouds, local_environment
 from bridge_cli.deploying.real_clouds import real_clouds
 from deployment.bridge_file import load_bridge_file
@@ -28,6 +27,7 @@ from deployment.entra.plan import plan_entra
 from deployment.entra.registration import WantedRegistration
 from deployment.errors import DeploymentError
 from deployment.parameters.bicep_parameters import Layer
+from deployment.parameters.derived_settings import wanted_registration
 from deployment.parameters.template_parameters import load_template_parameters
 from shared.clock import SystemClock
 from shared.routes import Role

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final
 
 import httpx
 
@@ -15,10 +15,8 @@ from deployment.entra.changes import Changes
 from deployment.entra.errors import EntraError, SignInError
 from deployment.entra.graph_client import GraphClient
 from deployment.entra.plan import plan_entra
-from deployment.entra.registration import WantedRegistration
 from deployment.errors import DeploymentError, NotSignedIn, RightsMissing
-from deployment.names import names_of
-from deployment.parameters.derived_settings import identity_roles
+from deployment.parameters.derived_settings import wanted_registration
 from shared.clock import Clock
 
 _RIGHT_MISSING: Final = "graph_right_missing"
@@ -67,20 +65,6 @@ class GraphTenant:
                     raise NotSignedIn(code, str(error)) from error
                 case code:
                     raise DeploymentError(code, str(error)) from error
-
-
-def wanted_registration(environment: Environment, identity_principal_id: str) -> WantedRegistration:
-    """Return the registration that bridge.toml asks for."""
-    names = names_of(environment)
-    return WantedRegistration(
-        tenant_id=environment.entra.tenant_id,
-        name=names.registration,
-        app_id_uri=names.app_id_uri,
-        token_version=cast("Literal[1, 2]", environment.entra.token_version),
-        identity_principal_id=identity_principal_id,
-        identity_roles=identity_roles(environment),
-        developers=environment.developers,
-    )
 
 
 def _registration(changes: Changes) -> Registration:

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from copy import replace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import botocore.exceptions
 import httpx
 
 from bridge_cli.deploying.clouds_file import CloudsFile
 from bridge_cli.deploying.graph_tenant import GraphTenant
-from bridge_cli.deploying.real_clouds import build_function_app
+from bridge_cli.deploying.real_clouds import Told, build_function_app
 from bridge_cli.deploying.rehearsed_pair import api_url_of, make_sources, make_target
+from bridge_cli.deploying.smoke_options import smoke_result
 from bundling.errors import BundleError
 from deployment.bridge_file import Environment
 from deployment.clouds import (
@@ -48,9 +49,6 @@ from emulator.aws.deployment import LocalAws, deploy
 from emulator.aws.local_bundles import Bundles, build_local_bundles
 from shared.clock import SystemClock
 
-if TYPE_CHECKING:
-    from deployment.smoke.smoke_run import SmokeReporter
-
 _DEPLOY_SECONDS: Final = 180.0
 _STACK_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
@@ -62,8 +60,9 @@ _NOT_FOUND: Final = 404
 def local_environment(environment: Environment, clouds: CloudsFile) -> Environment:
     """Return the environment as it is rehearsed: in the local tenant, without what is not there.
 
-    That is a domain, a virtual network, GitHub, a Key Vault, and the real tenant's applications.
-    For its users, if bridge.toml names any, stands the one user whom the local tenant has.
+    That is a domain, a virtual network, GitHub, a Key Vault, alerts, and the real tenant's
+    applications. For its users, if bridge.toml names any, stands the one user whom the local tenant
+    has.
     """
     return replace(
         environment,
@@ -73,6 +72,7 @@ def local_environment(environment: Environment, clouds: CloudsFile) -> Environme
             subscription_id=clouds.azure["subscription_id"],
             vnet=False,
             key_vault="",
+            alert_action_group_id="",
         ),
         aws=replace(
             environment.aws,
@@ -192,7 +192,8 @@ class _LocalPackages:
     bundles: Bundles = field(default_factory=dict)
 
     def build(self, report: Report) -> Packages:
-        package = build_function_app(self.context, Programs(self.checkout), report)
+        programs = Programs(self.checkout)
+        package = build_function_app(self.context, programs, report, is_local=True)
         try:
             self.bundles = build_local_bundles(self.checkout)
         except BundleError as error:
@@ -282,16 +283,6 @@ def _busy(stack: str, status: str) -> BusyError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """Passes on what is being checked."""
-
-    report: Report
-
-    def step(self, text: str) -> None:
-        self.report(text)
-
-
-@dataclass(frozen=True, slots=True)
 class _LocalSmoke:
     clouds: CloudsFile
     context: Context
@@ -305,10 +296,6 @@ class _LocalSmoke:
             proxy_url=proxy_url,
         )
         sources = make_sources(self.clouds, names.function_app, names.stack)
-        reporter: SmokeReporter = _Said(report)
-        found = asyncio.run(run_smoke(target, sources, clock=SystemClock(), reporter=reporter))
-        outcomes = [str(result.outcome) for result in found.results]
-        counts = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
-        failed = [result.id for result in found.results if result.advice is not None]
-        named = f" ({', '.join(failed)})" if failed else ""
-        return SmokeResult(found.exit_code, f"{len(outcomes)} checks: {counts}{named}")
+        return smoke_result(
+            asyncio.run(run_smoke(target, sources, clock=SystemClock(), reporter=Told(report)))
+        )

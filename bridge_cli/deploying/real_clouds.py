@@ -1,13 +1,13 @@
 """The real clouds of an environment: `az`, `sam`, boto3 and Graph, with whoever is signed in."""
 
-import json
-import sys
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bridge_cli.deploying.graph_tenant import GraphTenant
+from bridge_cli.deploying.smoke_options import SmokeOptions, smoke_result
 from bundling.bundles import RECIPES
 from deployment.aws_cloud import AwsAccount
 from deployment.azure_cloud import AzureCli
@@ -16,28 +16,32 @@ from deployment.clouds import Clouds, Packages, Report, SmokeResult
 from deployment.digests import digest_of_bundles
 from deployment.entra.administrator import fetch_administrator_token
 from deployment.entra.graph_client import GRAPH_URLS
-from deployment.errors import ProgramError
-from deployment.lines import sam_lines
-from deployment.lines.line import Line
+from deployment.errors import DeploymentError, ProgramError
 from deployment.parameters.template_parameters import TemplateParameter
-from deployment.programs.programs import Completed, Programs
+from deployment.programs.programs import Programs
 from deployment.programs.refusals import refusal
-from deployment.steps.all_steps import bundle_line, smoke_line
+from deployment.smoke.smoke_run import run_smoke
+from deployment.smoke.target import TargetError
+from deployment.steps.all_steps import build_line, bundle_line, check_line
 from deployment.steps.aws_steps import build_folder
 from deployment.steps.azure_steps import package_path
 from deployment.steps.step import Context
 from deployment.values import Value
 from shared.clock import SystemClock
+from shared.settings_reader import SettingsError
 
 _BUILD_SECONDS: Final = 1800.0
-_SMOKE_SECONDS: Final = 900.0
+_CHECK_SECONDS: Final = 120.0
 
 
 def real_clouds(
-    environment: Environment, declared: Mapping[str, TemplateParameter], checkout: Path
+    environment: Environment,
+    declared: Mapping[str, TemplateParameter],
+    checkout: Path,
+    packages: str = "",
 ) -> Clouds:
-    """Return the clouds that bridge.toml names."""
-    context = Context.of(environment, {}, declared)
+    """Return the clouds that bridge.toml names; with the folder of a release, for its packages."""
+    context = Context.of(environment, {}, declared, packages)
     programs = Programs(checkout)
     tenant = environment.entra.tenant_id
     return Clouds(
@@ -49,7 +53,7 @@ def real_clouds(
             SystemClock(),
         ),
         BuiltHere(context, programs),
-        SmokeByCommand(context, programs),
+        SmokeHere(environment),
     )
 
 
@@ -70,21 +74,28 @@ class BuiltHere:
         """
         package = build_function_app(self.context, self.programs, report)
         folder = build_folder(self.context)
-        line = sam_lines.build(self.context.environment, folder)
+        line = build_line(self.context)
         done = self.programs.run(line, timeout=_BUILD_SECONDS, report=report)
         if done.exit_code:
             raise refusal(done, "building the Lambdas", cloud="build")
+        # AWS takes bundles for another processor, whose functions then fail at every call.
+        done = self.programs.run(check_line(self.context), timeout=_CHECK_SECONDS, report=report)
+        if done.exit_code:
+            raise refusal(done, "checking the Lambdas' bundles", cloud="build")
         return Packages(package, digest_of_bundles(self.programs.folder / folder, RECIPES))
 
 
-def build_function_app(context: Context, programs: Programs, report: Report) -> Path:
-    """Return the Function App's package, as Azure gets it.
+def build_function_app(
+    context: Context, programs: Programs, report: Report, *, is_local: bool = False
+) -> Path:
+    """Return the Function App's package as Azure gets it, or as this machine can run it.
 
     Raises:
         ProgramError: it could not be built; the message has what was said.
 
     """
-    done = programs.run(bundle_line(context), timeout=_BUILD_SECONDS, report=report)
+    line = bundle_line(context, is_local=is_local)
+    done = programs.run(line, timeout=_BUILD_SECONDS, report=report)
     if done.exit_code:
         raise refusal(done, "building the Function App's package", cloud="build")
     package = programs.folder / package_path(context)
@@ -94,11 +105,10 @@ def build_function_app(context: Context, programs: Programs, report: Report) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class SmokeByCommand:
-    """Runs `bridge smoke`, which signs in by itself."""
+class SmokeHere:
+    """Tries what was deployed as `bridge smoke` does, with whoever is signed in."""
 
-    context: Context
-    programs: Programs
+    environment: Environment
 
     def run(self, api_url: str, api_client_id: str, proxy_url: str, report: Report) -> SmokeResult:
         """Return what the checks found."""
@@ -107,21 +117,24 @@ class SmokeByCommand:
             Value.API_CLIENT_ID: api_client_id,
             Value.PROXY_URL: proxy_url,
         }
-        context = Context.of(self.context.environment, values, self.context.declared)
-        _bridge, *arguments = smoke_line(context).argv
-        bridge = str(Path(sys.executable).with_name("bridge"))
-        line = Line((bridge, *arguments, "--json"))
-        done = self.programs.run(line, timeout=_SMOKE_SECONDS, report=report, tells_output=False)
-        return SmokeResult(done.exit_code, summarize(done))
+        options = SmokeOptions.of(self.environment, values)
+        try:
+            target = options.target()
+        except (SettingsError, TargetError) as error:
+            raise DeploymentError("smoke_target_invalid", str(error)) from error
+        return smoke_result(
+            asyncio.run(
+                run_smoke(target, options.sources(), clock=SystemClock(), reporter=Told(report))
+            )
+        )
 
 
-def summarize(done: Completed) -> str:
-    """Return in one sentence what a run of `bridge smoke --json` printed."""
-    try:
-        checks = json.loads(done.stdout.splitlines()[-1])["checks"]
-        outcomes = [str(check["outcome"]) for check in checks]
-    except (ValueError, LookupError, TypeError):
-        lines = done.stderr.strip().splitlines()
-        return lines[-1] if lines else "`bridge smoke` printed nothing"
-    counts = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
-    return f"{len(outcomes)} checks: {counts}"
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Passes on what is being checked."""
+
+    report: Report
+
+    def step(self, text: str) -> None:
+        """Pass it on."""
+        self.report(text)

@@ -6,7 +6,9 @@ from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.status import Status as Spinner
+from rich.text import Text
 
 from deployment.rollout_report import RolloutReport, RolloutReporter, Status, StepResult
 from deployment.steps.step import Step
@@ -28,6 +30,7 @@ _WORDS: Final = {
 _ID_WIDTH: Final = 17
 _WORD_WIDTH: Final = 14
 _SHOWN_CHARACTERS: Final = 100
+_ALARM: Final = "SOMEBODY GETS IN WHO MUST NOT. Mend this before anything else:"
 
 
 class _Lines:
@@ -76,7 +79,10 @@ def rollout_on(console: Console) -> Iterator[RolloutReporter]:
 
 
 def print_result(result: StepResult, console: Console) -> None:
-    """Print how a step ended, on one line of its own where the terminal is wide enough."""
+    """Print how a step ended, on one line of its own where the terminal is wide enough.
+
+    What it found stands below, a sentence each; that somebody gets in who must not, above all.
+    """
     word = _WORDS[result.status]
     code = f" [dim]({result.code})[/]" if result.code else ""
     console.print(
@@ -85,6 +91,11 @@ def print_result(result: StepResult, console: Console) -> None:
         highlight=False,
         soft_wrap=not console.is_terminal,
     )
+    if result.lets_others_in:
+        console.print(Text(f"  {_ALARM}", "bold white on red"), soft_wrap=True)
+    for detail in result.details:
+        lines = Padding(Text(detail), (0, 0, 0, 4)) if console.is_terminal else f"    {detail}"
+        console.print(lines, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def print_end(report: RolloutReport, console: Console) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,14 +15,18 @@ from rich.table import Table
 from bridge_cli.complaint import complain
 from bridge_cli.deploying.clouds_file import CLOUDS_FILE, read_local_clouds
 from bridge_cli.deploying.local_smoke import LocalAlarms, LocalTokens, NoKeys, aws_endpoint_of
+from bridge_cli.deploying.real_clouds import real_clouds
 from bridge_cli.deploying.rehearsed_pair import read_rehearsed_pair
+from bridge_cli.deploying.smoke_options import SmokeOptions, find_values
 from bridge_cli.progress import progress_on
-from deployment.errors import DeploymentError
-from deployment.smoke.azure_cli import AzureCliKeys, AzureCliTokens, GivenKeys
-from deployment.smoke.cloudwatch import CloudWatchAlarms
-from deployment.smoke.outcome import Outcome, SmokeReport
+from deployment.bridge_file import load_bridge_file
+from deployment.contradictions import check_bridge_file
+from deployment.errors import BridgeFileError, DeploymentError, NotSignedIn, RightsMissing
+from deployment.parameters.template_parameters import load_template_parameters
+from deployment.smoke.azure_cli import GivenKeys
+from deployment.smoke.outcome import FAILED, WAITS, Outcome, SmokeReport
 from deployment.smoke.smoke_run import CHECK_IDS, SmokeLimits, run_smoke
-from deployment.smoke.sources import FunctionKeys, KeySource, SmokeSources
+from deployment.smoke.sources import FunctionKeys, SmokeSources
 from deployment.smoke.target import ProxyCallers, SmokeTarget, TargetError
 from emulator.functions_host.errors import FunctionsHostError
 from emulator.functions_host.settings import LOCAL_SETTINGS, load_local_settings
@@ -38,13 +42,25 @@ _MARKS: Final = {
 }
 _MOST_KEY_BYTES: Final = 65_536
 _INTERRUPTED: Final = 130
-_FAILED: Final = 1
 _UP: Final = Path(".bridge/up")
 _CLOUDS: Final = Path(".bridge/clouds")
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 def smoke(
     *,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The environment of bridge.toml to try: what is not given here is taken from"
+            " there and from what was deployed.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="The bridge.toml, where it is another one.", show_default="bridge.toml"),
+    ] = None,
     is_local: Annotated[
         bool,
         typer.Option(
@@ -123,8 +139,8 @@ def smoke(
 ) -> None:
     """Try a deployed pair from outside: it lets in whom it must, and nobody else.
 
-    Signs in as the Azure and AWS command lines do, writes nothing that stays (it starts one run of
-    the sync), and shows no token and no key.
+    With --env it finds what to try by itself. Signs in as the Azure and AWS command lines do,
+    writes nothing that stays (it starts one run of the sync), and shows no token and no key.
 
     Exits with 0 if all is well, 1 if a check failed, 2 for wrong options, and 3 if nothing failed
     and a right, a key or a sign-in was missing for a check; it says which.
@@ -132,6 +148,12 @@ def smoke(
     only_ids = [each.strip() for each in only.split(",") if each.strip()] or list(CHECK_IDS)
     for unknown in sorted(set(only_ids) - set(CHECK_IDS)):
         raise typer.BadParameter(f"there is no check {unknown}.", param_hint="--only")
+    if is_local and (env is not None or file is not None):
+        raise typer.BadParameter(
+            "--local tries the stack of `bridge up`; what `bridge deploy --local` has deployed, it"
+            " tries itself.",
+            param_hint="--env",
+        )
     if is_local:
         if folder is None:
             folder = _CLOUDS if (_CLOUDS / CLOUDS_FILE).is_file() else _UP
@@ -140,29 +162,27 @@ def smoke(
         else:
             target, sources = _local(folder, function_app_url or "http://127.0.0.1:7071")
     else:
-        settings = {
-            "ENTRA_TENANT_ID": tenant,
-            "ENTRA_CLOUD": cloud,
-            "API_CLIENT_ID": client_id,
-            "API_APP_ID_URI": app_id_uri,
-            "ACCEPTED_TOKEN_VERSIONS": token_versions,
-        }
-        target = _target(
-            settings,
+        options = SmokeOptions(
             api_url=api_url,
             public_url=public_url,
+            tenant=tenant,
+            cloud=cloud,
+            client_id=client_id,
+            app_id_uri=app_id_uri,
+            token_versions=token_versions,
             function_app_url=function_app_url,
-            proxy_callers=ProxyCallers.EASY_AUTH if proxy_scope else ProxyCallers.FUNCTION_KEY,
+            function_app=function_app,
+            resource_group=resource_group,
+            subscription=subscription,
             proxy_scope=proxy_scope,
+            stack=stack,
+            region=region,
+            profile=profile,
         )
-        given: KeySource = AzureCliKeys(
-            function_app or None, resource_group or None, subscription or None
-        )
-        sources = SmokeSources(
-            AzureCliTokens(target.identity.tenant_id),
-            GivenKeys(_read_keys(keys)) if keys else given,
-            CloudWatchAlarms(stack or None, region or None, profile or None),
-        )
+        given = GivenKeys(_read_keys(keys)) if keys else None
+        if env is not None or file is not None:
+            options = _completed(options, file or Path("bridge.toml"), env, as_json=as_json)
+        target, sources = _checked(options.target), options.sources(given)
     sys.exit(_try(target, sources, only_ids, SmokeLimits(timeout), as_json=as_json))
 
 
@@ -192,7 +212,8 @@ def _try(
         print(report.to_json())  # noqa: T201 - the one line that programs read
     else:
         print_report(report, Console())
-    _complain(report)
+    for finding in report.findings:
+        complain(finding)
     return report.exit_code
 
 
@@ -207,34 +228,42 @@ def print_report(report: SmokeReport, console: Console) -> None:
     console.print(table)
 
 
-def _complain(report: SmokeReport) -> None:
-    """Print a sentence for each check that did not pass; whoever gets in who must not, first."""
-    for result in sorted(report.results, key=lambda each: not each.lets_others_in):
-        if result.advice is not None:
-            verb = "could not be made" if result.outcome is Outcome.BLOCKED else "failed"
-            complain(f"{result.id} {verb}: {result.came}. {result.advice} ({result.code})")
-
-
-def _target(
-    settings: Mapping[str, str],
-    *,
-    api_url: str,
-    public_url: str,
-    function_app_url: str,
-    proxy_callers: ProxyCallers,
-    proxy_scope: str,
-) -> SmokeTarget:
+def _completed(given: SmokeOptions, file: Path, env: str | None, *, as_json: bool) -> SmokeOptions:
+    """Return the options with what bridge.toml and the clouds say in place of those not given."""
     try:
-        with reading_settings(settings) as reader:
-            identity = read_api_identity(reader)
-        return SmokeTarget.checked(
-            api_url=api_url,
-            identity=identity,
-            public_url=public_url or None,
-            function_app_url=function_app_url or None,
-            proxy_callers=proxy_callers,
-            proxy_scope=proxy_scope or None,
-        )
+        declared = load_template_parameters(_CHECKOUT)
+        bridge_file = load_bridge_file(file)
+        check_bridge_file(bridge_file, declared)
+        environment = bridge_file.environment(env)
+        clouds = real_clouds(environment, declared, _CHECKOUT)
+        values = find_values(environment, clouds.azure, clouds.aws, given)
+    except DeploymentError as error:
+        _refuse(error, as_json=as_json)
+    return given.over(SmokeOptions.of(environment, values))
+
+
+def _refuse(error: DeploymentError, *, as_json: bool) -> NoReturn:
+    waits = isinstance(error, RightsMissing | NotSignedIn)
+    exit_code = WAITS if waits else FAILED
+    if as_json:
+        found = {"exit_code": exit_code, "code": error.code, "message": str(error)}
+        print(json.dumps(found))  # noqa: T201 - its output
+    advice = (
+        " Or say by --api-url, --client-id and --function-app-url what the clouds would tell."
+        if waits
+        else ""
+    )
+    problems = error.problems if isinstance(error, BridgeFileError) else ()
+    for problem in problems:
+        complain(f"{problem}")
+    if not problems:
+        complain(f"{error}{advice} ({error.code})")
+    sys.exit(exit_code)
+
+
+def _checked(make_target: Callable[[], SmokeTarget]) -> SmokeTarget:
+    try:
+        return make_target()
     except (SettingsError, TargetError) as error:
         raise typer.BadParameter(f"{error}") from None
 
@@ -244,7 +273,7 @@ def _rehearsed(folder: Path) -> tuple[SmokeTarget, SmokeSources]:
         return read_rehearsed_pair(read_local_clouds(folder))
     except DeploymentError as error:
         complain(f"{error} ({error.code})")
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
 
 
 def _local(folder: Path, function_app_url: str) -> tuple[SmokeTarget, SmokeSources]:
@@ -255,14 +284,18 @@ def _local(folder: Path, function_app_url: str) -> tuple[SmokeTarget, SmokeSourc
             f"{error} Does `bridge up` or `bridge clouds` run in that folder?",
             param_hint="--folder",
         ) from None
-    target = _target(
-        values,
-        api_url=values.get("AWS_API_BASE_URL", ""),
-        public_url="",
-        function_app_url=function_app_url,
-        proxy_callers=ProxyCallers.UNCHECKED,
-        proxy_scope="",
-    )
+
+    def local_target() -> SmokeTarget:
+        with reading_settings(values) as reader:
+            identity = read_api_identity(reader)
+        return SmokeTarget.checked(
+            api_url=values.get("AWS_API_BASE_URL", ""),
+            identity=identity,
+            function_app_url=function_app_url,
+            proxy_callers=ProxyCallers.UNCHECKED,
+        )
+
+    target = _checked(local_target)
     return target, SmokeSources(
         LocalTokens(values.get("IDENTITY_ENDPOINT", ""), values.get("IDENTITY_HEADER", "")),
         NoKeys(),

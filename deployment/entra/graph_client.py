@@ -321,8 +321,8 @@ def _missing_right(method: str, path: str) -> str:
     if "appRoleAssignedTo" in path and method != "GET":
         return (
             "The sign-in may not assign app roles: it needs AppRoleAssignment.ReadWrite.All, which"
-            " a Cloud Application Administrator, an Application Administrator or a Privileged Role"
-            " Administrator has"
+            " a Cloud Application Administrator, an Application Administrator, a Privileged Role"
+            " Administrator or a Global Administrator has"
         )
     if method == "GET":
         return (
@@ -331,6 +331,6 @@ def _missing_right(method: str, path: str) -> str:
         )
     return (
         "The sign-in may not register or change this application: it needs"
-        " Application.ReadWrite.All, which a Cloud Application Administrator or an Application"
-        " Administrator has"
+        " Application.ReadWrite.All, which a Cloud Application Administrator, an Application"
+        " Administrator or a Global Administrator has"
     )

@@ -26,8 +26,11 @@ def preflight(environment: Environment) -> Line:
     return Line(("bridge", "preflight", *_of(environment), "--json"), is_equivalent=True)
 
 
-def build(environment: Environment, folder: str) -> Line:
-    """Return the line that builds every function of the template into the folder."""
+def build(environment: Environment, folder: str, *, packages: str = "") -> Line:
+    """Return the line that builds every function of the template into the folder.
+
+    With `packages`, the folder of a release, the functions' bundles are taken from there.
+    """
     return Line(
         (
             *("sam", "build", "--template-file", TEMPLATE, "--build-dir", folder),
@@ -38,6 +41,7 @@ def build(environment: Environment, folder: str) -> Line:
             "ENTRA_TENANT_ID": environment.entra.tenant_id,
             "ENTRA_CLOUD": environment.entra.cloud,
             "ARCHITECTURE": environment.aws.architecture,
+            **({"BRIDGE_PACKAGES": packages} if packages else {}),
         },
     )
 

@@ -23,7 +23,7 @@ _SET_BY_THE_MODULE: Final = frozenset(
 """Settings that app.bicep takes from the identity and the storage account themselves."""
 
 
-type Parameters = dict[str, str | int | bool | list[str]]
+type Parameters = dict[str, str | int | bool | list[str] | dict[str, str]]
 """A module's parameters by name."""
 
 
@@ -54,6 +54,11 @@ def load_bicep_parameters(module: Path) -> Mapping[str, bool]:
 
 def layer_parameters(layer: Layer, environment: Environment, values: Values) -> Parameters:
     """Return what the environment gives a module's parameters."""
+    tags: Parameters = {"tags": dict(environment.azure.tags)} if environment.azure.tags else {}
+    return _own_parameters(layer, environment, values) | tags
+
+
+def _own_parameters(layer: Layer, environment: Environment, values: Values) -> Parameters:
     names, azure = names_of(environment), environment.azure
     match layer:
         case Layer.FOUNDATION:
@@ -109,6 +114,9 @@ def _app_parameters(environment: Environment, values: Values) -> Parameters:
         given["subnetId"] = show(values, Value.SUBNET_ID)
     if environment.azure.key_vault:
         given["keyVaultName"] = environment.azure.key_vault
+    if environment.azure.alert_action_group_id:
+        given["alertActionGroupId"] = environment.azure.alert_action_group_id
+        given["syncAlertWindow"] = environment.azure.sync_alert_window
     if proxy.sign_in_client_id:
         given["proxySignInClientId"] = proxy.sign_in_client_id
     if proxy.caller_client_ids:

@@ -5,7 +5,7 @@ Both clouds take audience, issuer, client IDs and address from here, so they can
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, cast
 
 from aws_authorizer import settings as authorizer
 from aws_backend import settings as backend
@@ -17,7 +17,8 @@ from azure_function_app.network_settings import (
     TOKEN_HTTPS_PROXY,
 )
 from deployment.bridge_file import Environment
-from deployment.entra.registration import AZURE_CLI_CLIENT_ID, DEVELOPER_SCOPE
+from deployment.entra import registration
+from deployment.entra.registration import WantedRegistration
 from deployment.names import names_of
 from deployment.values import Value, Values, show
 from shared import contract
@@ -97,6 +98,22 @@ def identity_roles(environment: Environment) -> frozenset[Role]:
     return frozenset({Role.READ, Role.WRITE} if writes else {Role.READ})
 
 
+def wanted_registration(
+    environment: Environment, identity_principal_id: str = ""
+) -> WantedRegistration:
+    """Return the registration that bridge.toml asks for."""
+    names = names_of(environment)
+    return WantedRegistration(
+        tenant_id=environment.entra.tenant_id,
+        name=names.registration,
+        app_id_uri=names.app_id_uri,
+        token_version=cast("Literal[1, 2]", environment.entra.token_version),
+        identity_principal_id=identity_principal_id,
+        identity_roles=identity_roles(environment),
+        developers=environment.developers,
+    )
+
+
 def contract_settings(environment: Environment, values: Values) -> dict[str, str]:
     """Return the settings that both sides must be given alike."""
     return {
@@ -130,11 +147,15 @@ def authorizer_settings(environment: Environment, values: Values) -> dict[str, s
     """Return the authorizer's settings, those without a value left out."""
     given = _given(environment, authorizer.SETTINGS)
     callers = [show(values, Value.IDENTITY_CLIENT_ID), *environment.allowed_client_ids]
-    if environment.developers:
-        callers += [AZURE_CLI_CLIENT_ID] * (AZURE_CLI_CLIENT_ID not in callers)
-        scopes = f"{DEVELOPER_SCOPE}={Role.READ}"
-        others = given.get(authorizer.DELEGATED_SCOPES.name)
-        given[authorizer.DELEGATED_SCOPES.name] = f"{scopes},{others}" if others else scopes
+    # What lets developers in follows from the registration, which is made of the same.
+    for name, text in registration.authorizer_settings(wanted_registration(environment)).items():
+        if not text:
+            continue
+        if name == authorizer.ALLOWED_CLIENT_IDS.name:
+            callers += [text] * (text not in callers)
+        else:
+            others = given.get(name)
+            given[name] = f"{text},{others}" if others else text
     return (
         given
         | contract_settings(environment, values)

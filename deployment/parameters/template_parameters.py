@@ -37,6 +37,9 @@ DERIVED_PARAMETERS: Final[Mapping[str, str]] = {
 }
 """Parameters that [aws.parameters] must not give, because they follow from what is named here."""
 
+GITHUB_TRUSTSTORE: Final = re.compile(r"arn:[a-z-]+:s3:::[a-z0-9.-]{3,63}/[A-Za-z0-9!_.()/-]+")
+"""What infra/aws/github.yaml takes as `TruststoreArn`."""
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateParameter:
@@ -121,9 +124,20 @@ def roles_boundary(environment: Environment) -> str:
     """Return the boundary that infra/aws/github.yaml makes for the stack's roles, or nothing."""
     if environment.github is None:
         return ""
-    partition = "aws-cn" if environment.aws.region.startswith("cn-") else "aws"
-    stack = names_of(environment).stack
-    return f"arn:{partition}:iam::{environment.aws.account_id}:policy/github-boundary-{stack}"
+    partition, account = _partition(environment), environment.aws.account_id
+    return f"arn:{partition}:iam::{account}:policy/github-boundary-{names_of(environment).stack}"
+
+
+def truststore_arn(environment: Environment) -> str:
+    """Return the ARN of the object that [aws.parameters] names as `TruststoreUri`, or nothing."""
+    uri = environment.aws.parameters.get("TruststoreUri", "")
+    return f"arn:{_partition(environment)}:s3:::{uri.removeprefix('s3://')}" if uri else ""
+
+
+def _partition(environment: Environment) -> str:
+    region = environment.aws.region
+    begins = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    return next((name for begin, name in begins.items() if region.startswith(begin)), "aws")
 
 
 def public_url(environment: Environment, values: Values) -> str:

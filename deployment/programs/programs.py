@@ -65,7 +65,8 @@ class Programs:
 
         """
         program, *arguments = line.argv
-        path = shutil.which(program)
+        # One that is named by its path is the checkout's, wherever we were called from.
+        path = shutil.which(self.folder / program if "/" in program else program)
         if path is None:
             what = _INSTALL.get(program, program)
             raise NotSignedIn("program_missing", f"`{program}` is not on the PATH; install {what}.")

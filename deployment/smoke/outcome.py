@@ -97,6 +97,14 @@ class CheckResult:
     advice: str | None = None
     lets_others_in: bool = False
 
+    @property
+    def finding(self) -> str | None:
+        """What came and what to change, in one sentence; None if there is nothing to change."""
+        if self.advice is None:
+            return None
+        verb = "could not be made" if self.outcome is Outcome.BLOCKED else "failed"
+        return f"{self.id} {verb}: {self.came}. {self.advice} ({self.code})"
+
     def to_members(self) -> dict[str, object]:
         """Return the result's members by name."""
         return {
@@ -136,6 +144,21 @@ class SmokeReport:
     def lets_others_in(self) -> bool:
         """Whether somebody got in who must not."""
         return any(result.lets_others_in for result in self.results)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence for each check that did not pass; whoever gets in who must not, first."""
+        loudest_first = sorted(self.results, key=lambda each: not each.lets_others_in)
+        return tuple(each.finding for each in loudest_first if each.finding is not None)
+
+    @property
+    def summary(self) -> str:
+        """How many checks ended how."""
+        outcomes = [result.outcome for result in self.results]
+        counts = (
+            f"{outcomes.count(each)} {each.replace('_', ' ')}" for each in dict.fromkeys(outcomes)
+        )
+        return f"{len(outcomes)} checks: {', '.join(counts)}"
 
     @property
     def exit_code(self) -> int:

@@ -5,45 +5,39 @@ from typing import Final
 from deployment.bridge_file import Environment
 from deployment.lines import azure_lines, sam_lines
 from deployment.lines.line import Line
-from deployment.parameters.derived_settings import contract_settings, token_version_text
 from deployment.steps import aws_steps, azure_steps
 from deployment.steps.step import Context, Step, StepId, Who
-from deployment.values import Value, show
+from deployment.values import Value
+
+_BUNDLING: Final = (".venv/bin/python", "-m", "bundling")
 
 
 def smoke_line(context: Context) -> Line:
     """Return the line that tries what was deployed."""
-    environment, names, values = context.environment, context.names, context.values
-    contract = contract_settings(environment, values)
-    proxy = environment.proxy
-    api_url = show(values, Value.API_URL)
+    return Line(("bridge", "smoke", "--env", context.environment.name), is_equivalent=True)
+
+
+def bundle_line(context: Context, *, is_local: bool = False) -> Line:
+    """Return the line that builds or takes the Function App's zip, for Azure or this machine."""
+    local = ("--local",) if is_local else ()
+    taken = ("--from", context.packages) if context.packages else ()
+    return Line((*_BUNDLING, "FunctionApp", context.folder, "--zip", *local, *taken))
+
+
+def build_line(context: Context) -> Line:
+    """Return the line that leaves the template and the Lambdas' bundles for `sam deploy`."""
+    folder = aws_steps.build_folder(context)
+    return sam_lines.build(context.environment, folder, packages=context.packages)
+
+
+def check_line(context: Context) -> Line:
+    """Return the line that fails unless what `sam build` left is for the functions' processor."""
     return Line(
         (
-            *("bridge", "smoke", "--api-url", api_url, "--public-url", api_url),
-            *("--tenant", environment.entra.tenant_id, "--cloud", environment.entra.cloud),
-            *("--client-id", show(values, Value.API_CLIENT_ID)),
-            *("--app-id-uri", names.app_id_uri),
-            *(
-                "--token-versions",
-                contract.get("ACCEPTED_TOKEN_VERSIONS", token_version_text(environment)),
-            ),
-            *("--function-app-url", show(values, Value.PROXY_URL)),
-            *("--function-app", names.function_app, "--resource-group", names.resource_group),
-            *("--subscription", environment.azure.subscription_id),
-            *(
-                ("--proxy-scope", f"api://{proxy.sign_in_client_id}/.default")
-                if proxy.sign_in_client_id
-                else ()
-            ),
-            *("--stack", names.stack, "--region", environment.aws.region),
-            *(("--profile", environment.aws.profile) if environment.aws.profile else ()),
+            *(*_BUNDLING, "check", aws_steps.build_folder(context)),
+            *("--architecture", context.environment.aws.architecture),
         )
     )
-
-
-def bundle_line(context: Context) -> Line:
-    """Return the line that builds every package as a zip, the Function App's among them."""
-    return Line((".venv/bin/python", "-m", "bundling", "all", context.folder))
 
 
 SIGN_IN: Final = Step(
@@ -69,7 +63,8 @@ PACKAGES: Final = Step(
     after=(),
     lines=lambda context: (
         bundle_line(context),
-        sam_lines.build(context.environment, aws_steps.build_folder(context)),
+        build_line(context),
+        check_line(context),
     ),
 )
 SMOKE: Final = Step(

@@ -6,7 +6,12 @@ from typing import Final
 
 from deployment.lines import sam_lines
 from deployment.lines.line import Line, PlannedFile
-from deployment.parameters.template_parameters import PUBLIC_URL, RELEASE, stack_parameters
+from deployment.parameters.template_parameters import (
+    PUBLIC_URL,
+    RELEASE,
+    stack_parameters,
+    truststore_arn,
+)
 from deployment.steps.step import Context, Step, StepId, Who
 from deployment.values import Value, show
 
@@ -51,6 +56,7 @@ def github_parameters(context: Context) -> dict[str, str]:
         "ProviderArn": show(context.values, Value.GITHUB_PROVIDER),
         "HostedZoneId": aws.hosted_zone_id,
         "WebAclArn": aws.parameters.get("WebAclArn", ""),
+        "TruststoreArn": truststore_arn(context.environment),
     }
 
 

@@ -134,8 +134,9 @@ ENTRA: Final = Step(
     StepId.ENTRA,
     "The API's registration, and who may call it",
     Who.ENTRA_ADMINISTRATOR,
-    "AppRoleAssignment.ReadWrite.All and Application.ReadWrite.All, as an Application"
-    " Administrator or a Cloud Application Administrator has; no pipeline may have them",
+    "AppRoleAssignment.ReadWrite.All and Application.ReadWrite.All, as a Cloud Application"
+    " Administrator, an Application Administrator or a Global Administrator has (for the second"
+    " part, assigning roles, a Privileged Role Administrator too); no pipeline may have them",
     "the registration, its service principal, the app roles of the identity and of the developers",
     "registration and service principal; roles are there before the first token is issued",
     after=(StepId.AZURE_FOUNDATION,),

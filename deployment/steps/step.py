@@ -48,13 +48,19 @@ class Context:
     values: Values
     declared: Mapping[str, TemplateParameter]
     """The stack's parameters as the template declares them."""
+    packages: str = ""
+    """The folder of a release whose packages are deployed; empty where they are built here."""
 
     @classmethod
     def of(
-        cls, environment: Environment, values: Values, declared: Mapping[str, TemplateParameter]
+        cls,
+        environment: Environment,
+        values: Values,
+        declared: Mapping[str, TemplateParameter],
+        packages: str = "",
     ) -> "Context":
         """Return the context of the environment, as far as these values are known."""
-        return cls(environment, names_of(environment), values, declared)
+        return cls(environment, names_of(environment), values, declared, packages)
 
     @property
     def folder(self) -> str:

@@ -19,6 +19,7 @@ from deployment.parameters.bicep_parameters import (
 from deployment.parameters.derived_settings import DERIVED, NOT_DEPLOYABLE
 from deployment.parameters.template_parameters import (
     DERIVED_PARAMETERS,
+    GITHUB_TRUSTSTORE,
     KEPT,
     TEMPLATE,
     load_template_parameters,
@@ -138,6 +139,30 @@ def test_when_a_layer_is_given_parameters_then_its_module_declares_them(
     )
 
 
+def test_when_a_module_has_a_parameter_then_bridge_toml_can_give_it() -> None:
+    """But for the settings, which a test of their own looks at, and what is named here."""
+    settings = {camel_case(name) for name in (*DERIVED, *(each.name for each in SETTINGS))}
+    left_at_their_defaults = {
+        "virtualNetworkName",
+        "virtualNetworkPrefix",
+        "functionSubnetPrefix",
+        "endpointSubnetPrefix",
+        "logRetentionDays",
+        "blobRetentionDays",
+    }
+    never_given = {
+        parameter
+        for layer in Layer
+        for parameter in load_bicep_parameters(CHECKOUT / layer.module)
+        if not any(
+            parameter in layer_parameters(layer, environment, STAND_INS)
+            for environment in ENVIRONMENTS.values()
+        )
+    }
+
+    assert left_at_their_defaults == never_given - settings
+
+
 def test_when_the_function_app_has_a_setting_then_it_is_derived_given_or_refused() -> None:
     """So that no new setting is forgotten by the deployment."""
     given = load_bicep_parameters(CHECKOUT / Layer.APP.module).keys()
@@ -190,7 +215,13 @@ def test_when_github_gets_a_role_then_its_template_declares_what_it_is_given() -
     context = Context.of(ENVIRONMENTS["github"], STAND_INS, DECLARED)
     given = github_parameters(context)
 
-    assert set() == given.keys() - declared.keys()
+    # What is not given is the bucket that SAM makes by itself.
+    assert ({"PackageBucket"}, set()) == (declared.keys() - given, given.keys() - declared)
+    assert "arn:aws:s3:::bucket/authorities.pem" == given["TruststoreArn"]
+    assert (
+        f"({GITHUB_TRUSTSTORE.pattern})?"
+        == (declared["TruststoreArn"].declaration["AllowedPattern"])
+    )
     assert {} == {
         name: refusal for name, value in given.items() if (refusal := declared[name].refusal(value))
     }

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,7 @@ from bundling.bundles import (
 from bundling.requirements import find_uv
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
+from tests.support.releases import write_checksums
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra" / "aws"
@@ -120,6 +123,34 @@ def test_when_the_runtime_loads_a_handler_then_it_is_there(built: Built, functio
 
     loaded = run([RUNTIME, "-B", "-c", program, built.folder / function], {})
     assert (0, "") == (loaded.returncode, loaded.stderr)
+
+
+def test_when_sam_takes_a_release_then_the_files_are_the_releases(tmp_path: Path) -> None:
+    """Each is marked, so that none is one that was built here."""
+    (tmp_path / "release").mkdir()
+    for function, recipe in RECIPES.items():
+        released = tmp_path / "release" / f"{function}-x86_64.zip"
+        built = BUILDER.build_zip(recipe, platform=AWS_PLATFORMS["x86_64"])
+        shutil.copyfile(built, released)
+        with zipfile.ZipFile(released, "a") as archive:
+            archive.writestr("released.txt", function)
+    write_checksums(tmp_path / "release")
+
+    done = run(
+        [SAM, "build", "--build-dir", tmp_path / "build"],
+        {
+            "HOME": str(tmp_path),
+            "ARCHITECTURE": "x86_64",
+            "BRIDGE_PACKAGES": str(tmp_path / "release"),
+        },
+    )
+
+    assert 0 == done.returncode, done.stderr
+    for function in RECIPES:
+        with zipfile.ZipFile(tmp_path / "release" / f"{function}-x86_64.zip") as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        assert function.encode() == files["released.txt"]
+        assert files == files_in(tmp_path / "build" / function)
 
 
 @pytest.mark.parametrize("architecture", AWS_PLATFORMS)

@@ -423,9 +423,7 @@ def test_when_a_workflow_makes_something_then_the_makefile_has_the_target() -> N
     """CI runs what can be run here."""
     text = "\n".join(shell_lines(each) for each in WORKFLOWS.values())
 
-    assert {"test", "release", "verify-release", "deploy-tools", "audit", "lock"} == make_targets(
-        text
-    )
+    assert {"test", "release", "deploy-tools", "audit", "lock"} == make_targets(text)
     assert set() == unknown_targets(text)
 
 
@@ -435,11 +433,29 @@ def test_when_there_is_no_such_target_then_it_is_found(line: str) -> None:
     assert 1 == len(unknown_targets(line))
 
 
+def test_when_a_release_is_deployed_then_its_verified_packages_are() -> None:
+    """From the folder in which each zip's attestation was looked at, and nothing built since."""
+    commands = shell_lines(WORKFLOWS["deploy-environment.yml"])
+    parts = (
+        "--dir .bridge/release",
+        "cd .bridge/release",
+        "sha256sum --check SHA256SUMS",
+        "for file in *.zip",
+        'gh attestation verify "$file"',
+        "--packages .bridge/release",
+    )
+
+    assert sorted(map(commands.index, parts)) == [commands.index(part) for part in parts]
+    assert 1 == commands.count("bridge deploy")
+
+
 def test_when_a_workflow_calls_bridge_then_there_is_such_a_command() -> None:
     """With all of its options."""
     called = [line for each in WORKFLOWS.values() for line in _BRIDGE.findall(shell_lines(each))]
 
-    assert ['deploy --env "$ENVIRONMENT" --until azure-package'] == called
+    assert [
+        'deploy --env "$ENVIRONMENT" --packages .bridge/release --until azure-package'
+    ] == called
     assert [None] == [problem_of_command(line) for line in called]
 
 

@@ -32,6 +32,10 @@ region = "eu-west-1"
 _CERTIFICATE: Final = (
     "arn:aws:acm:eu-west-1:123456789012:certificate/44444444-4444-4444-8444-444444444444"
 )
+_ACTION_GROUP: Final = (
+    "/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/rg-alerts"
+    "/providers/Microsoft.Insights/actionGroups/on call"
+)
 VARIANTS: Final[Mapping[str, str]] = {
     "small": SMALL,
     "custom domain": f"""{SMALL}
@@ -47,12 +51,19 @@ parameters = {{ ThrottleRate = 500, Tracing = true }}
 [github]
 repository = "owner/name"
 subject_prefix = "repo:owner@1/name@2"
+[environments.dev.aws]
+custom_domain = "api.example.com"
+certificate_arn = "{_CERTIFICATE}"
+parameters = {{ TruststoreUri = "s3://bucket/authorities.pem" }}
 """,
     "vnet": f"""{SMALL}
 [environments.dev.azure]
 vnet = true
 zone_redundant = true
 key_vault = "vault"
+alert_action_group_id = "{_ACTION_GROUP}"
+sync_alert_window = "P1D"
+tags = {{ team = "data", "cost center" = 7 }}
 [environments.dev.function_app]
 always_ready_http = 2
 per_instance_concurrency = 16

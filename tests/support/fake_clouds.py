@@ -61,7 +61,11 @@ class FakeClouds:
     lacks_role: bool = True
     provider: str = ""
     bundles: str = "bundles-1"
+    packages: str = ""
+    """The release that was asked for."""
     smoke_code: int = 0
+    smoke_findings: tuple[str, ...] = ()
+    lets_others_in: bool = False
 
     def all(self) -> Clouds:
         """Return them as a rollout takes them."""
@@ -193,7 +197,10 @@ class _Smoke:
     def run(self, api_url: str, api_client_id: str, proxy_url: str, report: Report) -> SmokeResult:
         report("trying")
         tried = f"{api_url} {api_client_id} {proxy_url}"
-        return SmokeResult(self.world.smoke_code, tried)
+        world = self.world
+        return SmokeResult(
+            world.smoke_code, tried, world.smoke_findings, lets_others_in=world.lets_others_in
+        )
 
 
 def revived(world: FakeClouds) -> FakeClouds:

@@ -39,8 +39,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeClouds:
     clouds = FakeClouds(package)
 
     def real_clouds(
-        _environment: Environment, _declared: Mapping[str, TemplateParameter], _checkout: Path
+        _environment: Environment,
+        _declared: Mapping[str, TemplateParameter],
+        _checkout: Path,
+        packages: str,
     ) -> Clouds:
+        clouds.packages = packages
         return clouds.all()
 
     monkeypatch.setattr(deploy_command, "real_clouds", real_clouds)
@@ -161,6 +165,57 @@ def test_when_a_step_fails_then_it_is_said_that_it_can_go_on(file: Path, world: 
 
     assert "It failed. (azure_refused)" in shown
     assert "run the same command again" in shown
+
+
+def test_when_the_smoke_test_fails_then_each_finding_is_shown(
+    file: Path, world: FakeClouds
+) -> None:
+    """What came and what to change, where before there was a count."""
+    world.smoke_code = 1
+    world.smoke_findings = ("read failed: HTTP [403]. Grant the role. (role_missing)", "b (c)")
+
+    shown = deploy("--file", str(file), code=1)
+
+    assert all(f"    {finding}\n" in shown for finding in world.smoke_findings)
+    assert "(smoke_failed)" in shown
+    assert "WHO MUST NOT" not in shown
+
+
+def test_when_somebody_gets_in_who_must_not_then_it_is_said_loudly(
+    file: Path, world: FakeClouds
+) -> None:
+    """Before the findings, in a log as on a terminal."""
+    world.smoke_code, world.lets_others_in = 1, True
+    world.smoke_findings = ("no-token failed: HTTP 200. ANYBODY. (open_to_everyone)",)
+    terminal = io.StringIO()
+
+    shown = deploy("--file", str(file), code=1)
+    _run_on(Console(file=terminal, force_terminal=True, width=60), world)
+
+    for text in (shown, terminal.getvalue()):
+        assert text.index("SOMEBODY GETS IN WHO MUST NOT") < text.index("ANYBODY.")
+    assert "(smoke_lets_others_in)" in shown
+
+
+def test_when_a_release_is_deployed_then_its_packages_are_taken(
+    file: Path, world: FakeClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From where the command was called, whatever folder the programs are run in."""
+    monkeypatch.chdir(tmp_path)
+    folder = str(tmp_path / "release")
+
+    shown = deploy("--packages", "release", "--file", str(file))
+    plan = deploy("--plan", "--packages", "release", "--file", str(file))
+
+    assert folder == world.packages
+    assert f"taken from {folder};" in shown
+    assert f"--zip --from {folder}\n" in plan
+    assert f"BRIDGE_PACKAGES={folder} sam build" in plan
+
+
+def test_when_a_release_is_to_be_rehearsed_then_the_usage_is_wrong(file: Path) -> None:
+    """Its packages are for the clouds' machines."""
+    errors_of("--local", "--packages", "release", "--file", str(file), code=2)
 
 
 def test_when_a_program_runs_it_then_it_gets_one_object(file: Path, world: FakeClouds) -> None:

@@ -1,6 +1,7 @@
 """`bridge smoke` without a pair: its options, what it prints, and that it shows no key."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -11,10 +12,15 @@ from typer.testing import CliRunner
 from bridge_cli.deploying import smoke_command
 from bridge_cli.deploying.smoke_command import print_report
 from bridge_cli.main import app
+from deployment.clouds import DeployedLayer, Stack
+from deployment.errors import DeploymentError, RightsMissing
+from deployment.parameters.bicep_parameters import Layer
 from deployment.smoke.outcome import CheckResult, Outcome, SmokeReport
 from deployment.smoke.smoke_run import CHECK_IDS, SmokeLimits
 from deployment.smoke.sources import SmokeSources
 from deployment.smoke.target import ProxyCallers, SmokeTarget
+from tests.support.bridge_files import SMALL
+from tests.support.fake_clouds import API, DEFAULT_URL, OUTPUTS, FakeClouds
 
 GUID = "5e6f0000-0000-4000-8000-00000000000a"
 RIGHT = (
@@ -77,6 +83,7 @@ def round_(monkeypatch: pytest.MonkeyPatch) -> Round:
         (f"{RIGHT} --timeout 0", "--timeout"),
         (f"{RIGHT} --api-url http://api.example", "plain http"),
         ("smoke --local --folder /no/such/folder", "bridge up"),
+        ("smoke --local --env dev", "--env"),
     ],
 )
 def test_when_the_options_are_wrong_then_one_sentence_says_which(
@@ -101,6 +108,64 @@ def test_when_a_check_is_loud_then_its_sentence_comes_first(round_: Round) -> No
     ] == complaints
     assert 1 == result.exit_code
     assert (CHECK_IDS, 300.0) == (tuple(round_.only), round_.limits.total_seconds)
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeClouds:
+    """Both clouds in memory with a whole deployment, and a bridge.toml in the folder."""
+    stack = Stack("UPDATE_COMPLETE", {"ApiClientId": API}, {"DefaultUrl": DEFAULT_URL})
+    clouds = FakeClouds(
+        tmp_path / "FunctionApp.zip",
+        layers={Layer.APP: DeployedLayer("digest", OUTPUTS[Layer.APP])},
+        stacks={"bridge-dev": stack},
+    )
+    monkeypatch.setattr(smoke_command, "real_clouds", lambda *_: clouds.all())
+    (tmp_path / "bridge.toml").write_text(SMALL, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return clouds
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize("arguments", ["--env dev", "--file bridge.toml"])
+def test_when_an_environment_is_named_then_nothing_else_has_to_be(
+    round_: Round, arguments: str
+) -> None:
+    """The file and the clouds say what to try; an option that is given counts before them."""
+    CliRunner().invoke(app, f"smoke {arguments} --function-app-url https://other.example")
+
+    target = round_.target
+    assert (DEFAULT_URL, DEFAULT_URL) == (target.api_url, target.public_url)
+    assert "https://other.example" == target.function_app_url
+    assert "11111111-1111-4111-8111-111111111111" == target.identity.tenant_id
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(RightsMissing("aws_rights_missing", "No."), 3), (DeploymentError("aws_refused", "No."), 1)],
+)
+def test_when_a_cloud_does_not_tell_then_the_sentence_says_what_to_do(
+    round_: Round, deployed: FakeClouds, error: DeploymentError, exit_code: int
+) -> None:
+    """Who has no right there says it by an option; nothing is tried."""
+    deployed.raising["find stack"] = error
+
+    result = CliRunner().invoke(app, "smoke --env dev --json")
+
+    assert exit_code == result.exit_code
+    assert error.code == json.loads(result.stdout)["code"]
+    assert (exit_code == 3) is ("--api-url" in result.stderr)
+    assert not hasattr(round_, "target")
+
+
+def test_when_the_file_is_wrong_then_nothing_is_tried(round_: Round, tmp_path: Path) -> None:
+    """Each problem is told."""
+    (tmp_path / "other.toml").write_text(SMALL.replace("westeurope", "X"), encoding="utf-8")
+
+    result = CliRunner().invoke(app, f"smoke --file {tmp_path / 'other.toml'}")
+
+    assert 1 == result.exit_code
+    assert "azure.region" in result.stderr
+    assert not hasattr(round_, "target")
 
 
 def test_when_json_is_asked_for_then_it_is_all_that_stands_on_standard_output(

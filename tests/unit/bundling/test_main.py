@@ -6,12 +6,12 @@ import pytest
 
 from bundling import __main__ as program
 from bundling.bundles import Recipe
-from bundling.function_app import FunctionAppBuilder
+from bundling.function_app import AZURE_PLATFORM, FunctionAppBuilder
 
 HEALTH = {"HealthFunction": Recipe("aws_backend", None)}
 
 
-def build_nothing(builder: FunctionAppBuilder) -> Path:
+def build_nothing(builder: FunctionAppBuilder, _platform: str | None = None) -> Path:
     """An empty file in place of the package, which takes seconds and an index of packages."""
     builder.cache.mkdir(parents=True, exist_ok=True)
     empty = builder.cache / "empty.zip"
@@ -63,12 +63,55 @@ def test_when_the_function_app_is_named_then_its_files_lie_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In that form it can be looked at, and be started on a laptop."""
-    filled: list[Path] = []
-    monkeypatch.setattr(FunctionAppBuilder, "fill", lambda _, into: filled.append(into))
+    filled: list[tuple[Path, str | None]] = []
+    monkeypatch.setattr(FunctionAppBuilder, "fill", lambda _, *given: filled.append(given))
 
     program.main(["FunctionApp", str(tmp_path / "app")])
 
-    assert [tmp_path / "app"] == filled
+    assert [(tmp_path / "app", AZURE_PLATFORM)] == filled
+
+
+def test_when_only_a_zip_is_asked_for_then_nothing_else_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment needs the Function App's; `sam build` makes the functions' bundles by itself."""
+    monkeypatch.setattr(FunctionAppBuilder, "build_zip", build_nothing)
+
+    program.main(["FunctionApp", str(tmp_path), "--zip"])
+    program.main(["HealthFunction", str(tmp_path), "--zip"])
+
+    assert {"FunctionApp.zip", "HealthFunction.zip"} == {each.name for each in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("form", [[], ["--zip"]])
+def test_when_it_is_for_this_machine_then_it_is_built_for_what_runs_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    """On a laptop of another kind Azure's wheels could not be loaded."""
+    built: list[str | None] = []
+
+    def build(builder: FunctionAppBuilder, platform: str | None) -> Path:
+        built.append(platform)
+        return build_nothing(builder)
+
+    monkeypatch.setattr(program, "choose_local_platform", lambda: None)
+    monkeypatch.setattr(FunctionAppBuilder, "build_zip", build)
+    monkeypatch.setattr(FunctionAppBuilder, "fill", lambda builder, _, to: build(builder, to))
+
+    program.main(["FunctionApp", str(tmp_path), *form, "--local"])
+    program.main(["FunctionApp", str(tmp_path), *form])
+
+    assert [None, AZURE_PLATFORM] == built
+
+
+def test_when_a_lambda_is_to_be_built_for_this_machine_then_the_usage_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be taken for one that AWS can run."""
+    with pytest.raises(SystemExit, match="2"):
+        program.main(["all", str(tmp_path), "--local"])
+
+    assert "--local is for FunctionApp" in capsys.readouterr().err
 
 
 def test_when_there_is_no_installer_then_the_program_ends_with_what_to_run(

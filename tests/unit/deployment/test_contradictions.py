@@ -69,6 +69,21 @@ def test_when_a_derived_parameter_is_given_then_it_is_refused(name: str) -> None
             "key_vault_differs",
             "settings.AWS_API_KEY",
         ),
+        (
+            f'{SETTINGS}POSTGRES_HOST = "@Microsoft.KeyVault(VaultName=v;SecretName=s)"',
+            "reference_to_no_secret",
+            "settings.POSTGRES_HOST",
+        ),
+        (
+            f'{PROXY}caller_client_ids = ["77777777-7777-4777-8777-777777777777"]',
+            "callers_unused",
+            "proxy.caller_client_ids",
+        ),
+        (
+            f"{VARIANTS['github'].replace('authorities', 'any*')}",
+            "truststore_not_grantable",
+            "aws.parameters.TruststoreUri",
+        ),
         (f'{SETTINGS}SYNC_SHEDULE = "x"', "key_unknown", "settings.SYNC_SHEDULE"),
         (f'{SETTINGS}QQ = "x"', "key_unknown", "settings.QQ"),
         (f'{SETTINGS}RECORD_STORE = "sqlite"', "setting_invalid", "settings.RECORD_STORE"),

@@ -28,6 +28,20 @@ def test_when_a_program_ends_then_what_it_left_is_returned(tmp_path: Path) -> No
     assert Completed(3, "out\n", "err\n") == done
 
 
+def test_when_a_program_is_named_by_its_path_then_it_is_the_checkouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the command was called from."""
+    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    (checkout / "bin").mkdir(parents=True)
+    elsewhere.mkdir()
+    (checkout / "bin" / "hello").write_text("#!/bin/sh\necho hello\n", encoding="utf-8")
+    (checkout / "bin" / "hello").chmod(0o755)
+    monkeypatch.chdir(elsewhere)
+
+    assert "hello\n" == Programs(checkout).run(Line(("bin/hello",)), timeout=30).stdout
+
+
 def test_when_a_program_speaks_then_each_line_is_told(tmp_path: Path) -> None:
     """Of standard output only where it is no answer for us."""
     line = python("import sys; print('out'); print('err', file=sys.stderr)")

@@ -392,6 +392,25 @@ def test_when_the_smoke_test_ends_then_so_does_the_rollout(
     assert exit_code == report.exit_code
 
 
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [(1, "smoke_lets_others_in"), (1, "smoke_failed"), (3, "smoke_blocked")],
+)
+def test_when_the_smoke_test_finds_something_then_the_report_has_what_to_change(
+    world: FakeClouds, code: int, named: str
+) -> None:
+    """Each finding as it stands, and by its own code that somebody gets in who must not."""
+    lets_others_in = named == "smoke_lets_others_in"
+    world.smoke_code, world.lets_others_in = code, lets_others_in
+    world.smoke_findings = ("no-token failed: HTTP 200. Close it. (open_to_everyone)",)
+
+    report = roll_out(world).to_json()
+
+    assert lets_others_in is report["lets_others_in"]
+    assert list(world.smoke_findings) == report["steps"][-1]["details"]
+    assert named == report["steps"][-1]["code"]
+
+
 def test_when_an_output_is_missing_then_it_is_said(world: FakeClouds) -> None:
     """Rather than that a later step is given nothing."""
     roll_out(world)
