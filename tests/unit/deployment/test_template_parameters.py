@@ -38,10 +38,11 @@ def test_when_developers_may_call_then_their_scope_stands_beside_the_given_ones(
     assert "55555555-5555-4555-8555-555555555555" in given["AllowedClientIds"]
 
 
-def test_when_a_setting_is_a_reference_then_the_app_gets_the_secrets_name() -> None:
-    """The module makes the reference of it, to the vault whose secrets the identity may read."""
+def test_when_a_setting_is_a_reference_then_the_app_gets_it_as_it_stands() -> None:
+    """App Service resolves it, in the vault whose secrets the identity may read."""
     given = layer_parameters(Layer.APP, environment_of(VARIANTS["vnet"]), STAND_INS)
 
-    assert ("api-key", "vault") == (given["awsApiKey"], given["keyVaultName"])
+    assert "@Microsoft.KeyVault(VaultName=vault;SecretName=api-key)" == given["awsApiKey"]
+    assert "vault" == given["keyVaultName"]
     assert "true" == given["syncFanOut"]
     assert STAND_INS[Value.SUBNET_ID] == given["subnetId"]
