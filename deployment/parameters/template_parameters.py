@@ -23,6 +23,8 @@ MANAGE_LOG_ROLE: Final = "ManageGatewayLogRole"
 KEPT: Final = frozenset({"UsagePlanKeys"})
 """Parameters that we never give, so that CloudFormation keeps what somebody gave by hand."""
 
+_PARTITIONS: Final = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
 DERIVED_PARAMETERS: Final[Mapping[str, str]] = {
     "StageName": "stage",
     "Architecture": "aws.architecture",
@@ -121,7 +123,10 @@ def roles_boundary(environment: Environment) -> str:
     """Return the boundary that infra/aws/github.yaml makes for the stack's roles, or nothing."""
     if environment.github is None:
         return ""
-    partition = "aws-cn" if environment.aws.region.startswith("cn-") else "aws"
+    region = environment.aws.region
+    partition = next(
+        (name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws"
+    )
     stack = names_of(environment).stack
     return f"arn:{partition}:iam::{environment.aws.account_id}:policy/github-boundary-{stack}"
 

@@ -6,7 +6,11 @@ import pytest
 
 from deployment.errors import DeploymentError
 from deployment.parameters.bicep_parameters import Layer, layer_parameters
-from deployment.parameters.template_parameters import load_template_parameters, stack_parameters
+from deployment.parameters.template_parameters import (
+    load_template_parameters,
+    roles_boundary,
+    stack_parameters,
+)
 from deployment.values import STAND_INS, Value
 from tests.support.bridge_files import DECLARED, VARIANTS, environment_of
 
@@ -46,3 +50,17 @@ def test_when_a_setting_is_a_reference_then_the_app_gets_it_as_it_stands() -> No
     assert "vault" == given["keyVaultName"]
     assert "true" == given["syncFanOut"]
     assert STAND_INS[Value.SUBNET_ID] == given["subnetId"]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_when_github_deploys_then_the_boundary_is_in_the_regions_partition(
+    region: str, partition: str
+) -> None:
+    """IAM takes no policy of another one."""
+    environment = environment_of(VARIANTS["github"].replace("eu-west-1", region))
+    expected = f"arn:{partition}:iam::123456789012:policy/github-boundary-bridge-dev"
+
+    assert expected == roles_boundary(environment)
