@@ -18,6 +18,7 @@ from azure_function_app.settings import load_settings as load_function_app_setti
 from deployment.bridge_file import BridgeFile, Environment
 from deployment.entra.registration import AZURE_CLI_CLIENT_ID
 from deployment.errors import BridgeFileError, Problem
+from deployment.names import names_of
 from deployment.parameters.derived_settings import (
     DECLARED,
     DERIVED,
@@ -290,6 +291,15 @@ def _check_github(environment: Environment) -> Problems:
             environment.place("github.subject_prefix"),
             f"is for {named}, and github.repository is {github.repository}: that other repository"
             " would deploy, and this one could not",
+        )
+    table = environment.aws.parameters.get("RestoredTable", "")
+    stack = names_of(environment).stack
+    if table and not table.startswith(f"{stack}-"):
+        yield Problem(
+            "restored_table_out_of_bounds",
+            f"{environment.place('aws.parameters')}.RestoredTable",
+            f"does not begin with {stack}-, and the boundary of roles that GitHub deploys has no"
+            " other tables; restore it under such a name",
         )
 
 

@@ -85,4 +85,4 @@ def wanted_registration(environment: Environment, identity_principal_id: str) ->
 
 def _registration(changes: Changes) -> Registration:
     differences = tuple(f"{each.where}: {each.field}" for each in changes.differences)
-    return Registration(changes.api_client_id, differences)
+    return Registration(changes.api_client_id, differences, changes.notices)

@@ -272,3 +272,18 @@ def test_when_a_pipelines_role_would_reach_another_environment_then_it_is_refuse
     assert {("environment_within_another", f"environments.{name}") for name in found} == found_in(
         rest
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "is_refused"), [("restored", True), ("bridge-dev-restored", False)]
+)
+def test_when_a_pipelines_stack_serves_a_restored_table_then_its_name_is_within_bounds(
+    table: str, *, is_refused: bool
+) -> None:
+    """Else the functions could not read it. A person's stack has no boundary."""
+    aws = f"[environments.dev.aws]\nparameters = {{ RestoredTable = '{table}' }}\n"
+    place = "environments.dev.aws.parameters.RestoredTable"
+    expected = {("restored_table_out_of_bounds", place)} if is_refused else set()
+
+    assert expected == found_in(f"{GITHUB}repository = 'owner/name'\n{aws}")
+    assert set() == found_in(f"{SMALL}{aws}")
