@@ -9,4 +9,12 @@ def complain(sentence: str) -> None:
     console = Console(stderr=True)
     # A log gets the sentence on one line; a terminal would break it within words and numbers.
     is_log = not console.is_terminal
-    console.print("[bold red]✗[/]", escape(sentence), highlight=False, soft_wrap=is_log)
+    console.print("[bold red]✗[/]", escape(printable(sentence)), highlight=False, soft_wrap=is_log)
+
+
+def printable(text: str) -> str:
+    """Return the text with escapes in place of what would steer a terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )

@@ -45,6 +45,7 @@ _GITHUB: Final = "/token.actions.githubusercontent.com"
 _EMPTY: Final = frozenset({"REVIEW_IN_PROGRESS"})
 """A stack of which only the intention is there: a run ended before it was made."""
 _GIVEN_UP: Final = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
+_STUCK: Final = "UPDATE_ROLLBACK_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,14 @@ class AwsAccount:
                 f"The stack {name} is {status}: look at its events, mend the cause, delete it by"
                 f" `sam delete --stack-name {name} --region {self.environment.aws.region}`, and"
                 " deploy again.",
+            )
+        if status == _STUCK:
+            region = self.environment.aws.region
+            raise ProgramError(
+                "aws_stack_stuck",
+                f"The stack {name} is {status}: look at its events, mend the cause, run"
+                f" `aws cloudformation continue-update-rollback --stack-name {name} --region"
+                f" {region}`, and deploy again when that has ended.",
             )
         if status.endswith("_IN_PROGRESS"):
             raise BusyError(

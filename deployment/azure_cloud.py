@@ -7,6 +7,7 @@ the layer, ours or by hand, whole or broken off, has another ID, so the tag says
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ _NOT_FOUND: Final = (
 _NO_SUBSCRIPTION: Final = ("doesn't exist in cloud", "not found", "was not found")
 _UNDER_WAY: Final = frozenset({"Running", "Accepted", "Creating", "Updating", "Deleting"})
 _PUBLISHING: Final = "publishing"
+_LISTED: Final = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/(?!Microsoft\.Authorization/)[^/]+/[^/]+/[^/]+",
+    re.IGNORECASE,
+)
+"""The ID of a resource that a resource group lists: no part of another one, and no right to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class AzureCli:
         deployed = self._look(self._deployment_line(layer))
         if deployed is None:
             return None
-        properties = deployed["properties"]
+        properties = _properties_of(deployed)
         state = properties.get("provisioningState")
         if state in _UNDER_WAY:
             raise BusyError(
@@ -96,11 +102,10 @@ class AzureCli:
                 f"Somebody else, or an earlier run, is deploying the layer {layer} at the moment"
                 f" ({state}): wait until that has ended, and run the same command again.",
             )
-        digest, _dot, deployment_id = (
-            (group.get("tags") or {}).get(digest_tag(layer), "").partition(".")
-        )
+        digest, _dot, deployment_id = _tags(group).get(digest_tag(layer), "").partition(".")
         is_that_one = state == "Succeeded" and deployment_id == _short_id(properties)
-        return DeployedLayer(digest if is_that_one else None, _outputs(properties))
+        is_whole = is_that_one and self._are_there(_resources(properties))
+        return DeployedLayer(digest if is_whole else None, _outputs(properties))
 
     def deploy_layer(
         self, layer: Layer, parameters: Parameters, digest: str, report: Report
@@ -115,9 +120,9 @@ class AzureCli:
         line = azure_lines.deployment_create(
             environment, names, deployment_name(layer), layer.module, path
         )
-        properties = self._run(line, f"deploying {layer.module}", _DEPLOY_SECONDS, report)[
-            "properties"
-        ]
+        properties = _properties_of(
+            self._run(line, f"deploying {layer.module}", _DEPLOY_SECONDS, report)
+        )
         group = azure_lines.group_id(environment, names)
         self._tag(group, digest_tag(layer), f"{digest}.{_short_id(properties)}")
         return _outputs(properties)
@@ -125,7 +130,7 @@ class AzureCli:
     def find_package(self) -> str | None:
         """Return the published package's digest; `AzureCloud` says what is raised."""
         site = self._look(azure_lines.site_show(self.environment, self.context.names))
-        digest = ((site or {}).get("tags") or {}).get(PACKAGE_TAG)
+        digest = _tags(site or {}).get(PACKAGE_TAG)
         return None if digest in {None, _PUBLISHING} else str(digest)
 
     def publish(self, package: Path, digest: str, report: Report) -> None:
@@ -140,6 +145,15 @@ class AzureCli:
         if done.exit_code:
             raise refusal(done, "publishing the package", cloud="azure")
         self._tag(site, PACKAGE_TAG, digest)
+
+    def _are_there(self, resources: frozenset[str]) -> bool:
+        """Return whether nobody has deleted one of them; a deployment does not notice that."""
+        line = azure_lines.resource_list(self.environment, self.context.names)
+        done = self.programs.run(line, timeout=_LOOK_SECONDS)
+        if done.exit_code:
+            raise refusal(done, "listing what is in the resource group", cloud="azure")
+        listed = _read(done, line, list)
+        return resources <= {str(each).lower() for each in listed}
 
     def _deployment_line(self, layer: Layer) -> Line:
         return azure_lines.deployment_show(
@@ -177,19 +191,49 @@ def _short_id(properties: Mapping[str, Any]) -> str:
     return hashlib.sha256(correlation.encode()).hexdigest()[:_ID_DIGITS]
 
 
+def _properties_of(deployed: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = deployed.get("properties")
+    if not isinstance(properties, dict):
+        raise ProgramError(
+            "azure_answer_unreadable", "What `az deployment group` printed is no deployment."
+        )
+    return properties
+
+
+def _tags(resource: Mapping[str, Any]) -> Mapping[str, str]:
+    tags = resource.get("tags")
+    return {name: str(tag) for name, tag in tags.items()} if isinstance(tags, dict) else {}
+
+
 def _outputs(properties: Mapping[str, Any]) -> dict[str, str]:
-    outputs = properties.get("outputs") or {}
-    return {name: str(output["value"]) for name, output in outputs.items()}
+    outputs = properties.get("outputs")
+    given = outputs if isinstance(outputs, dict) else {}
+    return {
+        name: str(output["value"])
+        for name, output in given.items()
+        if isinstance(output, dict) and "value" in output
+    }
+
+
+def _resources(properties: Mapping[str, Any]) -> frozenset[str]:
+    """Return in small letters the IDs of what a deployment made and a resource group lists."""
+    made = properties.get("outputResources")
+    ids = [str(each.get("id")) for each in made or () if isinstance(each, dict)]
+    return frozenset(found.lower() for found in ids if _LISTED.fullmatch(found))
 
 
 def _read_json(done: Completed, line: Line) -> dict[str, Any]:
+    return _read(done, line, dict)
+
+
+def _read[T](done: Completed, line: Line, kind: type[T]) -> T:
     try:
         answer = json.loads(done.stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
-    if not isinstance(answer, dict):
+    if not isinstance(answer, kind):
         raise ProgramError(
             "azure_answer_unreadable",
-            f"What `{' '.join(line.argv[:4])}` printed is no JSON object: is `az` the Azure CLI?",
+            f"What `{' '.join(line.argv[:4])}` printed is no such JSON: is `az` the Azure CLI?",
         )
     return answer

@@ -156,7 +156,8 @@ def load_bridge_file(path: Path) -> BridgeFile:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Windows' Notepad puts a byte order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DeploymentError(
             "bridge_file_missing",
@@ -176,7 +177,8 @@ def parse_bridge_file(text: str) -> BridgeFile:
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # Python refuses numbers of thousands of digits, and tables in tables without end.
+    except (ValueError, RecursionError) as error:
         problem = Problem("bridge_file_not_toml", "bridge.toml", f"is no TOML: {error}")
         raise BridgeFileError((problem,)) from None
     reader = _Reader()

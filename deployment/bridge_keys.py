@@ -172,7 +172,7 @@ PROFILE: Final = Key(
     "profile",
     "The profile of the AWS configuration to sign in with.",
     "a profile's name; nothing for the default one and for a pipeline",
-    text_of(r"[A-Za-z0-9_@.+/-]+", may_be_empty=True),
+    text_of(r"[A-Za-z0-9_@.+/][A-Za-z0-9_@.+/-]*", may_be_empty=True),
     example="",
     default="",
 )

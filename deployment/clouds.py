@@ -58,6 +58,8 @@ class Registration:
     """Empty while there is none."""
     differences: tuple[str, ...]
     """What is not as it should be, one sentence each."""
+    notices: tuple[str, ...] = ()
+    """What is left as it is although nobody asked for it, such as who else may call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from copy import replace
+from itertools import product
 from typing import Final
 
 from aws_authorizer import settings as authorizer
@@ -15,7 +16,9 @@ from aws_backend import settings as backend
 from azure_function_app import declared_settings as function_app
 from azure_function_app.settings import load_settings as load_function_app_settings
 from deployment.bridge_file import BridgeFile, Environment
+from deployment.entra.registration import AZURE_CLI_CLIENT_ID
 from deployment.errors import BridgeFileError, Problem
+from deployment.names import names_of
 from deployment.parameters.derived_settings import (
     DECLARED,
     DERIVED,
@@ -77,6 +80,24 @@ def _check_between(bridge_file: BridgeFile) -> Problems:
                 f"is that of [environments.{owners[domain]}] too; a domain serves one API",
             )
         owners[domain] = environment.name
+    yield from _check_stacks(bridge_file)
+
+
+def _check_stacks(bridge_file: BridgeFile) -> Problems:
+    """Find stacks that another environment's GitHub role could change: it goes by their names."""
+    environments = bridge_file.environments.values()
+    for deployed, other in product(environments, environments):
+        is_same_account = deployed.aws.account_id == other.aws.account_id
+        if deployed.github is None or not is_same_account:
+            continue
+        if other.name.startswith(f"{deployed.name}-"):
+            yield Problem(
+                "environment_within_another",
+                f"environments.{other.name}",
+                f"begins with the name of [environments.{deployed.name}] and a hyphen, by which the"
+                " role that GitHub deploys that one with would reach this one too; rename it, or"
+                " give it an account of its own",
+            )
 
 
 def _check_environment(
@@ -259,6 +280,13 @@ def _check_proxy(environment: Environment) -> Problems:
 
 
 def _check_callers(environment: Environment) -> Problems:
+    if AZURE_CLI_CLIENT_ID in environment.allowed_client_ids:
+        yield Problem(
+            "caller_is_azure_cli",
+            environment.place("allowed_client_ids"),
+            "names the Azure CLI, by which everybody of the tenant signs in; name the people by"
+            " their object IDs in developers",
+        )
     if environment.api_client_id and environment.api_client_id in environment.allowed_client_ids:
         yield Problem(
             "caller_is_the_api",
@@ -287,6 +315,15 @@ def _check_github(environment: Environment) -> Problems:
             environment.place("github.subject_prefix"),
             f"is for {named}, and github.repository is {github.repository}: that other repository"
             " would deploy, and this one could not",
+        )
+    table = environment.aws.parameters.get("RestoredTable", "")
+    stack = names_of(environment).stack
+    if table and not table.startswith(f"{stack}-"):
+        yield Problem(
+            "restored_table_out_of_bounds",
+            f"{environment.place('aws.parameters')}.RestoredTable",
+            f"does not begin with {stack}-, and the boundary of roles that GitHub deploys has no"
+            " other tables; restore it under such a name",
         )
 
 

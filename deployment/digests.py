@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _HEX_DIGITS: Final = 32
+_PARAMETER_DIGITS: Final = 12
 _BICEP_REFERENCE: Final = re.compile(r"'([^'\n$]+\.(?:bicep|json|jsonc|txt))'")
 _KEY_SET: Final = "key_set.json"
 _WEEK_SECONDS: Final = 604_800
@@ -17,6 +18,26 @@ def digest_of(*parts: object) -> str:
     """Return the digest of these parts, which JSON can hold; bytes go in as their own digest."""
     encoded = json.dumps([_plain(part) for part in parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(encoded.encode()).hexdigest()[:_HEX_DIGITS]
+
+
+def release_of(digest: str, parameters: Mapping[str, str]) -> str:
+    """Return the release that a stack is told: what it is deployed from, and its parameters."""
+    return f"{digest}.{_digest_of_parameters(parameters)}"
+
+
+def digest_in(release: str) -> str:
+    """Return the digest of what a stack was deployed from; what others named is no such digest."""
+    return release.partition(".")[0]
+
+
+def is_as_released(release: str, parameters: Mapping[str, str]) -> bool:
+    """Return whether a stack has the parameters it was told; true of a release that is not ours."""
+    _digest, _dot, told = release.partition(".")
+    return not told or told == _digest_of_parameters(parameters)
+
+
+def _digest_of_parameters(parameters: Mapping[str, str]) -> str:
+    return digest_of(dict(parameters))[:_PARAMETER_DIGITS]
 
 
 def _plain(part: object) -> object:

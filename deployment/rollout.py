@@ -13,10 +13,17 @@ from pathlib import Path
 
 from deployment.bridge_file import Environment
 from deployment.clouds import Clouds, Packages, Report, Stack, StackDeployment
-from deployment.digests import digest_of, digest_of_module
+from deployment.digests import (
+    digest_in,
+    digest_of,
+    digest_of_module,
+    is_as_released,
+    release_of,
+)
 from deployment.errors import DeploymentError, NotSignedIn, RightsMissing
 from deployment.parameters.bicep_parameters import Layer, layer_parameters
 from deployment.parameters.template_parameters import (
+    KEPT,
     MANAGE_LOG_ROLE,
     PUBLIC_URL,
     RELEASE,
@@ -196,12 +203,18 @@ class Rollout:
                 f"{self.environment.place('api_client_id')} is {told}, and the registration is"
                 f" {found.api_client_id}: correct it, or take it out.",
             )
-        differed = found.differences
+        if told and not found.api_client_id:
+            raise DeploymentError(
+                "api_client_id_gone",
+                f"{self.environment.place('api_client_id')} is {told}, and there is no such"
+                " registration: take it out, and write the new one there when it is made.",
+            )
+        differed, notices = found.differences, found.notices
         if differed:
             found = self.clouds.entra.apply(self.environment, principal, self._said)
         present.values[Value.API_CLIENT_ID] = found.api_client_id
         present.registration_is_seen = True
-        message = f"the registration is {found.api_client_id}"
+        message = "; ".join((f"the registration is {found.api_client_id}", *notices))
         return StepResult(step, Status.CHANGED if differed else Status.UNCHANGED, message)
 
     def _account(self, step: Step, present: _Present) -> StepResult:
@@ -220,6 +233,8 @@ class Rollout:
         context = self._context(present)
         stack = self.clouds.aws.find_stack(context.names.stack)
         digest = self._stack_digest(present)
+        if stack is not None and not self.again:
+            self._refuse_other_hands(stack, present)
         has_changed = self.again or stack is None or not _is_at(stack, digest)
         if has_changed:
             # What the challenge names stays until the next step sets it anew.
@@ -336,6 +351,25 @@ class Rollout:
         template = (self.checkout / TEMPLATE).read_bytes()
         return digest_of(template, present.packages.bundles_digest, given)
 
+    def _refuse_other_hands(self, stack: Stack, present: _Present) -> None:
+        """Raise where we would take back what somebody has set by hand, as the runbook says to."""
+        there = {
+            name: value
+            for name, value in stack.parameters.items()
+            if name not in {PUBLIC_URL, RELEASE} | KEPT
+        }
+        if is_as_released(stack.parameters.get(RELEASE, ""), there):
+            return
+        given = stack_parameters(self.environment, present.values, self.declared)
+        differing = sorted(name for name, value in there.items() if given.get(name) != value)
+        if differing:
+            raise DeploymentError(
+                "aws_stack_changed_by_hand",
+                "Somebody has given the stack parameters by hand, and bridge.toml says otherwise of"
+                f" {', '.join(differing)}: write them there to keep them, or take them back by"
+                " `bridge deploy --again`.",
+            )
+
     def _deploy_stack(self, present: _Present, digest: str, url: str) -> Stack:
         context = self._context(present)
         given = stack_parameters(self.environment, present.values, self.declared)
@@ -343,7 +377,7 @@ class Rollout:
             StackDeployment(
                 context.names.stack,
                 built_template(context),
-                given | {PUBLIC_URL: url, RELEASE: digest},
+                given | {PUBLIC_URL: url, RELEASE: release_of(digest, given)},
                 CAPABILITY,
             ),
             self._said,
@@ -351,7 +385,7 @@ class Rollout:
 
 
 def _is_at(stack: Stack, digest: str) -> bool:
-    return stack.is_complete and stack.parameters.get(RELEASE) == digest
+    return stack.is_complete and digest_in(stack.parameters.get(RELEASE, "")) == digest
 
 
 def _output(outputs: Mapping[str, str], name: str) -> str:

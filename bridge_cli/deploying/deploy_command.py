@@ -1,7 +1,10 @@
 """`bridge deploy`: from bridge.toml to a running bridge, or the plan of it."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -107,7 +110,7 @@ def deploy(
     (environment,) = environments
     console = Console(stderr=as_json)
     try:
-        with rollout_on(console) as reporter:
+        with _ended_in_order(), rollout_on(console) as reporter:
             report = Rollout(
                 environment,
                 declared,
@@ -128,6 +131,30 @@ def deploy(
     else:
         print_end(report, console)
     sys.exit(report.exit_code)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """End the block as Ctrl-C does where somebody ends this process, or closes its terminal.
+
+    Else `az` or `sam` would go on alone.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # Under nohup, the terminal's end is to be ignored.
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _load(file: Path, *, is_local: bool) -> BridgeFile:

@@ -69,4 +69,4 @@ class GraphTenant:
 
 def _registration(changes: Changes) -> Registration:
     differences = tuple(f"{each.where}: {each.field}" for each in changes.differences)
-    return Registration(changes.api_client_id, differences)
+    return Registration(changes.api_client_id, differences, changes.notices)

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.status import Status as Spinner
 from rich.text import Text
 
+from bridge_cli.complaint import printable
 from deployment.rollout_report import RolloutReport, RolloutReporter, Status, StepResult
 from deployment.steps.step import Step
 
@@ -62,7 +63,7 @@ class _Live:
         self._spinner.update(self._title)
 
     def said(self, line: str) -> None:
-        self._spinner.update(f"{self._title} [dim]{escape(line[:_SHOWN_CHARACTERS])}[/]")
+        self._spinner.update(f"{self._title} [dim]{escape(printable(line[:_SHOWN_CHARACTERS]))}[/]")
 
     def ended(self, result: StepResult) -> None:
         print_result(result, self._console)
@@ -87,7 +88,7 @@ def print_result(result: StepResult, console: Console) -> None:
     code = f" [dim]({result.code})[/]" if result.code else ""
     console.print(
         f"{_MARKS[result.status]} {result.step.id:<{_ID_WIDTH}}{word:<{_WORD_WIDTH}}"
-        f"{escape(result.message)}{code}",
+        f"{escape(printable(result.message))}{code}",
         highlight=False,
         soft_wrap=not console.is_terminal,
     )

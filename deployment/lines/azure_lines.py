@@ -32,6 +32,16 @@ def group_show(environment: Environment, names: Names) -> Line:
     return Line(("az", "group", "show", "--name", names.resource_group, *_of(environment)))
 
 
+def resource_list(environment: Environment, names: Names) -> Line:
+    """Return the line that lists the IDs of what is in the resource group."""
+    return Line(
+        (
+            *("az", "resource", "list", "--resource-group", names.resource_group),
+            *("--query", "[].id", *_of(environment)),
+        )
+    )
+
+
 def group_create(environment: Environment, names: Names) -> Line:
     """Return the line that makes the resource group; one that is there would lose its tags."""
     return Line(

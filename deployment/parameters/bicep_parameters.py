@@ -13,7 +13,7 @@ from azure_function_app.declared_settings import (
 )
 from deployment.bridge_file import Environment
 from deployment.names import names_of
-from deployment.parameters.derived_settings import SECRET_REFERENCE, function_app_settings
+from deployment.parameters.derived_settings import function_app_settings
 from deployment.values import Value, Values, show
 
 _PARAMETER: Final = re.compile(r"^param (\w+) \w+(\?)?( =)?", re.MULTILINE)
@@ -88,12 +88,6 @@ def github_subject(prefix: str, environment: str) -> str:
     return f"{prefix}:environment:{environment}"
 
 
-def _secret_name(value: str) -> str:
-    """Return what app.bicep takes for a secret, which is its name; any other value as it is."""
-    reference = SECRET_REFERENCE.fullmatch(value)
-    return reference[2] if reference else value
-
-
 def _app_parameters(environment: Environment, values: Values) -> Parameters:
     names, size, proxy = names_of(environment), environment.function_app, environment.proxy
     given: Parameters = {
@@ -122,7 +116,7 @@ def _app_parameters(environment: Environment, values: Values) -> Parameters:
     if proxy.caller_client_ids:
         given["proxyCallerClientIds"] = list(proxy.caller_client_ids)
     return given | {
-        camel_case(name): _secret_name(value)
+        camel_case(name): value
         for name, value in function_app_settings(environment, values).items()
         if name not in _SET_BY_THE_MODULE
     }

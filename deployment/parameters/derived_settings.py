@@ -122,14 +122,15 @@ def contract_settings(environment: Environment, values: Values) -> dict[str, str
         contract.API_CLIENT_ID.name: show(values, Value.API_CLIENT_ID),
         contract.API_APP_ID_URI.name: names_of(environment).app_id_uri,
         contract.ACCEPTED_TOKEN_VERSIONS.name: environment.settings.get(
-            contract.ACCEPTED_TOKEN_VERSIONS.name, token_version_text(environment)
-        ),
+            contract.ACCEPTED_TOKEN_VERSIONS.name
+        )
+        or token_version_text(environment),
     }
 
 
 def function_app_settings(environment: Environment, values: Values) -> dict[str, str]:
     """Return the Function App's settings, those without a value left out."""
-    store = environment.settings.get(function_app.RECORD_STORE.name, "table")
+    store = environment.settings.get(function_app.RECORD_STORE.name) or "table"
     derived = contract_settings(environment, values) | {
         function_app.AWS_API_BASE_URL.name: show(values, Value.API_URL),
         function_app.CREDENTIAL.name: "managed_identity",
@@ -170,4 +171,5 @@ def backend_settings(environment: Environment) -> dict[str, str]:
 
 def _given(environment: Environment, declared: tuple[Setting[object], ...]) -> dict[str, str]:
     names = {setting.name for setting in declared}
-    return {name: value for name, value in environment.settings.items() if name in names}
+    # To a deployable, nothing is the same as no setting; the templates take it as a value.
+    return {name: value for name, value in environment.settings.items() if name in names and value}

@@ -23,6 +23,8 @@ MANAGE_LOG_ROLE: Final = "ManageGatewayLogRole"
 KEPT: Final = frozenset({"UsagePlanKeys"})
 """Parameters that we never give, so that CloudFormation keeps what somebody gave by hand."""
 
+_PARTITIONS: Final = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
 DERIVED_PARAMETERS: Final[Mapping[str, str]] = {
     "StageName": "stage",
     "Architecture": "aws.architecture",
@@ -136,8 +138,7 @@ def truststore_arn(environment: Environment) -> str:
 
 def _partition(environment: Environment) -> str:
     region = environment.aws.region
-    begins = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-    return next((name for begin, name in begins.items() if region.startswith(begin)), "aws")
+    return next((name for begin, name in _PARTITIONS.items() if region.startswith(begin)), "aws")
 
 
 def public_url(environment: Environment, values: Values) -> str:

@@ -1,6 +1,9 @@
 """Runs the clouds' own command lines: no shell, a deadline, each line told as it comes."""
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -18,6 +21,8 @@ type Report = Callable[[str], None]
 _KILL_AFTER_SECONDS: Final = 10.0
 _MOST_KEPT_CHARACTERS: Final = 4_000_000
 """Of each output; what comes after is read and dropped."""
+_LONGEST_LINE: Final = 65_536
+"""Characters; a longer line is told in pieces."""
 _INSTALL: Final = {
     "az": "the Azure CLI (https://learn.microsoft.com/cli/azure/install-azure-cli)",
     "sam": "the AWS SAM CLI (https://docs.aws.amazon.com/serverless-application-model/)",
@@ -80,56 +85,74 @@ class Programs:
             text=True,
             encoding="utf-8",
             errors="replace",
+            # `az` is a script that starts Python: both end together. And without a terminal of its
+            # own neither can ask anybody for a password there.
+            start_new_session=True,
         )
-        with process:
-            try:
-                return _follow(process, timeout, report, report if tells_output else None)
-            except subprocess.TimeoutExpired:
-                raise ProgramError(
-                    "program_timeout",
-                    f"`{' '.join(line.argv[:4])}` took more than {timeout:.0f} seconds and was"
-                    " ended; what it began may still be going on in the cloud.",
-                ) from None
-            finally:
-                _end(process)
+        followed = _Followed(process, report, report if tells_output else None)
+        try:
+            return followed.complete(timeout)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(
+                "program_timeout",
+                f"`{' '.join(line.argv[:4])}` took more than {timeout:.0f} seconds and was"
+                " ended; what it began may still be going on in the cloud.",
+            ) from None
+        finally:
+            followed.end()
 
 
-def _follow(
-    process: subprocess.Popen[str], timeout: float, errors: Report, output: Report | None
-) -> Completed:
-    kept: tuple[list[str], list[str]] = ([], [])
-    readers = [
-        threading.Thread(target=_read, args=(stream, lines, report), daemon=True)
-        for stream, lines, report in (
-            (process.stdout, kept[0], output),
-            (process.stderr, kept[1], errors),
-        )
-        if stream is not None  # both are pipes, which the type does not say
-    ]
-    for reader in readers:
-        reader.start()
-    exit_code = process.wait(timeout)
-    for reader in readers:
-        # A program of its own that it left running may hold the pipe open.
-        reader.join(_KILL_AFTER_SECONDS)
-    return Completed(exit_code, "".join(kept[0]), "".join(kept[1]))
+class _Followed:
+    """A program while it runs, each of its outputs read by a thread of its own."""
+
+    def __init__(
+        self, process: subprocess.Popen[str], errors: Report, output: Report | None
+    ) -> None:
+        self._process = process
+        self._kept: tuple[list[str], list[str]] = ([], [])
+        self._readers = [
+            threading.Thread(target=_read, args=(stream, lines, report), daemon=True)
+            for stream, lines, report in (
+                (process.stdout, self._kept[0], output),
+                (process.stderr, self._kept[1], errors),
+            )
+            if stream is not None  # both are pipes, which the type does not say
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def complete(self, timeout: float) -> Completed:
+        exit_code = self._process.wait(timeout)
+        for reader in self._readers:
+            # A program of its own that it left running may hold the pipe open.
+            reader.join(_KILL_AFTER_SECONDS)
+        return Completed(exit_code, "".join(self._kept[0]), "".join(self._kept[1]))
+
+    def end(self) -> None:
+        """Leave no program that still runs, and none that would still be heard."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_KILL_AFTER_SECONDS)
+        if self._process.poll() is None or any(reader.is_alive() for reader in self._readers):
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        for reader in self._readers:
+            reader.join(_KILL_AFTER_SECONDS)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Nobody of it may be left.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
 
 def _read(stream: IO[str], lines: list[str], report: Report | None) -> None:
     left = _MOST_KEPT_CHARACTERS
-    for line in stream:
-        if left > 0:
-            lines.append(line[:left])
-            left -= len(line)
-        text = line.strip()
-        if text and report is not None:
-            report(text)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_KILL_AFTER_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    with stream:
+        while line := stream.readline(_LONGEST_LINE):
+            if left > 0:
+                lines.append(line[:left])
+                left -= len(line)
+            text = line.strip()
+            if text and report is not None:
+                report(text)

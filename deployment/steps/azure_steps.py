@@ -67,6 +67,7 @@ def _layer_lines(
             azure_lines.group_show(environment, names),
             *((azure_lines.group_create(environment, names),) if makes_group else ()),
             azure_lines.deployment_show(environment, names, name),
+            azure_lines.resource_list(environment, names),
             azure_lines.deployment_create(
                 environment, names, name, layer.module, parameters_path(context, layer)
             ),

@@ -7,7 +7,13 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from azure_function_app.declared_settings import SETTINGS
+from azure_function_app.declared_settings import (
+    AZURE_CLIENT_ID,
+    CREDENTIAL,
+    SETTINGS,
+    SYNC_SCHEDULE,
+    TABLE_ENDPOINT,
+)
 from bridge_cli.main import app
 from deployment.lines.line import Line
 from deployment.parameters.bicep_parameters import (
@@ -16,7 +22,11 @@ from deployment.parameters.bicep_parameters import (
     layer_parameters,
     load_bicep_parameters,
 )
-from deployment.parameters.derived_settings import DERIVED, NOT_DEPLOYABLE
+from deployment.parameters.derived_settings import (
+    DERIVED,
+    NOT_DEPLOYABLE,
+    function_app_settings,
+)
 from deployment.parameters.template_parameters import (
     DERIVED_PARAMETERS,
     GITHUB_TRUSTSTORE,
@@ -32,6 +42,7 @@ from deployment.steps.aws_steps import GITHUB_TEMPLATE, github_parameters
 from deployment.steps.step import Context
 from deployment.values import STAND_INS
 from tests.support.azure_cli import complaints_of_azure_cli
+from tests.support.bicep import app_settings, deploy
 from tests.support.bridge_files import CHECKOUT, DECLARED, all_environments
 from tests.support.sam_cli import complaints_of_sam
 
@@ -161,6 +172,22 @@ def test_when_a_module_has_a_parameter_then_bridge_toml_can_give_it() -> None:
     }
 
     assert left_at_their_defaults == never_given - settings
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_when_the_module_is_deployed_then_the_app_gets_what_bridge_toml_gives_it(name: str) -> None:
+    """Each setting with the same value, references to secrets among them, and none besides."""
+    environment = ENVIRONMENTS[name]
+    wanted = function_app_settings(environment, STAND_INS)
+    deployed = app_settings(deploy("app", layer_parameters(Layer.APP, environment, STAND_INS)))
+    ours = {setting.name for setting in SETTINGS} & deployed.keys()
+    by_the_module = {AZURE_CLIENT_ID.name, CREDENTIAL.name, TABLE_ENDPOINT.name}
+
+    assert 8 < len(wanted)
+    assert {SYNC_SCHEDULE.name} >= ours - wanted.keys()
+    assert {each: wanted[each] for each in wanted.keys() - by_the_module} == {
+        each: deployed.get(each) for each in wanted.keys() - by_the_module
+    }
 
 
 def test_when_the_function_app_has_a_setting_then_it_is_derived_given_or_refused() -> None:

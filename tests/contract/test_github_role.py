@@ -438,6 +438,143 @@ def test_when_the_template_makes_a_role_then_it_takes_the_boundary() -> None:
     assert PERSONS_ROLES.keys() == without
 
 
+# --- what a template of somebody else's could do -------------------------------------------------
+
+ACCOUNT_ARN = "arn:aws:iam::123456789012"
+BOUNDARY = f"{ACCOUNT_ARN}:policy/RolesBoundary"
+BY_CLOUDFORMATION = {"aws:CalledVia": "cloudformation.amazonaws.com"}
+OWN_ROLE = f"{ACCOUNT_ARN}:role/bridge-dev-AuthorizerFunctionRole-1"
+
+
+def allows(document: list[dict[str, Any]], action: str, resource: str, **keys: str) -> bool:
+    """Whether a policy of these statements, all of which allow, lets this call through."""
+    return any(
+        action in as_list(each["Action"])
+        and any(_matches(pattern, resource) for pattern in as_list(each["Resource"]))
+        and all(
+            keys.get(key) in as_list(values)
+            for compared in each.get("Condition", {}).values()
+            for key, values in compared.items()
+        )
+        for each in document
+    )
+
+
+def pipeline_may(action: str, resource: str, **keys: str) -> bool:
+    """Whether CloudFormation may, with the pipeline's rights and a template of anybody's."""
+    return allows(role_statements(), action, resource, **keys, **BY_CLOUDFORMATION)
+
+
+def test_when_the_bridges_own_template_is_deployed_then_it_may_be() -> None:
+    """The evaluation finds what is allowed, and only by CloudFormation."""
+    bounded = {"iam:PermissionsBoundary": BOUNDARY}
+
+    assert pipeline_may("iam:CreateRole", OWN_ROLE, **bounded)
+    assert pipeline_may("iam:PutRolePolicy", OWN_ROLE, **bounded)
+    assert pipeline_may("iam:PassRole", OWN_ROLE, **{"iam:PassedToService": "lambda.amazonaws.com"})
+    assert not allows(role_statements(), "iam:CreateRole", OWN_ROLE, **bounded)
+
+
+@pytest.mark.parametrize("action", sorted(a for a in allowed_actions() if a.startswith("iam:")))
+@pytest.mark.parametrize(
+    "role",
+    ["admin", "github-deploys-bridge-dev", "bridge-dev", "bridge-prod-X", "path/bridge-dev-X"],
+)
+@pytest.mark.parametrize("service", ["lambda.amazonaws.com", "cloudformation.amazonaws.com"])
+def test_when_a_role_is_not_the_stacks_then_no_template_changes_or_passes_it(
+    action: str, role: str, service: str
+) -> None:
+    """Not an administrator's, nor the pipeline's own, nor another environment's."""
+    keys = {"iam:PermissionsBoundary": BOUNDARY, "iam:PassedToService": service}
+
+    assert not pipeline_may(action, f"{ACCOUNT_ARN}:role/{role}", **keys)
+
+
+@pytest.mark.parametrize(
+    "boundary", ["", f"{ACCOUNT_ARN}:policy/mine", "arn:aws:iam::aws:policy/A"]
+)
+@pytest.mark.parametrize("action", ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"])
+def test_when_a_role_has_not_the_boundary_then_no_template_gives_it_rights(
+    action: str, boundary: str
+) -> None:
+    """So a template of an administrator's role ends in AccessDenied."""
+    keys = {"iam:PermissionsBoundary": boundary} if boundary else {}
+
+    assert not pipeline_may(action, OWN_ROLE, **keys)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:DeleteRolePermissionsBoundary", OWN_ROLE),
+        ("iam:PutRolePermissionsBoundary", OWN_ROLE),
+        ("iam:CreatePolicyVersion", f"{ACCOUNT_ARN}:policy/github-boundary-bridge-dev"),
+        ("iam:SetDefaultPolicyVersion", f"{ACCOUNT_ARN}:policy/github-boundary-bridge-dev"),
+        ("iam:DeletePolicy", f"{ACCOUNT_ARN}:policy/github-boundary-bridge-dev"),
+        ("iam:CreateUser", f"{ACCOUNT_ARN}:user/bridge-dev-x"),
+        ("iam:CreateAccessKey", f"{ACCOUNT_ARN}:user/admin"),
+        ("iam:CreateServiceLinkedRole", f"{ACCOUNT_ARN}:role/aws-service-role/x"),
+        ("sts:AssumeRole", OWN_ROLE),
+        ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:123456789012:function:bridge-dev-x"),
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:123456789012:function:bridge-x"),
+        (
+            "cloudformation:CreateChangeSet",
+            "arn:aws:cloudformation:eu-west-1:123456789012:stack/bridge-dev-github/1",
+        ),
+        (
+            "cloudformation:ExecuteChangeSet",
+            "arn:aws:cloudformation:eu-west-1:123456789012:stack/bridge-dev-github/1",
+        ),
+        (
+            "cloudformation:CreateChangeSet",
+            "arn:aws:cloudformation:eu-west-1:aws:transform/Include",
+        ),
+        ("cloudformation:DeleteStack", "arn:aws:cloudformation:eu-west-1:123456789012:stack/b/1"),
+        ("secretsmanager:GetSecretValue", "*"),
+        ("ssm:GetParameters", "*"),
+    ],
+)
+def test_when_a_template_reaches_for_more_then_it_is_refused(action: str, resource: str) -> None:
+    """The boundary stays on, and is what it is; nobody is made or taken on besides."""
+    assert not pipeline_may(action, resource)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("dynamodb:PutItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/bridge-prod-Records"),
+        ("dynamodb:Query", "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"),
+        ("dynamodb:DeleteItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/bridge-dev-R"),
+        ("lambda:UpdateAlias", "arn:aws:lambda:eu-west-1:123456789012:function:bridge-prod-A"),
+        ("iam:CreateRole", OWN_ROLE),
+        ("iam:PassRole", OWN_ROLE),
+        ("sts:AssumeRole", OWN_ROLE),
+    ],
+)
+def test_when_a_role_is_given_every_right_then_the_boundary_keeps_it_within_the_stack(
+    action: str, resource: str
+) -> None:
+    """A template can give its role anything, and let anybody take it: this is what is left."""
+    boundary = list(statements("RolesBoundary"))
+    own = "arn:aws:dynamodb:eu-west-1:123456789012:table/bridge-dev-RecordsTable-1"
+
+    assert not allows(boundary, action, resource)
+    assert allows(boundary, "dynamodb:PutItem", own)
+    assert allows(boundary, "dynamodb:Query", f"{own}/index/feed")
+
+
+def test_when_a_role_is_under_no_boundary_then_no_template_of_the_pipeline_reaches_it() -> None:
+    """Whom it trusts can be changed by its name only; with a path it has another."""
+    for name in PERSONS_ROLES:
+        path = DEPLOYED["Resources"][name]["Properties"]["Path"]
+        role = f"{ACCOUNT_ARN}:role{path}bridge-dev-{name}-1"
+
+        assert not pipeline_may("iam:UpdateAssumeRolePolicy", role)
+        assert not pipeline_may(
+            "iam:PassRole", role, **{"iam:PassedToService": "lambda.amazonaws.com"}
+        )
+
+
 # --- the tools' opinion --------------------------------------------------------------------------
 
 ANALYZE = """

@@ -1,7 +1,11 @@
 """The Function App's package: the very bytes that Azure gets."""
 
 import hashlib
+import json
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from bundling.function_app import (
     SITE_PACKAGES,
     FunctionAppBuilder,
     build_function_app,
+    choose_local_platform,
 )
 from bundling.requirements import find_uv
 
@@ -63,6 +68,69 @@ def test_when_the_package_is_built_then_every_compiled_module_is_for_azures_mach
     assert 10 <= len(modules)
     assert {b"\x7fELF"} == {module[:4] for module in modules}
     assert {62} == {int.from_bytes(module[18:20], "little") for module in modules}
+
+
+def test_when_the_package_is_built_then_no_module_asks_for_a_newer_c_library(
+    package: zipfile.ZipFile,
+) -> None:
+    """The versions of glibc that their symbols need; a newer system's wheels need later ones."""
+    needed = {
+        (int(major), int(minor))
+        for name in package.namelist()
+        if name.endswith(".so")
+        for major, minor in re.findall(rb"\0GLIBC_(\d+)\.(\d+)", package.read(name))
+    }
+
+    assert (2, 14) in needed
+    assert (2, 28) >= max(needed)
+
+
+IMPORTS = """
+import importlib, json, pathlib, sys, warnings
+root = pathlib.Path(sys.argv[1])
+sys.path[:0] = [str(root), str(root / ".python_packages/lib/site-packages")]
+warnings.simplefilter("error")
+tried, absent = 0, set()
+for package in sys.argv[2:]:
+    folders = [pathlib.Path(path, package) for path in sys.path]
+    (folder,) = filter(pathlib.Path.is_dir, folders)
+    for source in sorted(folder.rglob("*.py")):
+        parts = source.relative_to(folder.parent).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        if name == "azure_function_app.app" or parts[-1] == "__main__":
+            continue  # the first asks for its settings: the worker's own tests start it
+        tried += 1
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            absent.add(error.name or "")
+import certifi, cryptography.hazmat.backends.openssl.backend
+print(json.dumps([tried, sorted(absent), pathlib.Path(certifi.where()).stat().st_size]))
+"""
+
+
+def test_when_the_package_is_unpacked_then_every_module_of_it_can_be_imported(
+    tmp_path: Path,
+) -> None:
+    """With nothing else on the path and no warning: what is trimmed away is read by none of them.
+
+    Absent is what other transports than ours would take, which none of the locks has.
+    """
+    built = build_function_app(CHECKOUT, platform=choose_local_platform())
+    zipfile.ZipFile(built).extractall(tmp_path)
+    names = ["shared", "azure_function_app", "azure", "msal", "asyncpg", "cryptography", "httpx"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", IMPORTS, tmp_path, *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "" == done.stderr
+    tried, absent, authorities = json.loads(done.stdout)
+
+    assert 400 < tried
+    assert set(absent) <= {"", "aiohttp", "click", "opentelemetry", "pymsalruntime", "trio"}
+    assert 100_000 < authorities
 
 
 def test_when_the_package_is_built_then_each_requirement_brings_its_license(

@@ -10,6 +10,14 @@ import uuid
 from pathlib import Path
 
 STATE = Path(__file__).with_name("az.json")
+GROUP = "/subscriptions/s/resourceGroups/rg-bridge-dev/providers"
+LISTED_SLASHES = 8
+MADE = [
+    f"{GROUP}/Microsoft.Storage/storageAccounts/st",
+    f"{GROUP}/Microsoft.Storage/storageAccounts/st/blobServices/default",
+    f"{GROUP}/Microsoft.Storage/storageAccounts/st/providers/Microsoft.Authorization/roleAssignments/r",
+    f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/id",
+]
 
 
 def refuse(said: str, code: int = 3) -> None:
@@ -53,9 +61,13 @@ def main() -> None:  # noqa: C901, PLR0912 - a case for each command
                     "provisioningState": "Succeeded",
                     "correlationId": str(uuid.uuid4()),
                     "outputs": {"given": {"type": "Int", "value": len(given["parameters"])}},
+                    "outputResources": [{"id": each} for each in MADE],
                 }
             }
             state["deployments"][options["--name"]] = answer
+            state["resources"] = [each for each in MADE if each.count("/") == LISTED_SLASHES]
+        case "resource list":
+            answer = state["resources"]
         case "tag update":
             name, _equals, value = options["--tags"].partition("=")
             holder = "site" if "/sites/" in options["--resource-id"] else "group"

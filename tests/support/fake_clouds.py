@@ -58,6 +58,7 @@ class FakeClouds:
     stacks: dict[str, Stack] = field(default_factory=dict)
     published: str | None = None
     registered: bool = False
+    notices: tuple[str, ...] = ()
     lacks_role: bool = True
     provider: str = ""
     bundles: str = "bundles-1"
@@ -166,7 +167,9 @@ class _Entra:
         self.world.look("inspect")
         assert environment.entra.tenant_id
         assert identity_principal_id == PRINCIPAL
-        return Registration(API, ()) if self.world.registered else Registration("", ("missing",))
+        if self.world.registered:
+            return Registration(API, (), self.world.notices)
+        return Registration("", ("missing",))
 
     def apply(
         self, environment: Environment, identity_principal_id: str, report: Report

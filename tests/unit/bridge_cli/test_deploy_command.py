@@ -2,6 +2,9 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ from deployment.clouds import Clouds
 from deployment.errors import DeploymentError, RightsMissing
 from deployment.parameters.template_parameters import TemplateParameter
 from deployment.rollout import Rollout
-from deployment.rollout_report import RolloutReport
+from deployment.rollout_report import RolloutReport, Status, StepResult
+from deployment.steps.all_steps import STEPS
 from tests.support.bridge_files import CHECKOUT, DECLARED, EXAMPLE, SMALL, VARIANTS, environment_of
 from tests.support.fake_clouds import FakeClouds
+from tests.support.processes import becomes_true, hear_the_terminal_close, is_alive
 
 
 @pytest.fixture
@@ -124,6 +129,25 @@ def test_when_the_file_is_missing_then_it_is_said_what_to_copy(tmp_path: Path) -
     assert "(bridge_file_missing)" in errors_of("--file", file)
     document = json.loads(deploy("--json", "--file", file, code=1))
     assert "bridge_file_missing" == document["code"]
+
+
+def test_when_the_file_holds_what_steers_a_terminal_then_it_is_shown_as_text(file: Path) -> None:
+    """Else a file of somebody else's could erase or forge what is read there."""
+    file.write_text(SMALL + '"\\u001b[2Jx\\u009bx\\u202e" = 1\n', encoding="utf-8")
+
+    said = errors_of("--file", str(file))
+
+    assert "\\x1b[2Jx\\x9bx\\u202e" in said
+    assert {"\n"} == {character for character in said if not character.isprintable()}
+
+
+def test_when_a_program_says_what_steers_a_terminal_then_it_is_shown_as_text() -> None:
+    """What `az` and `sam` say holds text that others gave to the clouds."""
+    shown = io.StringIO()
+    with rollout_on(Console(file=shown, force_terminal=False)) as reporter:
+        reporter.ended(StepResult(STEPS[0], Status.FAILED, "no \x1b]0;title\x07 here"))
+
+    assert "no \\x1b]0;title\\x07 here" in shown.getvalue()
 
 
 def test_when_a_step_is_unknown_then_the_usage_is_wrong(file: Path) -> None:
@@ -234,6 +258,32 @@ def test_when_it_is_interrupted_then_it_says_that_it_can_go_on(
     world.raising["build"] = KeyboardInterrupt()  # type: ignore[assignment]
 
     assert "run the same command again" in errors_of("--file", str(file), code=130).lower()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_when_the_process_is_ended_then_no_program_of_it_goes_on(
+    file: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Nor where its terminal is closed. `az` is a script that starts another program."""
+    az = tmp_path / "az"
+    az.write_text(f"#!/bin/sh\n/bin/sleep 60 & echo $! > {tmp_path}/new\n")
+    az.write_text(az.read_text() + f"/bin/mv {tmp_path}/new {tmp_path}/pid; wait\n")
+    az.chmod(0o755)
+    bridge = subprocess.Popen(
+        [Path(sys.executable).with_name("bridge"), "deploy", "--file", file],
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_the_terminal_close,  # noqa: PLW1509 - no other thread runs here
+    )
+    assert becomes_true((tmp_path / "pid").exists, 60)
+    bridge.send_signal(number)
+    _output, said = bridge.communicate(timeout=60)
+
+    assert 130 == bridge.returncode
+    assert "Run the same command again" in said
+    assert becomes_true(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
 def test_when_there_are_no_local_clouds_then_it_is_said_how_to_have_some(tmp_path: Path) -> None:

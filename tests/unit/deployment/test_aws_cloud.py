@@ -189,6 +189,7 @@ def test_when_there_is_no_stack_then_none_is_found(aws: AwsAccount, script: Scri
         ("UPDATE_IN_PROGRESS", BusyError, "aws_busy"),
         ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", BusyError, "aws_busy"),
         ("ROLLBACK_COMPLETE", ProgramError, "aws_stack_given_up"),
+        ("UPDATE_ROLLBACK_FAILED", ProgramError, "aws_stack_stuck"),
     ],
 )
 def test_when_the_stack_cannot_be_updated_then_it_is_said_why(

@@ -39,6 +39,7 @@ class Az:
             group={},
             deployments={},
             site={},
+            resources=[],
             refuse={},
             calls=[],
         )
@@ -273,3 +274,59 @@ def test_when_az_is_another_program_then_it_is_said(
         azure.sign_in()
 
     assert "azure_answer_unreadable" == raised.value.code
+
+
+def test_when_somebody_deletes_a_resource_then_the_layer_counts_as_not_deployed(
+    azure: AzureCli, az: Az
+) -> None:
+    """The deployment and its tag are still there; the next run makes the resource again."""
+    deploy(azure)
+    kept = [each for each in az.get()["resources"] if "storageAccounts" in each]
+    az.set(resources=[each.upper() for each in kept])
+
+    found = azure.find_layer(Layer.FOUNDATION)
+
+    assert found is not None
+    assert found.digest is None
+
+
+def test_when_resources_are_listed_in_other_letters_then_they_are_there(
+    azure: AzureCli, az: Az
+) -> None:
+    """Azure's IDs differ in case from one list to the next."""
+    deploy(azure)
+    az.set(resources=[each.upper() for each in az.get()["resources"]])
+
+    found = azure.find_layer(Layer.FOUNDATION)
+
+    assert found is not None
+    assert "digest" == found.digest
+
+
+@pytest.mark.parametrize("deployment", [{}, {"properties": []}, {"properties": None}])
+def test_when_az_prints_no_deployment_then_it_is_said(
+    azure: AzureCli, az: Az, deployment: dict[str, Any]
+) -> None:
+    """It is no crash."""
+    az.set(group={"tags": {}}, deployments={"bridge-foundation": deployment})
+
+    with pytest.raises(ProgramError) as raised:
+        azure.find_layer(Layer.FOUNDATION)
+
+    assert "azure_answer_unreadable" == raised.value.code
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"outputs": [], "provisioningState": "Succeeded"},
+        {"outputs": {"a": 1, "b": {}}, "outputResources": [1]},
+    ],
+)
+def test_when_a_deployment_is_of_another_form_then_it_counts_as_not_deployed(
+    azure: AzureCli, az: Az, properties: dict[str, Any]
+) -> None:
+    """Tags, outputs and resources of a kind that nobody knows are none."""
+    az.set(group={"tags": []}, deployments={"bridge-foundation": {"properties": properties}})
+
+    assert DeployedLayer(None, {}) == azure.find_layer(Layer.FOUNDATION)

@@ -203,3 +203,28 @@ def test_when_a_key_stands_at_the_top_then_its_place_is_there() -> None:
     assert "aws.custom_domain" == environment.place("aws.custom_domain")
     assert "environments.dev.stage" == environment.place("stage")
     assert "environments.dev.settings.X" == environment.place("settings.X")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, f"a = {'9' * 5000}"], ids=["deep", "many digits"]
+)
+def test_when_the_parser_gives_up_then_the_file_is_no_toml(text: str) -> None:
+    """Python's parser has limits of its own, and other errors for them."""
+    with pytest.raises(BridgeFileError, match="is no TOML"):
+        parse_bridge_file(text)
+
+
+def test_when_the_file_begins_with_a_byte_order_mark_then_it_is_read(tmp_path: Path) -> None:
+    """Windows' Notepad writes one."""
+    path = tmp_path / "bridge.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
+
+    assert "bridge" == load_bridge_file(path).name
+
+
+def test_when_a_profile_looks_like_an_option_then_it_is_refused() -> None:
+    """The programs that get it would read it as one."""
+    text = f'{SMALL}[environments.dev.aws]\nprofile = "--debug"\n'
+
+    with pytest.raises(BridgeFileError, match=r"aws\.profile"):
+        parse_bridge_file(text)

@@ -1,12 +1,20 @@
 """What contradicts itself in bridge.toml is found before anything is deployed."""
 
+from copy import replace
+
 import pytest
 
 from deployment.bridge_file import parse_bridge_file
 from deployment.contradictions import check_bridge_file
 from deployment.errors import BridgeFileError
-from deployment.parameters.derived_settings import DERIVED, NOT_DEPLOYABLE
+from deployment.parameters.derived_settings import (
+    DERIVED,
+    NOT_DEPLOYABLE,
+    authorizer_settings,
+    function_app_settings,
+)
 from deployment.parameters.template_parameters import DERIVED_PARAMETERS, KEPT
+from deployment.values import STAND_INS
 from tests.support.bridge_files import DECLARED, EXAMPLE, SMALL, VARIANTS, environment_of
 
 SETTINGS = f"{SMALL}[environments.dev.settings]\n"
@@ -16,6 +24,7 @@ GITHUB = f"{SMALL}[environments.dev.github]\n"
 PROXY = f"{SMALL}[environments.dev.proxy]\n"
 CONCURRENCY = "function_app.per_instance_concurrency"
 CERTIFICATE = "arn:aws:acm:{}:{}:certificate/44444444-4444-4444-8444-444444444444"
+OTHER_ACCOUNT = "account_id = '210987654321'\n"
 DOMAIN = 'custom_domain = "api.example.com"\n'
 
 
@@ -235,3 +244,61 @@ def test_when_a_file_names_secrets_by_reference_then_the_name_goes_to_azure() ->
     environment = environment_of(VARIANTS["vnet"])
 
     assert "vault" == environment.azure.key_vault
+
+
+@pytest.mark.parametrize("setting", ["RECORD_STORE", "SYNC_SCHEDULE", "ACCEPTED_TOKEN_VERSIONS"])
+def test_when_a_setting_is_empty_then_it_is_as_if_it_were_not_there(setting: str) -> None:
+    """A template would take it as a value that it does not allow."""
+    environment = environment_of(SMALL)
+    emptied = replace(environment, settings={setting: ""})
+
+    assert function_app_settings(environment, STAND_INS) == function_app_settings(
+        emptied, STAND_INS
+    )
+    assert authorizer_settings(environment, STAND_INS) == authorizer_settings(emptied, STAND_INS)
+
+
+def test_when_the_azure_cli_is_named_as_a_caller_then_people_are_asked_for() -> None:
+    """Everybody of the tenant signs in by it; developers are let in by name."""
+    client_id = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+
+    assert {("caller_is_azure_cli", "environments.dev.allowed_client_ids")} == found_in(
+        f'{SMALL}allowed_client_ids = ["{client_id}"]\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        (f"{GITHUB}repository = 'owner/name'\n[environments.dev-eu]\n", {"dev-eu"}),
+        (f"{GITHUB}repository = 'owner/name'\n[environments.dev-github]\n", {"dev-github"}),
+        (f"{GITHUB}repository = 'owner/name'\n[environments.dev2]\n", set()),
+        (
+            f"{GITHUB}repository = 'owner/name'\n[environments.dev-eu.aws]\n{OTHER_ACCOUNT}",
+            set(),
+        ),
+        (f"{SMALL}[environments.dev-eu]\n", set()),
+    ],
+)
+def test_when_a_pipelines_role_would_reach_another_environment_then_it_is_refused(
+    rest: str, found: set[str]
+) -> None:
+    """The role may change what is called by its stack's name and a hyphen."""
+    assert {("environment_within_another", f"environments.{name}") for name in found} == found_in(
+        rest
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "is_refused"), [("restored", True), ("bridge-dev-restored", False)]
+)
+def test_when_a_pipelines_stack_serves_a_restored_table_then_its_name_is_within_bounds(
+    table: str, *, is_refused: bool
+) -> None:
+    """Else the functions could not read it. A person's stack has no boundary."""
+    aws = f"[environments.dev.aws]\nparameters = {{ RestoredTable = '{table}' }}\n"
+    place = "environments.dev.aws.parameters.RestoredTable"
+    expected = {("restored_table_out_of_bounds", place)} if is_refused else set()
+
+    assert expected == found_in(f"{GITHUB}repository = 'owner/name'\n{aws}")
+    assert set() == found_in(f"{SMALL}{aws}")

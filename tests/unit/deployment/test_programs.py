@@ -12,6 +12,7 @@ from deployment.lines.line import Line
 from deployment.programs import programs as module
 from deployment.programs.programs import Completed, Programs
 from deployment.programs.refusals import is_not_found, refusal
+from tests.support.processes import becomes_true, is_alive
 
 
 def python(code: str, *arguments: str) -> Line:
@@ -89,6 +90,54 @@ def test_when_a_program_takes_too_long_then_it_is_ended(
     assert time.perf_counter() - started < 20
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_when_a_program_started_another_then_both_are_ended_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `az` does, a script: what it started would hold our end of its output for as long."""
+    monkeypatch.setattr(module, "_KILL_AFTER_SECONDS", 0.2)
+    started = time.perf_counter()
+
+    with pytest.raises(ProgramError, match="took more than 1 seconds"):
+        Programs(tmp_path).run(Line(("sh", "-c", "sleep 30 & echo $! > pid; wait")), timeout=1.0)
+
+    assert time.perf_counter() - started < 15
+    assert becomes_true(lambda: not is_alive(int((tmp_path / "pid").read_text())))
+
+
+def test_when_a_program_leaves_another_that_holds_its_output_then_we_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is there, and nobody waits for the rest."""
+    monkeypatch.setattr(module, "_KILL_AFTER_SECONDS", 0.2)
+    started = time.perf_counter()
+
+    done = Programs(tmp_path).run(Line(("sh", "-c", "sleep 30 & echo answer")), timeout=20)
+
+    assert Completed(0, "answer\n", "") == done
+    assert time.perf_counter() - started < 15
+
+
+def test_when_a_program_asks_at_the_terminal_then_it_has_none(tmp_path: Path) -> None:
+    """A password prompt does not read standard input; it would wait for ever."""
+    code = "import os; print(os.getsid(0) == os.getpid())"
+
+    done = Programs(tmp_path).run(python(code), timeout=30)
+
+    assert "True\n" == done.stdout
+
+
+def test_when_a_line_never_ends_then_it_is_told_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of it would be kept in memory."""
+    monkeypatch.setattr(module, "_LONGEST_LINE", 4)
+    told: list[str] = []
+
+    Programs(tmp_path).run(python("print('a' * 10)"), timeout=30, report=told.append)
+
+    assert ["aaaa", "aaaa", "aa"] == told
 
 
 def test_when_a_program_says_more_than_anybody_reads_then_the_rest_is_dropped(

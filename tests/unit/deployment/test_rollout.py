@@ -352,6 +352,77 @@ def test_when_the_file_names_another_registration_then_it_fails(world: FakeCloud
     assert 1 == report.exit_code
 
 
+def test_when_the_file_names_a_registration_that_is_gone_then_no_other_is_made(
+    world: FakeClouds,
+) -> None:
+    """Whose ID the next pipeline would not know: it would put the old one back."""
+    report = roll_out(world, replace(environment_of(), api_client_id=API))
+
+    assert "api_client_id_gone" == code_of(report, StepId.ENTRA)
+    assert "grant" not in world.calls
+
+
+def test_when_somebody_else_may_call_too_then_it_is_said(world: FakeClouds) -> None:
+    """Who was taken out of `developers`, for one, keeps his role until somebody takes it away."""
+    world.registered = True
+    world.notices = ("User 1 is assigned Records.Read, which bridge.toml does not say",)
+
+    report = roll_out(world)
+    (entra,) = (result for result in report.results if result.step.id is StepId.ENTRA)
+
+    assert world.notices[0] in entra.message
+
+
+def test_when_a_parameter_was_given_by_hand_then_it_is_not_taken_back_silently(
+    world: FakeClouds,
+) -> None:
+    """As in an emergency, by the runbook; not even when something else is to be deployed."""
+    roll_out(world)
+    stack = world.stacks["bridge-dev"]
+    other = {"RestoredTable": "restored", "KeySetFileMaxAgeSeconds": "0"}
+    by_hand = {**stack.parameters, **other}
+    world.stacks["bridge-dev"] = replace(stack, parameters=by_hand)
+    world.calls.clear()
+    world.bundles = "bundles-2"
+
+    report = roll_out(world)
+    (stopped,) = (result for result in report.results if result.step.id is StepId.AWS_STACK)
+
+    assert "aws_stack_changed_by_hand" == stopped.code
+    assert "KeySetFileMaxAgeSeconds, RestoredTable" in stopped.message
+    assert [] == world.calls
+
+
+def test_when_a_parameter_of_by_hand_is_wanted_then_the_stack_goes_on(world: FakeClouds) -> None:
+    """Written into bridge.toml, or taken back by `--again`."""
+    roll_out(world)
+    stack = world.stacks["bridge-dev"]
+    by_hand = replace(stack, parameters={**stack.parameters, "RestoredTable": "restored"})
+    environment = environment_of()
+    kept = replace(
+        environment, aws=replace(environment.aws, parameters={"RestoredTable": "restored"})
+    )
+
+    world.stacks["bridge-dev"] = by_hand
+    assert 0 == roll_out(world, kept).exit_code
+    assert "restored" == world.stacks["bridge-dev"].parameters["RestoredTable"]
+
+    world.stacks["bridge-dev"] = by_hand
+    assert 0 == roll_out(world, again=True).exit_code
+    assert "" == world.stacks["bridge-dev"].parameters["RestoredTable"]
+
+
+def test_when_a_stack_was_made_by_hand_then_it_is_taken_over(world: FakeClouds) -> None:
+    """Nothing says what it was told, so nothing differs from that."""
+    roll_out(world)
+    stack = world.stacks["bridge-dev"]
+    foreign = {**stack.parameters, "RestoredTable": "x", "AuthorizerRelease": "mine"}
+    world.stacks["bridge-dev"] = replace(stack, parameters=foreign)
+
+    assert 0 == roll_out(world).exit_code
+    assert "" == world.stacks["bridge-dev"].parameters["RestoredTable"]
+
+
 def test_when_somebody_else_is_deploying_then_it_stops_with_a_sentence(world: FakeClouds) -> None:
     """And harms nothing."""
     world.raising["find foundation"] = BusyError("azure_busy", "Somebody else is deploying.")

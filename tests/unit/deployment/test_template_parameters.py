@@ -11,6 +11,7 @@ from deployment.parameters.bicep_parameters import Layer, layer_parameters
 from deployment.parameters.derived_settings import authorizer_settings
 from deployment.parameters.template_parameters import (
     load_template_parameters,
+    roles_boundary,
     stack_parameters,
     truststore_arn,
 )
@@ -84,10 +85,25 @@ def test_when_a_truststore_is_named_then_github_may_read_that_object() -> None:
     assert "" == truststore_arn(environment_of())
 
 
-def test_when_a_setting_is_a_reference_then_the_app_gets_the_secrets_name() -> None:
-    """The module makes the reference of it, to the vault whose secrets the identity may read."""
+def test_when_a_setting_is_a_reference_then_the_app_gets_it_as_it_stands() -> None:
+    """App Service resolves it, in the vault whose secrets the identity may read."""
     given = layer_parameters(Layer.APP, environment_of(VARIANTS["vnet"]), STAND_INS)
 
-    assert ("api-key", "vault") == (given["awsApiKey"], given["keyVaultName"])
+    assert "@Microsoft.KeyVault(VaultName=vault;SecretName=api-key)" == given["awsApiKey"]
+    assert "vault" == given["keyVaultName"]
     assert "true" == given["syncFanOut"]
     assert STAND_INS[Value.SUBNET_ID] == given["subnetId"]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_when_github_deploys_then_the_boundary_is_in_the_regions_partition(
+    region: str, partition: str
+) -> None:
+    """IAM takes no policy of another one."""
+    environment = environment_of(VARIANTS["github"].replace("eu-west-1", region))
+    expected = f"arn:{partition}:iam::123456789012:policy/github-boundary-bridge-dev"
+
+    assert expected == roles_boundary(environment)
