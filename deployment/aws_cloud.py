@@ -126,6 +126,8 @@ class AwsAccount:
 
     def deploy_stack(self, deployment: StackDeployment, report: Report) -> Stack:
         """Create or update the stack and return it; `AwsCloud` says what is raised."""
+        # Since the first step, the default credentials may have become another account's.
+        self.sign_in()
         path = parameters_path(self.context, deployment.name)
         self.programs.write(path, parameters_text(deployment.parameters))
         line = sam_lines.deploy(

@@ -1,6 +1,8 @@
 """The administrator's token for Graph, from the Azure CLI's own sign-in."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -56,15 +58,27 @@ def fetch_administrator_token(tenant_id: str, run: Run | None = None) -> str:
 def _run(line: Sequence[str]) -> tuple[int, str]:
     # What it prints on stderr is for its own log: it can hold parts of what was sent.
     try:
-        done = subprocess.run(  # noqa: S603 - the line is ours, and no shell reads it
-            line, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        process = subprocess.Popen(  # noqa: S603 - the line is ours, and no shell reads it
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # `az` is a script that starts Python: both end together, and neither asks anybody.
+            start_new_session=True,
         )
     except FileNotFoundError:
         raise SignInError(
             "az_missing", "The Azure CLI is not installed, or `az` is not on the PATH."
         ) from None
+    try:
+        output, _nothing = process.communicate(timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
         raise SignInError(
             "az_timeout", f"`az account get-access-token` gave no answer in {_TIMEOUT} seconds."
         ) from None
-    return done.returncode, done.stdout
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, output

@@ -1,5 +1,6 @@
 """The plan of a deployment: each command is one that az or sam takes, each value has its place."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -37,10 +38,13 @@ from deployment.parameters.template_parameters import (
     stack_parameters,
 )
 from deployment.plan import known_values, lines_of, plan_of
+from deployment.smoke.cloudwatch import ALARM
 from deployment.steps.all_steps import STEPS
 from deployment.steps.aws_steps import GITHUB_TEMPLATE, github_parameters
 from deployment.steps.step import Context
 from deployment.values import STAND_INS
+from emulator.aws.template import load_template
+from emulator.azure.bicep_syntax.parser import parse_bicep
 from tests.support.azure_cli import complaints_of_azure_cli
 from tests.support.bicep import app_settings, deploy
 from tests.support.bridge_files import CHECKOUT, DECLARED, all_environments
@@ -264,3 +268,29 @@ def test_when_steps_are_ordered_then_each_comes_after_those_that_it_needs() -> N
         assert set(step.needs) <= given, step.id
         taken.add(step.id)
         given |= set(step.gives)
+
+
+def test_when_a_rollout_reads_an_output_then_a_module_or_a_template_has_it() -> None:
+    """Else a run ends half-way, after a cloud was changed."""
+    code = (CHECKOUT / "deployment/rollout.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'outputs(?:, |\.get\()"(\w+)"', code))
+    of_modules = {
+        name
+        for layer in Layer
+        for name in parse_bicep((CHECKOUT / layer.module).read_text("utf-8"), layer.module).outputs
+    }
+    of_templates = {
+        name
+        for template in (TEMPLATE, GITHUB_TEMPLATE)
+        for name in load_template(CHECKOUT / template)["Outputs"]
+    }
+
+    assert {"identityClientId", "DefaultUrl", "DeployRoleArn", "githubClientId"} <= read
+    assert set() == read - of_modules - of_templates
+
+
+def test_when_the_smoke_test_looks_at_an_alarm_then_the_template_has_it() -> None:
+    """By its logical ID."""
+    assert (
+        "AWS::CloudWatch::Alarm" == load_template(CHECKOUT / TEMPLATE)["Resources"][ALARM]["Type"]
+    )

@@ -56,6 +56,12 @@ class Script:
         )
 
 
+def sign_in_to(script: Script, account: str = "123456789012") -> None:
+    """Answer the next question who is signed in."""
+    arn = f"arn:aws:sts::{account}:assumed-role/x/me"
+    script.answers["sts"].add_response("get_caller_identity", {"Account": account, "Arn": arn})
+
+
 @pytest.fixture
 def script() -> Iterator[Script]:
     """Scripts, which must be used up."""
@@ -219,6 +225,7 @@ def test_when_a_stack_is_deployed_then_sam_gets_its_parameters_in_a_file(
 ) -> None:
     """So that no value is read as more than it is; and it asks for no confirmation."""
     arguments = sam("echo deployed")
+    sign_in_to(script)
     script.stack("CREATE_COMPLETE")
     told: list[str] = []
 
@@ -232,6 +239,19 @@ def test_when_a_stack_is_deployed_then_sam_gets_its_parameters_in_a_file(
     assert {"--no-confirm-changeset", "--no-fail-on-empty-changeset"} <= set(given)
 
 
+def test_when_the_sign_in_becomes_another_accounts_then_nothing_is_deployed_there(
+    aws: AwsAccount, script: Script, sam: Callable[[str], Path]
+) -> None:
+    """A build takes minutes, in which somebody can sign in elsewhere."""
+    arguments = sam("echo deployed")
+    sign_in_to(script, "999999999999")
+
+    with pytest.raises(SignedInElsewhere):
+        aws.deploy_stack(DEPLOYMENT, lambda _line: None)
+
+    assert not arguments.exists()
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
@@ -241,9 +261,14 @@ def test_when_a_stack_is_deployed_then_sam_gets_its_parameters_in_a_file(
     ],
 )
 def test_when_sam_fails_then_the_kind_is_told(
-    aws: AwsAccount, sam: Callable[[str], Path], said: str, kind: type[DeploymentError]
+    aws: AwsAccount,
+    script: Script,
+    sam: Callable[[str], Path],
+    said: str,
+    kind: type[DeploymentError],
 ) -> None:
     """By what it says."""
+    sign_in_to(script)
     sam(f"echo '{said}' >&2; exit 1")
 
     with pytest.raises(kind):
@@ -255,6 +280,7 @@ def test_when_sam_ends_well_and_the_stack_is_not_there_then_it_fails(
 ) -> None:
     """What is deployed is looked at, and not what the program says."""
     sam("exit 0")
+    sign_in_to(script)
     script.stack("UPDATE_ROLLBACK_COMPLETE")
 
     with pytest.raises(ProgramError, match="UPDATE_ROLLBACK_COMPLETE") as raised:

@@ -1,15 +1,17 @@
 """The administrator's token from the Azure CLI."""
 
 import json
-import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from deployment.entra import administrator
 from deployment.entra.administrator import fetch_administrator_token, token_line
 from deployment.entra.errors import SignInError
 from tests.support.graph import TENANT_ID
+from tests.support.processes import becomes_true, is_alive
 
 TOKEN = "made-up.administrator.token"
 
@@ -68,20 +70,23 @@ def test_when_there_is_no_azure_cli_then_it_says_so(
 
 
 def test_when_az_hangs_then_it_is_not_waited_for_without_end(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may wait for a browser that is not there."""
-
-    def hang(line: Sequence[str], **_options: object) -> object:
-        raise subprocess.TimeoutExpired(line, 60, output=TOKEN)
-
-    monkeypatch.setattr(subprocess, "run", hang)
+    """A script that waits for another program, as `az` is: neither is left, and no output shown."""
+    az = tmp_path / "az"
+    az.write_text(f"#!/bin/sh\necho {TOKEN}\nsleep 30 & echo $! > {tmp_path}/pid\nwait\n")
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(administrator, "_TIMEOUT", 1)
+    started = time.perf_counter()
 
     with pytest.raises(SignInError) as refused:
         fetch_administrator_token(TENANT_ID)
 
     assert "az_timeout" == refused.value.code
     assert TOKEN not in str(refused.value)
+    assert time.perf_counter() - started < 15
+    assert becomes_true(lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
 def test_when_az_prints_a_token_then_it_is_read_from_its_output(
