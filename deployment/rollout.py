@@ -7,9 +7,11 @@ hours, so the Function App must not start before its role is granted.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from deployment.bridge_file import Environment
 from deployment.clouds import Clouds, Packages, Report, Stack, StackDeployment
@@ -20,7 +22,7 @@ from deployment.digests import (
     is_as_released,
     release_of,
 )
-from deployment.errors import DeploymentError, NotSignedIn, RightsMissing
+from deployment.errors import BusyError, DeploymentError, NotSignedIn, RightsMissing
 from deployment.parameters.bicep_parameters import Layer, layer_parameters
 from deployment.parameters.template_parameters import (
     KEPT,
@@ -43,6 +45,11 @@ from deployment.steps.aws_steps import (
 )
 from deployment.steps.step import Context, Step, StepId, Who
 from deployment.values import Value
+from shared.clock import Clock, SystemClock
+
+_MOST_BUSY_SECONDS: Final = 900.0
+"""How long a step waits for another deployment, such as one that a killed run has begun."""
+_POLL_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -73,6 +80,8 @@ class Rollout:
     """The last step to take."""
     packages: str = ""
     """The folder of the release that is deployed; empty where the packages are built here."""
+    clock: Clock = field(default_factory=SystemClock)
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self) -> RolloutReport:
         """Return how each step ended. Only a bug is raised; everything else is in the report."""
@@ -112,12 +121,29 @@ class Rollout:
             message = f"it needs what {' and '.join(blocking)} will have made"
             return StepResult(step, Status.WAITING, message, "step_waits", lines)
         try:
-            return self._actions()[step.id](step, present)
+            return self._when_free(step, present)
         except (RightsMissing, NotSignedIn) as error:
             lines = step.lines(self._context(present))
             return StepResult(step, Status.WAITING, str(error), error.code, lines)
         except DeploymentError as error:
             return StepResult(step, Status.FAILED, str(error), error.code)
+
+    def _when_free(self, step: Step, present: _Present) -> StepResult:
+        """Take the step, again while somebody else deploys the same; it looks first each time."""
+        give_up_at = self.clock.monotonic() + _MOST_BUSY_SECONDS
+        has_told = False
+        while True:
+            try:
+                return self._actions()[step.id](step, present)
+            except BusyError as error:
+                if self.clock.monotonic() >= give_up_at:
+                    raise
+                if not has_told:
+                    self._said(
+                        f"waiting, for {_MOST_BUSY_SECONDS / 60:.0f} minutes at most: {error}"
+                    )
+                    has_told = True
+            self.sleep(_POLL_SECONDS)
 
     def _actions(self) -> Mapping[StepId, Callable[[Step, _Present], StepResult]]:
         return {
@@ -155,7 +181,7 @@ class Rollout:
             except (NotSignedIn, RightsMissing) as error:
                 present.absent[who] = error
                 names.append(str(error))
-        message = "; ".join(names)
+        message = "; ".join(name.removesuffix(".") for name in names)
         if not present.absent:
             return StepResult(step, Status.UNCHANGED, message)
         first = next(iter(present.absent.values()))

@@ -95,4 +95,6 @@ def _print_places(clouds: LocalClouds, console: Console) -> None:
     ):
         # Never wrapped or cut: it is there to be copied.
         console.print(f"{name:14} {place}", soft_wrap=True, highlight=False)
-    console.print("Deploy to them: bridge deploy --local. Ctrl-C ends them, with what runs there.")
+    console.print(
+        "Deploy to them: bridge deploy --local --env dev. Ctrl-C ends them, with all of it."
+    )

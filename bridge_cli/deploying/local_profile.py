@@ -50,8 +50,6 @@ from emulator.aws.local_bundles import Bundles, build_local_bundles
 from shared.clock import SystemClock
 
 _DEPLOY_SECONDS: Final = 180.0
-_STACK_SECONDS: Final = 60.0
-_POLL_SECONDS: Final = 0.1
 _UNDER_WAY: Final = ("_IN_PROGRESS", "already exists")
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -225,23 +223,16 @@ class _LocalAwsAccount:
         return ""
 
     def find_stack(self, name: str) -> Stack | None:
-        """Return the stack, once what an earlier run has begun there is over."""
         aws = LocalAws(self.clouds.aws["endpoint_url"])
         client = aws.session().client(
             "cloudformation", endpoint_url=aws.endpoint_url, config=aws.config
         )
-        clock = SystemClock()
-        give_up_at = clock.monotonic() + _STACK_SECONDS
-        while True:
-            try:
-                (described,) = client.describe_stacks(StackName=name)["Stacks"]
-            except botocore.exceptions.ClientError:
-                return None
-            if not (status := described["StackStatus"]).endswith("_IN_PROGRESS"):
-                break
-            if clock.monotonic() >= give_up_at:
-                raise _busy(name, status)
-            time.sleep(_POLL_SECONDS)
+        try:
+            (described,) = client.describe_stacks(StackName=name)["Stacks"]
+        except botocore.exceptions.ClientError:
+            return None
+        if (status := described["StackStatus"]).endswith("_IN_PROGRESS"):
+            raise _busy(name, status)
         outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
         if "ApiId" in outputs:
             outputs["DefaultUrl"] = api_url_of(self.clouds, outputs)

@@ -150,8 +150,8 @@ def smoke(
         raise typer.BadParameter(f"there is no check {unknown}.", param_hint="--only")
     if is_local and (env is not None or file is not None):
         raise typer.BadParameter(
-            "--local tries the stack of `bridge up`; what `bridge deploy --local` has deployed, it"
-            " tries itself.",
+            "--local tries what runs on this machine, --env and --file what bridge.toml names:"
+            " leave out one or the other.",
             param_hint="--env",
         )
     if is_local:
@@ -182,7 +182,8 @@ def smoke(
         given = GivenKeys(_read_keys(keys)) if keys else None
         if env is not None or file is not None:
             options = _completed(options, file or Path("bridge.toml"), env, as_json=as_json)
-        target, sources = _checked(options.target), options.sources(given)
+        advice = "" if env or file else ". With --env all of it is taken from bridge.toml."
+        target, sources = _checked(options.target, advice), options.sources(given)
     sys.exit(_try(target, sources, only_ids, SmokeLimits(timeout), as_json=as_json))
 
 
@@ -261,11 +262,11 @@ def _refuse(error: DeploymentError, *, as_json: bool) -> NoReturn:
     sys.exit(exit_code)
 
 
-def _checked(make_target: Callable[[], SmokeTarget]) -> SmokeTarget:
+def _checked(make_target: Callable[[], SmokeTarget], advice: str = "") -> SmokeTarget:
     try:
         return make_target()
     except (SettingsError, TargetError) as error:
-        raise typer.BadParameter(f"{error}") from None
+        raise typer.BadParameter(f"{error}{advice}") from None
 
 
 def _rehearsed(folder: Path) -> tuple[SmokeTarget, SmokeSources]:

@@ -1,6 +1,6 @@
 """What a rollout does with the clouds: in order, nothing twice, on after a kill, and who waits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from deployment.rollout_report import RolloutReport, Status, StepResult
 from deployment.steps.step import Step, StepId
 from deployment.values import Value
 from tests.support.bridge_files import CHECKOUT, DECLARED, VARIANTS, environment_of
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_clouds import API, DEFAULT_URL, IDENTITY, FakeClouds, Killed, revived
 
 FIRST_RUN = [
@@ -58,8 +59,15 @@ def roll_out(
     *,
     again: bool = False,
     until: StepId | None = None,
+    wait: Callable[[float], None] = lambda _seconds: None,
 ) -> RolloutReport:
-    """Run every step, and return the report."""
+    """Run every step, and return the report; nothing is waited for, and the clock goes on."""
+    clock = FakeClock()
+
+    def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        wait(clock.monotonic())
+
     return Rollout(
         environment or environment_of(),
         DECLARED,
@@ -68,6 +76,8 @@ def roll_out(
         Reporter(),
         again=again,
         until=until,
+        clock=clock,
+        sleep=sleep,
     ).run()
 
 
@@ -423,8 +433,25 @@ def test_when_a_stack_was_made_by_hand_then_it_is_taken_over(world: FakeClouds) 
     assert "" == world.stacks["bridge-dev"].parameters["RestoredTable"]
 
 
-def test_when_somebody_else_is_deploying_then_it_stops_with_a_sentence(world: FakeClouds) -> None:
-    """And harms nothing."""
+def test_when_somebody_else_is_deploying_then_it_waits_and_goes_on(world: FakeClouds) -> None:
+    """Also after a kill: what the killed run has begun goes on in its cloud."""
+    world.raising["find foundation"] = BusyError("azure_busy", "Somebody else is deploying.")
+    waited: list[float] = []
+
+    def wait(now: float) -> None:
+        waited.append(now)
+        if len(waited) == 3:
+            del world.raising["find foundation"]
+
+    report = roll_out(world, wait=wait)
+
+    assert (0, 3) == (report.exit_code, len(waited))
+
+
+def test_when_somebody_else_deploys_for_long_then_it_stops_with_a_sentence(
+    world: FakeClouds,
+) -> None:
+    """After a quarter of an hour; and harms nothing."""
     world.raising["find foundation"] = BusyError("azure_busy", "Somebody else is deploying.")
 
     report = roll_out(world)

@@ -1,6 +1,5 @@
 """The local clouds as a rollout asks them: what they refuse, and what goes on there already."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from deployment.errors import BusyError, DeploymentError
 from deployment.parameters.bicep_parameters import Layer
 from emulator.aws.deployment import DeploymentError as StackError
 from tests.support.bridge_files import CHECKOUT, DECLARED, EXAMPLE, SMALL, environment_of
-from tests.support.fake_clock import FakeClock
 
 DEVELOPER = "de7e1000-0000-4000-8000-000000000001"
 TENANT = "5e6f0000-0000-4000-8000-000000000001"
@@ -110,15 +108,12 @@ class FakeCloudFormation:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeClock]:
-    """Let the stack have these statuses; the clock, which only waiting moves."""
+def aws(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the stack have these statuses."""
 
-    def with_statuses(*statuses: str) -> FakeClock:
-        clock, formation = FakeClock(), FakeCloudFormation(*statuses)
+    def with_statuses(*statuses: str) -> None:
+        formation = FakeCloudFormation(*statuses)
         monkeypatch.setattr(local_profile, "LocalAws", lambda _url: formation)
-        monkeypatch.setattr(local_profile, "SystemClock", lambda: clock)
-        monkeypatch.setattr(time, "sleep", clock.advance)
-        return clock
 
     return with_statuses
 
@@ -232,25 +227,23 @@ def test_when_a_site_tells_its_host_then_it_is_one_without_tls(
     assert found.outputs == deployed
 
 
-def test_when_a_killed_run_has_begun_a_stack_then_it_is_waited_for(
-    aws: Callable[..., FakeClock],
+def test_when_a_stack_is_there_then_its_address_is_the_local_one(
+    aws: Callable[..., None],
 ) -> None:
-    """CloudFormation goes on without us, and here it is done in seconds."""
-    clock = aws("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE")
-    began_at = clock.monotonic()
+    """AWS's own form needs a name that resolves."""
+    aws("CREATE_COMPLETE")
 
     found = clouds().aws.find_stack("bridge-dev")
 
     assert found is not None
     assert found.is_complete
     assert "http://127.0.0.1:2/_aws/execute-api/abc/dev" == found.outputs["DefaultUrl"]
-    assert 1.0 > clock.monotonic() - began_at > 0.0
 
 
-def test_when_a_stack_does_not_come_to_an_end_then_somebody_else_deploys(
-    aws: Callable[..., FakeClock],
+def test_when_a_stack_is_being_changed_then_somebody_else_deploys(
+    aws: Callable[..., None],
 ) -> None:
-    """Not for ever."""
+    """Or a killed run has begun it; the rollout waits for either."""
     aws("UPDATE_IN_PROGRESS")
 
     with pytest.raises(BusyError) as busy:
@@ -268,7 +261,7 @@ def test_when_a_stack_does_not_come_to_an_end_then_somebody_else_deploys(
     ],
 )
 def test_when_a_stack_cannot_be_deployed_then_the_code_says_whether_somebody_else_does(
-    aws: Callable[..., FakeClock], monkeypatch: pytest.MonkeyPatch, refusal: str, code: str
+    aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch, refusal: str, code: str
 ) -> None:
     """Then the same command is right a moment later."""
     aws("UPDATE_COMPLETE")
@@ -285,7 +278,7 @@ def test_when_a_stack_cannot_be_deployed_then_the_code_says_whether_somebody_els
 
 
 def test_when_a_stack_is_gone_as_soon_as_it_was_deployed_then_it_is_said(
-    aws: Callable[..., FakeClock], monkeypatch: pytest.MonkeyPatch
+    aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clouds were started anew."""
     aws("")
