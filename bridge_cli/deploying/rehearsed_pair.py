@@ -160,7 +160,19 @@ class SiteKeys:
     site: str
 
     async def keys(self) -> FunctionKeys:
-        """Return the site's keys."""
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = (await http.get(f"{self.url}/sites/{self.site}/keys")).json()
+        """Return the site's keys.
+
+        Raises:
+            CheckBlockedError: the local Azure gives none.
+
+        """
+        try:
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer = (await http.get(f"{self.url}/sites/{self.site}/keys")).json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise CheckBlockedError(
+                SmokeCode.KEYS_NOT_READABLE,
+                f"the local Azure gave no keys ({type(error).__name__})",
+                "Look whether `bridge clouds` still runs.",
+            ) from error
         return FunctionKeys(answer.get("function"), answer.get("master"))

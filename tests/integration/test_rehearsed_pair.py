@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge_cli.deploying.clouds_file import CloudsFile
-from bridge_cli.deploying.rehearsed_pair import DeveloperTokens, read_rehearsed_pair
+from bridge_cli.deploying.rehearsed_pair import DeveloperTokens, SiteKeys, read_rehearsed_pair
 from deployment.errors import DeploymentError
 from deployment.smoke.outcome import CheckBlockedError
 from emulator.entra.directory import Directory
@@ -60,6 +60,14 @@ async def test_when_entra_id_is_gone_then_the_check_is_blocked() -> None:
     """The clouds were ended."""
     with pytest.raises(CheckBlockedError) as blocked:
         await DeveloperTokens(f"{nobody()}/token", "secret", "user").token(SCOPE)
+
+    assert "ConnectError" in blocked.value.came
+
+
+async def test_when_the_local_azure_is_gone_then_there_are_no_keys() -> None:
+    """The clouds were ended while the checks were made."""
+    with pytest.raises(CheckBlockedError) as blocked:
+        await SiteKeys(nobody(), "func").keys()
 
     assert "ConnectError" in blocked.value.came
 
