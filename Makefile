@@ -111,6 +111,17 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml .python-version | $(UV)
 .PHONY: deploy-tools
 deploy-tools: $(VENV)/.installed .tools/azure-cli/.installed .tools/sam/.installed ## install what `bridge deploy` calls: az and sam
 
+.tools/docs/.installed: requirements/docs.txt .python-version | $(UV)
+	$(call environment,.tools/docs,requirements/docs.txt)
+
+# For the tests in a real browser. Only root may install Debian's package; others are told its name.
+.tools/chromium/.installed: scripts/install-chromium
+	@scripts/install-chromium
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: chromium
+chromium: .tools/chromium/.installed ## see to it that Debian's Chromium is there, for the tests in a real browser
+
 DEPLOY_CHECKS := azure-cli sam checkov policy-checks delivery-checks
 .PHONY: deploy-checks
 deploy-checks: $(DEPLOY_CHECKS:%=.tools/%/.installed) ## install what checks the deployment's files: az, sam, checkov and others
@@ -138,6 +149,7 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group sam -o requirements/sam.txt
 	@$(COMPILE) --group checkov --override requirements/checkov-override.in -o requirements/checkov.txt
 	@$(COMPILE) --group policy-checks -o requirements/policy-checks.txt
+	@$(COMPILE) --group docs -o requirements/docs.txt
 	@$(COMPILE) --group delivery-checks -o requirements/delivery-checks.txt
 	@$(COMPILE) --group ministack -o requirements/ministack.txt
 	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
@@ -207,7 +219,7 @@ audit: .tools/delivery-checks/.installed ## ask for known faults in every lock; 
 	@scripts/audit .tools/delivery-checks/bin/pip-audit $(LOCKS)
 
 .PHONY: test
-test: install azurite postgres deploy-checks check lock-check ## everything that CI runs
+test: install azurite postgres chromium .tools/docs/.installed deploy-checks check lock-check ## everything that CI runs
 	@scripts/find-secrets
 	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term tests || { \
 	  echo "once more, alone on the machine: what failed may have been measured under load"; \

@@ -1,0 +1,1 @@
+"""Development only: what the docs show that the code and real runs know, written into `docs/`."""
