@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from aws_authorizer.bootstrap import build_contract
-from aws_authorizer.explanation import explain_token
+from aws_authorizer.explanation.explained_token import explain_token
 from bridge_cli.complaint import complain
 from bridge_cli.explaining.contract_source import (
     ContractSource,

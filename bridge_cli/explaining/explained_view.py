@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aws_authorizer.explained_checks import Check, CheckStatus, Explanation, Outcome
+from aws_authorizer.explanation.explained_checks import Check, CheckStatus, Explanation, Outcome
 from bridge_cli.complaint import printable
 from bridge_cli.explaining.route_access import RouteAccess
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_authorizer.explained_checks import Explanation, Outcome
+from aws_authorizer.explanation.explained_checks import Explanation, Outcome
 from aws_authorizer.policy_document import PolicyBuilder
 from shared.routes import PROTECTED_ROUTES, ROUTES, Route
 

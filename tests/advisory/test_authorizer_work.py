@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from aws_authorizer.authorizer_event import parse_authorizer_event, parse_bearer_token
 from aws_authorizer.errors import TokenRejected, Undecided
-from aws_authorizer.explanation import explain_token
+from aws_authorizer.explanation.explained_token import explain_token
 from aws_authorizer.key_set import StaticKeySet
 from aws_authorizer.key_set_fetch import parse_max_age
 from aws_authorizer.method_arn import MAX_CHARACTERS, parse_method_arn

@@ -4,9 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from aws_authorizer.explanation import explain_token
+from aws_authorizer.explanation.explained_token import explain_token
+from aws_authorizer.explanation.shown_values import SHOWN_CLAIMS, SHOWN_HEADER_MEMBERS
 from aws_authorizer.key_set import StaticKeySet
-from aws_authorizer.shown_values import SHOWN_CLAIMS, SHOWN_HEADER_MEMBERS
 from tests.support.fake_clock import FakeClock
 from tests.support.tokens import API, NOW, claim_contract
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from aws_authorizer.errors import AccessDenied, KeySetUnavailable, TokenRejected
-from aws_authorizer.explained_checks import CheckStatus, Explanation
-from aws_authorizer.explanation import explain_token
+from aws_authorizer.explanation.explained_checks import CheckStatus, Explanation
+from aws_authorizer.explanation.explained_token import explain_token
 from aws_authorizer.key_set import KeySource
 from aws_authorizer.signing_key import SigningKey
 from aws_authorizer.verifier import Verifier

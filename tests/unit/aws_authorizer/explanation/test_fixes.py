@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from aws_authorizer.explained_checks import Explanation
-from aws_authorizer.explanation import explain_token
-from aws_authorizer.explanation_fixes import _ADVICE
+from aws_authorizer.explanation.explained_checks import Explanation
+from aws_authorizer.explanation.explained_token import explain_token
+from aws_authorizer.explanation.fixes import _ADVICE
+from aws_authorizer.explanation.shown_values import show_duration
 from aws_authorizer.key_set import StaticKeySet
-from aws_authorizer.shown_values import show_duration
 from shared.contract import ApiIdentity
 from shared.entra import CLOUDS, TokenVersion
 from shared.reasons import Reason

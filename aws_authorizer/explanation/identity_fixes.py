@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from aws_authorizer.refused_token import RefusedToken, ask_for, client, registration
-from aws_authorizer.shown_values import show, show_claim
+from aws_authorizer.explanation.refused_token import RefusedToken, ask_for, client, registration
+from aws_authorizer.explanation.shown_values import show, show_claim
 from shared import claims
 from shared.entra import CLOUDS, Cloud, TokenVersion
 from shared.guid import is_guid

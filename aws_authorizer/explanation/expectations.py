@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from aws_authorizer.claim_checks import AcceptedToken, SignedClaims
-from aws_authorizer.shown_values import show, show_claim, show_header_member
+from aws_authorizer.explanation.shown_values import show, show_claim, show_header_member
 from aws_authorizer.token import ALGORITHM, MAX_KEY_ID_CHARACTERS
 from shared import claims
 from shared.principal import Principal

@@ -3,7 +3,11 @@
 from typing import NamedTuple
 
 from aws_authorizer.claim_checks import AcceptedToken, ClaimContract, UnverifiedClaims
-from aws_authorizer.shown_values import names_application, show_claim, show_header_member
+from aws_authorizer.explanation.shown_values import (
+    names_application,
+    show_claim,
+    show_header_member,
+)
 from shared import claims
 from shared.contract import ApiIdentity
 

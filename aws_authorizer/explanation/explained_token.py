@@ -27,18 +27,17 @@ from aws_authorizer.claim_checks import (
     read_principal,
 )
 from aws_authorizer.errors import AccessDenied, KeySetUnavailable, TokenRejected
-from aws_authorizer.expectations import (
+from aws_authorizer.explanation.expectations import (
     EXPECTED,
     HEADER_EXPECTED,
     describe_header_member,
     describe_roles,
     list_names,
 )
-from aws_authorizer.explained_checks import Check, CheckStatus, Explanation, Outcome
-from aws_authorizer.explanation_fixes import advise
-from aws_authorizer.key_set import KeySource
-from aws_authorizer.refused_token import RefusedToken
-from aws_authorizer.shown_values import (
+from aws_authorizer.explanation.explained_checks import Check, CheckStatus, Explanation, Outcome
+from aws_authorizer.explanation.fixes import advise
+from aws_authorizer.explanation.refused_token import RefusedToken
+from aws_authorizer.explanation.shown_values import (
     count,
     show,
     show_claim,
@@ -46,6 +45,7 @@ from aws_authorizer.shown_values import (
     show_header_member,
     show_time,
 )
+from aws_authorizer.key_set import KeySource
 from aws_authorizer.signing_key import SigningKey
 from aws_authorizer.token import (
     ALGORITHM,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from aws_authorizer.claim_checks import RULES, ClaimContract
 from aws_authorizer.errors import AccessDenied, KeySetUnavailable, TokenRejected
-from aws_authorizer.expectations import EXPECTED, HEADER_EXPECTED
-from aws_authorizer.explained_checks import Check, CheckStatus, Explanation, Outcome
-from aws_authorizer.explanation import explain_token
+from aws_authorizer.explanation.expectations import EXPECTED, HEADER_EXPECTED
+from aws_authorizer.explanation.explained_checks import Check, CheckStatus, Explanation, Outcome
+from aws_authorizer.explanation.explained_token import explain_token
 from aws_authorizer.key_set import KeySource, StaticKeySet
 from aws_authorizer.token import HEADER_CHECKS
 from shared.contract import ApiIdentity

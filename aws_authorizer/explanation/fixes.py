@@ -7,8 +7,8 @@ one token: what it holds tells which of several mistakes was made.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from aws_authorizer import identity_fixes
-from aws_authorizer.refused_token import (
+from aws_authorizer.explanation import identity_fixes
+from aws_authorizer.explanation.refused_token import (
     RefusedToken,
     ask_for,
     caller,
@@ -16,7 +16,7 @@ from aws_authorizer.refused_token import (
     registration,
     shown_header,
 )
-from aws_authorizer.shown_values import (
+from aws_authorizer.explanation.shown_values import (
     count,
     names_application,
     show,
