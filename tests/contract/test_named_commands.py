@@ -23,7 +23,8 @@ FILES = [
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
 NAMED = re.compile(
-    r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds|explain)\b[^`|]*)(?:\|[^`]*)?`"
+    r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds|explain|doctor|trace)\b[^`|]*)"
+    r"(?:\|[^`]*)?`"
 )
 
 
