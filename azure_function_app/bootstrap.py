@@ -73,7 +73,7 @@ _POSTGRES_SCOPES: Final = {
 
 _TURN_SECONDS: Final = 0.0005
 
-type _Store = SqliteStore | TableStore | PostgresStore
+type Store = SqliteStore | TableStore | PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +281,14 @@ class _RunLimits(TypedDict):
     deletion_limit: DeletionLimit
 
 
-class _TokenLeg(TypedDict):
+class TokenLeg(TypedDict):
+    """How the endpoints that issue tokens are reached."""
+
     proxy_url: str | None
     ca_file: str | None
 
 
-def token_leg(config: Settings) -> _TokenLeg:
+def token_leg(config: Settings) -> TokenLeg:
     """Return how Entra ID is reached: through which proxy, and which authorities are trusted."""
     proxy = config.network.token_proxy
     return {
@@ -329,15 +331,15 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
 
 class _Stores(NamedTuple):
     sync: SyncStore
-    sink: _Store
+    sink: Store
     checkpoints: CheckpointStore
 
 
 def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _Stores:
-    checkpoints = _build_store(config.checkpoint_store, config, clock)
+    checkpoints = build_store(config.checkpoint_store, config, clock)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink != config.checkpoint_store:
-        sink = _build_store(config.record_sink, config, clock)
+        sink = build_store(config.record_sink, config, clock)
         closing.push_async_callback(sink.aclose)
         return _Stores(StoresInOrder(sink, checkpoints), sink, checkpoints)
     # One store keeps both, over the same connections.
@@ -346,9 +348,10 @@ def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _S
     return _Stores(checkpoints, checkpoints, checkpoints)
 
 
-def _build_store(
+def build_store(
     chosen: SqliteSettings | TableSettings | PostgresSettings, config: Settings, clock: Clock
-) -> _Store:
+) -> Store:
+    """Return the store that is chosen, which opens nothing before it is used."""
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))
@@ -362,7 +365,7 @@ def _build_store(
             assert_never(chosen)
 
 
-def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> _Store:
+def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> Store:
     # Only who has chosen it waits for its driver at a cold start.
     from azure_function_app.stores.postgres.connections import Server  # noqa: PLC0415
     from azure_function_app.stores.postgres.store import build_postgres_store  # noqa: PLC0415
