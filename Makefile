@@ -317,8 +317,9 @@ up: install ## keep the whole bridge running and print its URLs; ARGS='--help' t
 	@$(BIN)/bridge up $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/.installed ## write into the README what the code declares
+docs: $(VENV)/.installed ## write into the README and the reference what the code declares
 	@scripts/write-settings $(BIN)/bridge
+	@$(BIN)/python -m documenting.reference
 
 .PHONY: site
 site: site-tools ## build the docs as a site, into dist/site; no network is needed to read it
