@@ -227,7 +227,7 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
         proxy=network.api_proxy,
     )
     token_provider = TokenProvider(
-        partial(request_token, config.token_source, **_token_leg(config)),
+        partial(request_token, config.token_source, **token_leg(config)),
         clock=clock,
         random=random.random,
         wait_seconds=calls.token_wait_seconds,
@@ -277,7 +277,8 @@ class _TokenLeg(TypedDict):
     ca_file: str | None
 
 
-def _token_leg(config: Settings) -> _TokenLeg:
+def token_leg(config: Settings) -> _TokenLeg:
+    """Return how Entra ID is reached: through which proxy, and which authorities are trusted."""
     proxy = config.network.token_proxy
     return {
         "proxy_url": None if proxy is None else proxy.url,
@@ -344,7 +345,7 @@ def _build_store(
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
             return build_table_store(
-                endpoint, partial(build_credential, config.token_source, **_token_leg(config))
+                endpoint, partial(build_credential, config.token_source, **token_leg(config))
             )
         case PostgresSettings():
             return _build_postgres_store(chosen, config, clock)
@@ -365,7 +366,7 @@ def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clo
             request_token,
             config.token_source,
             scope=_POSTGRES_SCOPES[config.api.cloud.name],
-            **_token_leg(config),
+            **token_leg(config),
         ),
     )
 

@@ -1,7 +1,8 @@
 """A page as Python-Markdown must have it, made from one that GitHub shows well.
 
-The two differ in lists: GitHub asks for as much indentation as the item's text has, and for no
-empty line before a list; Python-Markdown asks for four spaces, and for the empty line.
+The two differ in two things. In a list GitHub asks for as much indentation as the item's text has,
+and for no empty line before it; Python-Markdown asks for four spaces, and for the empty line. In a
+table GitHub wants a bar in code escaped, and Python-Markdown shows the escape.
 """
 
 import re
@@ -52,6 +53,19 @@ def with_wider_lists(text: str) -> str:
             lines.append(" " * begins + line.lstrip(" "))
         if opening:
             fence = _after(fence, opening[1], line)
+    return "\n".join(lines) + "\n"
+
+
+def with_plain_pipes(text: str) -> str:
+    """Return the page with each bar in code in a table as itself; GitHub wants it escaped there."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.splitlines():
+        opening = _FENCE.match(line)
+        if opening:
+            fence = _after(fence, opening[1], line)
+        is_row = not fence and line.lstrip().startswith("|")
+        lines.append(_CODE.sub(lambda code: code[0].replace("\\|", "|"), line) if is_row else line)
     return "\n".join(lines) + "\n"
 
 

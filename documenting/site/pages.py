@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from documenting.site.errors import SiteError
-from documenting.site.markdown import with_links, with_wider_lists
+from documenting.site.markdown import with_links, with_plain_pipes, with_wider_lists
 
 _ROOT_PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
@@ -56,4 +56,4 @@ def page_of(text: str, source: str, files: Mapping[str, str]) -> str:
             raise SiteError(message)
         return posixpath.relpath(files[target], PurePosixPath(files[source]).parent)
 
-    return with_wider_lists(with_links(text, moved))
+    return with_wider_lists(with_plain_pipes(with_links(text, moved)))

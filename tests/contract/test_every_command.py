@@ -73,12 +73,30 @@ def lines_run_by(source: str) -> Iterator[str]:
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             match call.args[0]:
                 case ast.Constant(value=str(text)) if name == "run_page":
-                    page = (CHECKOUT / text).read_text(encoding="utf-8")
-                    yield from (each.line for each in commands_of(page))
+                    yield from _lines_of(text)
+                case ast.Name(id=parameter) if name == "run_page":
+                    for page in _parameters(function, parameter):
+                        yield from _lines_of(page)
                 case ast.Constant(value=str(text)) if name in RUNNERS:
                     yield text
                 case _:
                     pass
+
+
+def _lines_of(page: str) -> Iterator[str]:
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    yield from (each.line for each in commands_of(text) if not each.needs_a_cloud)
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> tuple[str, ...]:
+    """The values that a test's parameter takes, one after the other."""
+    for decorator in function.decorator_list:
+        match decorator:
+            case ast.Call(args=[ast.Constant(value=str(given)), values]) if given == name:
+                return tuple(ast.literal_eval(values))
+            case _:
+                pass
+    return ()
 
 
 @cache
@@ -158,6 +176,7 @@ def test_when_a_page_gets_a_new_command_then_it_is_unproven_until_a_test_runs_it
     assert ["x: bridge demo --json"] == unproven("x", list(commands_of(new)))
     assert [] == unproven("x", list(commands_of(f"{MARK}\n{new}")))
     assert [] == unproven("x", list(commands_of("```text\n$ bridge demo\n```\n")))
+    assert ["x: bridge demo"] == unproven("x", list(commands_of("```console\nbridge demo\n```\n")))
     assert ["x: a", "x: b c"] == unproven(
         "x", list(commands_of("- x\n\n  ```sh\n  a\n  b \\\n    c\n  ```\n"))
     )

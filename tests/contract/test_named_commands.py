@@ -22,7 +22,9 @@ FILES = [
     ),
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
-NAMED = re.compile(r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds)\b[^`|]*)(?:\|[^`]*)?`")
+NAMED = re.compile(
+    r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds|explain)\b[^`|]*)(?:\|[^`]*)?`"
+)
 
 
 def _named() -> Iterator[str]:
@@ -36,7 +38,7 @@ def _problem(words: list[str]) -> str | None:
     command = typer.main.get_command(app)
     for word in words:
         name = word.strip("[](),")
-        if name.startswith("-"):
+        if name.startswith("-") and name != "-":
             options = {option for parameter in command.params for option in parameter.opts}
             if name not in options:
                 return name

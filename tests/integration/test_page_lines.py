@@ -80,6 +80,22 @@ def test_when_the_stack_is_up_then_the_other_pages_lines_work(
     assert (0, True) == (sync[0], sync[1].startswith("Complete")), sync[1]
 
 
+@pytest.mark.parametrize("page", ["docs/explain.md", "docs/investigate-a-401.md"])
+def test_when_a_token_is_investigated_then_each_line_of_the_page_works(
+    up: tuple[Path, dict[str, str]], page: str
+) -> None:
+    """On the stack that runs, whose token is a good one."""
+    folder, places = up
+    followed = []
+    with Shell(folder, places) as shell:
+        shell.run("curl -s http://127.0.0.1:7071/api/aws/v1/records/EGLL")
+        for command, status, printed in run_page(page, shell, but=()):
+            followed.append(command.line)
+            assert 0 == status, f"{command.line}\n{printed}"
+
+    assert 2 <= len(followed)
+
+
 def test_when_records_are_imported_then_the_pages_line_does_it(checkout: Path) -> None:
     """Into the empty table of `bridge up --without-records`, in a folder of its own."""
     (airports,) = (each for each in files("airportsdata") or () if each.name == "airports.csv")

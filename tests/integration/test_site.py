@@ -183,3 +183,18 @@ def test_when_something_is_looked_for_then_it_is_found_without_a_network(
             page.wait_for_url("**/*.html*")
 
     assert [] == problems
+
+
+def test_when_a_block_is_copied_then_its_commands_are_and_nothing_else(
+    site: Path, browser: Browser
+) -> None:
+    """Neither the prompt nor what the command answers."""
+    with served(site) as base, watched(browser, base) as (page, problems):
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.goto(f"{base}tutorial.html")
+        page.locator("[data-clipboard-target]").nth(1).click()
+        page.wait_for_function("navigator.clipboard.readText().then(Boolean)")
+        copied = page.evaluate("navigator.clipboard.readText()")
+
+    assert [] == problems
+    assert "curl -s http://127.0.0.1:7071/api/health" == copied.strip()

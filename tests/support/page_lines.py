@@ -43,7 +43,8 @@ def commands_of(page: str) -> Iterator[PageCommand]:
         is_marked = page[: fence.start()].rstrip().endswith(MARK)
         body = re.sub(r"\\\n\s*", "", fence["body"])
         lines = [line.removeprefix(fence["indent"]).rstrip() for line in body.splitlines()]
-        is_console = fence["language"] == "console"
+        # A console has prompts, and without any it is a script.
+        is_console = any(line.startswith("$ ") for line in lines)
         command, output = "", list[str]()
         for line in lines:
             if is_console and not line.startswith("$ "):

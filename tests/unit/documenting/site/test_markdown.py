@@ -2,7 +2,7 @@
 
 import pytest
 
-from documenting.site.markdown import with_links, with_wider_lists
+from documenting.site.markdown import with_links, with_plain_pipes, with_wider_lists
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,10 @@ def test_when_a_link_is_relative_then_it_is_moved_and_no_other_is() -> None:
     page = "[a](b.md#c) [d](#e) [f](https://g.example/h) `[i](j.md)`\n```\n[k](l.md)\n```\n"
 
     assert page.replace("b.md", "B.MD") == with_links(page, str.upper)
+
+
+def test_when_code_in_a_table_has_a_bar_then_it_is_no_longer_escaped() -> None:
+    """In text it stays escaped, or it would end the cell; outside of tables nothing changes."""
+    page = "| `a \\| b` | c \\| d |\n`a \\| b`\n```text\n| `a \\| b` |\n```\n"
+
+    assert page.replace("| `a \\| b` | c", "| `a | b` | c") == with_plain_pipes(page)
