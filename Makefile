@@ -319,6 +319,10 @@ up: install ## keep the whole bridge running and print its URLs; ARGS='--help' t
 .PHONY: docs
 docs: $(VENV)/.installed ## write into the README and the reference what the code declares
 	@scripts/write-settings $(BIN)/bridge
+	@$(MAKE) reference
+
+.PHONY: reference
+reference: $(VENV)/.installed ## write docs/reference/ and the tables of codes, as `make docs` does too
 	@$(BIN)/python -m documenting.reference
 
 .PHONY: site

@@ -16,7 +16,7 @@ PAGES = written_pages(CHECKOUT)
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_when_the_code_declares_something_then_the_page_says_it(page: Path) -> None:
     """Written by `make docs`, never by hand."""
-    assert PAGES[page] == (CHECKOUT / page).read_text(encoding="utf-8"), "run: make docs"
+    assert PAGES[page] == (CHECKOUT / page).read_text(encoding="utf-8"), "run: make reference"
 
 
 def test_when_the_pages_are_written_then_each_has_its_kind() -> None:
