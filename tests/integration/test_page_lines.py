@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import files
 from pathlib import Path
@@ -84,11 +85,13 @@ def test_when_the_stack_is_up_then_the_other_pages_lines_work(
 def test_when_a_token_is_investigated_then_each_line_of_the_page_works(
     up: tuple[Path, dict[str, str]], page: str
 ) -> None:
-    """On the stack that runs, whose token is a good one."""
+    """On the stack that runs, whose token is a good one, and with the ID of a call to it."""
     folder, places = up
+    (address,) = places.values()
+    with urllib.request.urlopen(f"http://{address}/api/aws/v1/records/EGLL") as answer:
+        call = {"<ID>": answer.headers["X-Request-Id"]}
     followed = []
-    with Shell(folder, places) as shell:
-        shell.run("curl -s http://127.0.0.1:7071/api/aws/v1/records/EGLL")
+    with Shell(folder, places | call) as shell:
         for command, status, printed in run_page(page, shell, but=()):
             followed.append(command.line)
             assert 0 == status, f"{command.line}\n{printed}"
