@@ -114,6 +114,17 @@ deploy-tools: $(VENV)/.installed .tools/azure-cli/.installed .tools/sam/.install
 .tools/docs/.installed: requirements/docs.txt .python-version | $(UV)
 	$(call environment,.tools/docs,requirements/docs.txt)
 
+# What the site's pages run: mermaid, and what lets the search run from a file.
+.tools/site/.installed: documenting/site_package/package.json documenting/site_package/package-lock.json | $(VENV)/.installed
+	@echo "installing the site's scripts into .tools/site"
+	@mkdir -p .tools/site
+	@cp documenting/site_package/package.json documenting/site_package/package-lock.json .tools/site/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .tools/site --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: site-tools
+site-tools: $(VENV)/.installed .tools/docs/.installed .tools/site/.installed ## install what builds the docs' site
+
 # For the tests in a real browser. Only root may install Debian's package; others are told its name.
 .tools/chromium/.installed: scripts/install-chromium
 	@scripts/install-chromium
@@ -219,7 +230,7 @@ audit: .tools/delivery-checks/.installed ## ask for known faults in every lock; 
 	@scripts/audit .tools/delivery-checks/bin/pip-audit $(LOCKS)
 
 .PHONY: test
-test: install azurite postgres chromium .tools/docs/.installed deploy-checks check lock-check ## everything that CI runs
+test: install azurite postgres chromium site-tools deploy-checks check lock-check ## everything that CI runs
 	@scripts/find-secrets
 	@$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term tests || { \
 	  echo "once more, alone on the machine: what failed may have been measured under load"; \
@@ -306,5 +317,19 @@ up: install ## keep the whole bridge running and print its URLs; ARGS='--help' t
 	@$(BIN)/bridge up $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/.installed ## write into the README what the code declares
+docs: $(VENV)/.installed ## write into the README and the reference what the code declares
 	@scripts/write-settings $(BIN)/bridge
+	@$(MAKE) reference
+
+.PHONY: reference
+reference: $(VENV)/.installed ## write docs/reference/ and the tables of codes, as `make docs` does too
+	@$(BIN)/python -m documenting.reference
+
+.PHONY: site
+site: site-tools ## build the docs as a site, into dist/site; no network is needed to read it
+	@$(BIN)/python -m documenting.site dist/site
+
+SITE_PORT ?= 8000
+.PHONY: site-serve
+site-serve: site ## build the docs' site and serve it on this machine; SITE_PORT=8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory dist/site "$(SITE_PORT)"

@@ -29,7 +29,7 @@ _STALE_SECONDS: Final = 10.0
 """How old the report may get while the store is slow, before that counts as not answering."""
 _READ_SECONDS: Final = 10.0
 """How long one read of the store may go on, whoever still waits for it."""
-_NOT_ANSWERING: Final = "store_not_answering"
+NOT_ANSWERING: Final = "store_not_answering"
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class Health:
         if reading.done():
             reading.result()
             return self._error_code
-        return self._error_code if self._age_seconds <= _STALE_SECONDS else _NOT_ANSWERING
+        return self._error_code if self._age_seconds <= _STALE_SECONDS else NOT_ANSWERING
 
     async def _read(self) -> None:
         try:

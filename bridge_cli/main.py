@@ -231,6 +231,8 @@ def up(
     The sync timer fires every minute. Ready-made curl lines, with fresh tokens, show every way in.
     The Function App's settings are in `local.settings.json` in the folder, for `bridge sync`, and
     the authorizer's in `authorizer.settings.json`, for `bridge explain --local`.
+
+    Exits with 0 after Ctrl-C, and with 1 if it could not start.
     """
     options = StackOptions(
         checkout=_CHECKOUT,
@@ -304,7 +306,10 @@ def settings(
         bool, typer.Option("--json", help="Print JSON instead of Markdown tables.")
     ] = False,
 ) -> None:
-    """List every setting of every deployable: what it is for, what is expected, its default."""
+    """List every setting of every deployable: what it is for, what is expected, its default.
+
+    Exits with 0.
+    """
     print(settings_table.to_json() if as_json else settings_table.to_markdown())  # noqa: T201 - its output
 
 

@@ -46,6 +46,8 @@ def keep_clouds(
     Entra ID without a registration, AWS without a stack, Azure without a resource:
     `bridge deploy --local` finds them by `clouds.json` in the folder. What is deployed there is
     gone when they end.
+
+    Exits with 0 after Ctrl-C, and with 1 if they could not start.
     """
     options = CloudsOptions(
         checkout=_CHECKOUT,

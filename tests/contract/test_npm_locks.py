@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = [
     ROOT / "benchmarks" / "authorizer" / "node" / "package-lock.json",
+    ROOT / "documenting" / "site_package" / "package-lock.json",
     ROOT / "emulator" / "azurite_package" / "package-lock.json",
     ROOT / "emulator" / "postgres_package" / "package-lock.json",
 ]

@@ -31,6 +31,7 @@ NAMES = {
     "key-set.yml",
     "locks.yml",
     "release.yml",
+    "site.yml",
     "test.yml",
 }
 
@@ -40,6 +41,7 @@ ACTIONS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+    "actions/deploy-pages": ("cd2ce8fcbc39b97be8ca5fce6e763baed58fa128", "v5.0.0"),
     "actions/attest": ("1e69f48acb82d1966a394da916b4c1698aa569d6", "v4.2.2"),
     "Azure/login": ("f5d393ae46f8fde4be8b75f32e3fc50e654ad0ca", "v3.0.1"),
     "aws-actions/configure-aws-credentials": (
@@ -58,6 +60,8 @@ WRITE_PERMISSIONS = {
     ("key-set.yml", "dev", "id-token"): "hands it on to the deployment",
     ("key-set.yml", "prod", "id-token"): "hands it on to the deployment",
     ("deploy-environment.yml", "deploy", "id-token"): "signs in to both clouds",
+    ("site.yml", "publish", "pages"): "publishes the docs' site",
+    ("site.yml", "publish", "id-token"): "says to Pages which workflow publishes",
     ("locks.yml", "propose", "contents"): "pushes the branch",
     ("locks.yml", "propose", "pull-requests"): "opens the pull request",
 }
@@ -423,7 +427,7 @@ def test_when_a_workflow_makes_something_then_the_makefile_has_the_target() -> N
     """CI runs what can be run here."""
     text = "\n".join(shell_lines(each) for each in WORKFLOWS.values())
 
-    assert {"test", "release", "deploy-tools", "audit", "lock"} == make_targets(text)
+    assert {"test", "release", "deploy-tools", "audit", "lock", "site"} == make_targets(text)
     assert set() == unknown_targets(text)
 
 
@@ -476,7 +480,7 @@ def test_when_a_variable_or_environment_is_named_then_the_page_says_what_to_set(
     } | {each["environment"] for _, _, each in jobs() if isinstance(each.get("environment"), str)}
 
     assert {"AWS_ROLE_ARN", "AZURE_CLIENT_ID"} <= variables
-    assert {"dev", "prod", "release"} == environments
+    assert {"dev", "prod", "release", "github-pages"} == environments
     assert [] == [name for name in sorted(variables | environments) if f"`{name}`" not in PAGE]
 
 

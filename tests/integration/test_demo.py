@@ -17,6 +17,7 @@ import pytest
 
 from emulator.loopback import is_port_free
 from emulator.stack_folder import claim_folder
+from tests.support.page_lines import run_line
 from tests.support.processes import (
     becomes_true,
     descendants_of,
@@ -46,7 +47,7 @@ def _bridge(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(180)
 def test_when_the_demo_runs_then_everything_that_it_promises_holds(tmp_path: Path) -> None:
     """Every record arrives, only changes follow, a repeat changes nothing, nobody else gets in."""
-    result = _bridge("demo", "--json", "--folder", tmp_path / "demo")
+    result = run_line("make demo", CHECKOUT, add=f'ARGS="--json --folder {tmp_path / "demo"}"')
 
     report = json.loads(result.stdout.splitlines()[-1])
     assert 0 == result.returncode, result.stderr

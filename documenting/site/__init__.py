@@ -1,0 +1,1 @@
+"""The docs as a site: the pages made ready for mkdocs, the build, and what is checked in it."""
