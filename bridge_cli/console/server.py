@@ -30,11 +30,14 @@ from shared.clock import Clock
 
 CONSOLE_PORT: Final = 7400
 _MOST_BODY_BYTES: Final = 1_024
-_WRITE_SECONDS: Final = 5.0
+WRITE_SECONDS: Final = 3.0
 """How long a page may take to read an event before it is let go."""
 _SILENCE_SECONDS: Final = 5.0
 """After so long without an event a comment is sent: a page that gets none says that we are gone."""
 _SHUTDOWN_SECONDS: Final = 1.0
+
+
+_MOST_UNREAD_BYTES: Final = 65_536
 
 
 class ConsoleError(Exception):
@@ -98,6 +101,8 @@ async def serve_console(
     ):
         with contextlib.closing(bind_listener(port)) as listener:
             port = listener.getsockname()[1]
+            # What waits for a page that does not read is bounded in the kernel too.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNREAD_BYTES)
             logs = LocalLogs(stack.log_folder)
             trials = Trials(stack, client, switches, logs, clock)
             presses = Presses(Controls(stack, switches, trials, sync), clock)
@@ -253,7 +258,7 @@ async def _pass_on(member: Member, response: web.StreamResponse) -> None:
         except TimeoutError:
             event = b": still there\n\n"
         try:
-            async with asyncio.timeout(_WRITE_SECONDS):
+            async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(event)
         except (TimeoutError, ConnectionError):
             return

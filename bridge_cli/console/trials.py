@@ -93,7 +93,8 @@ class Trials:
         """Call the API through the Function App, which has its own token and its own retries."""
         response = await self._client.call_function("GET", f"/aws{PATH}")
         status, seconds = response.status_code, response.elapsed.total_seconds()
-        sentence = f"{status} after {seconds:.1f} s, without a token of the caller's."
+        took = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1_000:.0f} ms"
+        sentence = f"{status} after {took}, without a token of the caller's."
         return outcome_of(status == _OK, sentence, request_id_of(response))
 
     async def call_many(self) -> Outcome:

@@ -8,6 +8,8 @@ from typing import Any, Final
 from playwright.async_api import Browser, Page, async_playwright
 
 CHROMIUM: Final = "/usr/bin/chromium"
+_LAST_PRESS: Final = """(button) =>
+    Number(document.querySelector(`[data-press="${button}"]`)?.dataset.key ?? 0)"""
 _VERDICT_MILLISECONDS: Final = 40_000
 _SHOWN_MILLISECONDS: Final = 10_000
 
@@ -40,12 +42,13 @@ class ConsolePage:
 
     async def press(self, button: str) -> str:
         """Press the button and return what came of it, once that is known."""
-        before = await self.page.locator(f'[data-press="{button}"]').count()
+        before = await self.page.evaluate(_LAST_PRESS, button)
         await self.page.locator(f'[data-button="{button}"]').click()
         await self.page.wait_for_function(
             """([button, before]) => {
-                const presses = document.querySelectorAll(`[data-press="${button}"]`);
-                return presses.length > before && presses[0].dataset.verdict !== "running";
+                const last = document.querySelector(`[data-press="${button}"]`);
+                return last !== null && Number(last.dataset.key) > before
+                    && last.dataset.verdict !== "running";
             }""",
             arg=[button, before],
             timeout=_VERDICT_MILLISECONDS,
@@ -63,7 +66,7 @@ class ConsolePage:
 
     async def becomes(self, selector: str) -> None:
         """Wait until there is such an element."""
-        await self.page.wait_for_selector(selector, timeout=_SHOWN_MILLISECONDS)
+        await self.page.wait_for_selector(selector, state="attached", timeout=_SHOWN_MILLISECONDS)
 
 
 @asynccontextmanager

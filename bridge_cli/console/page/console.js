@@ -3,9 +3,10 @@
 
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
+const OWN_SECONDS = 3;
 const csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 
-const state = { calls: new Map(), sections: {}, fixed: null, chosen: null, skew: 0, wanted: null };
+const state = { calls: new Map(), sections: {}, fixed: null, chosen: null, own: null, skew: 0, wanted: null };
 
 // --- small pieces --------------------------------------------------------------------------------
 
@@ -70,6 +71,7 @@ function age(seconds) {
 
 function took(milliseconds) {
   if (milliseconds === null || milliseconds === undefined) return "";
+  if (milliseconds < 0.05) return "< 1 ms";
   if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
 }
@@ -202,7 +204,7 @@ async function press(id) {
     });
     const { code, number } = await answer.json();
     if (code === "stale_page") location.reload();
-    if (number !== undefined) state.wanted = number;
+    if (number !== undefined) { state.wanted = number; state.own = null; }
   } catch {
     lose();
   } finally {
@@ -230,7 +232,7 @@ function showPresses(presses) {
     return make("li", { class: `press ${each.verdict ?? "running"}`, "data-press": each.button, "data-verdict": each.verdict ?? "running" },
       make("span", { class: "mark", "aria-hidden": "true" }, mark),
       make("div", {}, make("b", {}, each.label), " · ", make("span", {}, words), each.sentence ? `: ${each.sentence}` : " …"),
-      each.request_ids.length ? make("button", { type: "button", class: "quiet", "aria-label": `Show the call of ${each.label}`, onclick: () => { choose(callWith(each.request_ids)?.id, true); byId("calls-title").scrollIntoView({ block: "start" }); } }, "Show the call") : null);
+      each.request_ids.length ? make("button", { type: "button", class: "quiet", "aria-label": `Show the call of ${each.label}`, onclick: () => { choose(callWith(each.request_ids.slice(-1))?.id); byId("follow").checked = false; byId("calls-title").scrollIntoView({ block: "start" }); } }, "Show the call") : null);
   });
   followPress();
 }
@@ -239,10 +241,10 @@ const callWith = (requestIds) => newestFirst().find((call) => call.request_ids.s
 
 // Whoever presses a button wants to see its call, once that is in the logs.
 function followPress() {
-  if (state.wanted === null || !byId("follow").checked) return;
+  if (state.wanted === null) return;
   const mine = (state.sections.presses ?? []).find((each) => each.number === state.wanted);
   const call = mine && mine.request_ids.length ? callWith(mine.request_ids.slice(-1)) : undefined;
-  if (call !== undefined) { state.wanted = null; choose(call.id, true); }
+  if (call !== undefined) { state.wanted = null; state.own = call; choose(call.id); }
 }
 
 // --- the state -----------------------------------------------------------------------------------
@@ -334,10 +336,10 @@ function showCalls(calls) {
   byId("calls-body").hidden = calls.length === 0;
   const known = new Set([...byId("calls").children].map((child) => child.dataset.key));
   keep(byId("calls"), calls, (call) => call.id, (call) => {
-    const why = !call.is_well && call.reason ? call.reason : call.is_cached ? "decision cached" : "";
+    const why = !wentWell(call) && reasonOf(call) ? reasonOf(call) : isRun(call) ? endOfRun(call).status ?? "" : call.is_cached ? "decision cached" : "";
     const item = make("li", { class: known.size && !known.has(call.id) ? "new" : "", "data-status": call.status ?? "", "data-reason": call.reason ?? "" },
       make("button", { type: "button", onclick: () => { byId("follow").checked = false; choose(call.id); } },
-        make("span", { class: `badge ${toneOf(call)}` }, call.status ?? (isRun(call) ? "sync" : "…")),
+        make("span", { class: `badge ${toneOf(call)}` }, isRun(call) ? "sync" : call.status ?? "…"),
         make("span", { class: "what" }, titleOf(call)),
         make("span", { class: "took" }, took(lengthOf(call))),
         make("span", { class: "why" }, make("span", {}, clockTime(call.began)), why ? make("span", {}, why) : null)));
@@ -345,7 +347,7 @@ function showCalls(calls) {
   });
   const wished = location.hash.slice(1);
   if (state.chosen === null && wished) chooseWished(wished, calls);
-  else if (byId("follow").checked && state.wanted === null && calls.length) choose(calls[0].id);
+  else if (byId("follow").checked && state.wanted === null && calls.length && !isOwnShown(calls[0])) choose(calls[0].id);
   else if (state.calls.has(state.chosen)) showCall(state.calls.get(state.chosen));
   else if (calls.length) choose(calls[0].id);
   markChosen();
@@ -364,9 +366,11 @@ function chooseWished(wished, calls) {
   else if (calls.length) choose(calls[0].id);
 }
 
-function choose(id, isOwn = false) {
+// The call of one's own press stays until another one comes well after it.
+const isOwnShown = (newest) => state.own !== null && state.calls.has(state.own.id) && newest.began < state.own.began + OWN_SECONDS;
+
+function choose(id) {
   if (id === undefined || !state.calls.has(id)) return;
-  if (isOwn) byId("follow").checked = byId("follow").checked && newestFirst()[0]?.id === id;
   state.chosen = id;
   markChosen();
   showCall(state.calls.get(id));
@@ -381,8 +385,11 @@ function markChosen() {
 }
 
 const isRun = (call) => call.steps.some((step) => step.event.startsWith("sync_"));
-const titleOf = (call) => call.method ? `${call.method} ${call.path}` : isRun(call) ? "Run of the sync" : "A call that is under way";
-const toneOf = (call) => call.status === null ? (call.is_well ? "" : "bad") : tone(call.status);
+const endOfRun = (call) => call.steps.find((step) => step.event === "sync_finished")?.fields ?? {};
+const titleOf = (call) => isRun(call) ? "Run of the sync" : call.method ? `${call.method} ${call.path}` : "A call that is under way";
+const wentWell = (call) => isRun(call) ? !["failed", "held"].includes(endOfRun(call).status) : call.is_well;
+const toneOf = (call) => isRun(call) || call.status === null ? (wentWell(call) ? "ok" : "bad") : tone(call.status);
+const reasonOf = (call) => (isRun(call) ? endOfRun(call).error_code : null) ?? call.reason;
 
 const endOf = (step) => step.at + (step.milliseconds ?? 0) / 1000;
 function lengthOf(call) {
@@ -402,10 +409,10 @@ function showCall(call) {
   byId("call-title").textContent = titleOf(call);
   byId("call-summary").textContent = summaryOf(call);
   const advice = byId("call-advice");
-  const isRefused = !call.is_well && (call.reason || call.what_to_change);
+  const isRefused = !wentWell(call) && (reasonOf(call) || call.what_to_change);
   advice.hidden = !isRefused;
   advice.className = `advice ${toneOf(call)}`;
-  if (isRefused) advice.replaceChildren(make("b", {}, `${call.status >= 500 || call.status === null ? "Failed" : "Refused"}: ${call.reason ?? "no reason logged"}`), call.what_to_change ? `What to change: ${call.what_to_change}` : "");
+  if (isRefused) advice.replaceChildren(make("b", {}, `${call.status >= 500 || isRun(call) ? "Failed" : "Refused"}: ${reasonOf(call) ?? "no reason logged"}`), call.what_to_change ? `What to change: ${call.what_to_change}` : "");
   picture.replaceChildren(drawSequence(messages, width, summaryOf(call)));
   byId("steps").replaceChildren(...messages.map((message, index) =>
     make("tr", {}, make("td", {}, index + 1), make("td", {}, NAMES[message.from]), make("td", {}, NAMES[message.to]), make("td", {}, message.words ?? message.label), make("td", { class: "num" }, took(message.milliseconds)))));
