@@ -11,7 +11,7 @@ from bridge_cli.console.outcome import Outcome, outcome_of, unclear
 from bridge_cli.console.shown import Json
 from bridge_cli.console.switches import Switches
 from bridge_cli.console.sync_view import SyncView
-from bridge_cli.local_client import LocalClient
+from bridge_cli.local_client import LocalCallError, LocalClient
 from bridge_cli.refusals import GATEWAY, RefusalCase
 from bridge_cli.tracing.advice import what_to_change
 from bridge_cli.tracing.local_logs import LocalLogs
@@ -22,6 +22,7 @@ from emulator.stack import LocalStack
 from shared.clock import Clock
 
 PATH: Final = "/v1/records?limit=1"
+_RECORD: Final = "/v1/records/CONSOLE"
 BURST: Final = 6
 _TOKENS_LAID_IN: Final = 6
 _SYNC_WITHIN_SECONDS: Final = 90.0
@@ -126,7 +127,7 @@ class Trials:
     async def write_as_reader(self) -> Outcome:
         """Try to write with a token whose role may only read."""
         token, _ = await self._token()
-        response = await self._client.call_api("PUT", "/v1/records/CONSOLE", token=token, json={})
+        response = await self._client.call_api("PUT", _RECORD, token=token, json={})
         return self._judge_refusal(response, _FORBIDDEN, "The token has only Records.Read.")
 
     async def try_refusal(self, case: RefusalCase) -> Outcome:
@@ -238,7 +239,8 @@ class Trials:
         return issuer.sign(issuer.claims_for(self._stack.tenant.service_principal), key=key)
 
     async def run_sync(self, sync: SyncView) -> Outcome:
-        """Run the sync now, and see how it ends."""
+        """Change a record at the source, run the sync now, and see how it ends."""
+        has_changed = await self._change_a_record()
         await sync.read_store(self._clock)
         known, cursor = sync.ended_run_ids(), sync.cursor
         was_broken = self._switches.is_store_broken
@@ -253,16 +255,31 @@ class Trials:
                     return unclear(
                         f"The run was {ended[0]['status']}; the store was not one thing."
                     )
-                return self._judge_run(ended[0], has_moved=sync.cursor != cursor)
+                has_moved = sync.cursor != cursor
+                return self._judge_run(ended[0], has_changed=has_changed, has_moved=has_moved)
         return unclear(f"The run was not over after {_SYNC_WITHIN_SECONDS:.0f} seconds.")
 
-    def _judge_run(self, run: Json, *, has_moved: bool) -> Outcome:
+    async def _change_a_record(self) -> bool:
+        """Change one record as an application that may write, and return whether that was done."""
+        try:
+            token = await self._client.token_for(self._stack.tenant.editor)
+        except LocalCallError:
+            return False
+        content = {"name": "Changed by the console", "at": self._clock.now()}
+        response = await self._client.call_api("PUT", _RECORD, token=token, json=content)
+        return response.is_success
+
+    def _judge_run(self, run: Json, *, has_changed: bool, has_moved: bool) -> Outcome:
         status, code = run["status"], run["error_code"]
         why = f" ({code})" if code else ""
         did = f"{run['records_read']} records read, {run['records_changed']} changed"
         sentence = f"{str(status).capitalize()}{why}: {did}."
+        if not has_changed:
+            return unclear(f"{sentence} The record to be synced could not be changed before.")
+        if status == "superseded":
+            return unclear(f"{sentence} Another run was under way.")
         if not self._switches.is_store_broken:
-            return outcome_of(status in {"complete", "superseded"}, sentence)
+            return outcome_of(status == "complete" and run["records_changed"] > 0, sentence)
         where = "has moved" if has_moved else "is where it was"
         is_kept = status == "failed" and run["records_changed"] == 0 and not has_moved
         return outcome_of(is_kept, f"{sentence} The checkpoint {where}.")

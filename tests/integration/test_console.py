@@ -79,7 +79,7 @@ async def console(browser: Browser, url: str) -> AsyncIterator[ConsolePage]:
         ("call_many", "6 of 6 got 200, 0 got 429"),
         ("write_as_reader", "403"),
         ("rotate_key", "A token of the new key got 200, one of the old key 200"),
-        ("run_sync", "Complete: 60 records read, 60 changed"),
+        ("run_sync", "Complete: 61 records read, 61 changed"),
     ],
 )
 async def test_when_a_call_is_made_then_the_page_shows_it_and_the_promise_kept(
