@@ -6,7 +6,7 @@ from typing import Final
 from bridge_cli.console.shown import Json, shown, shown_or_none
 from bridge_cli.tracing.advice import is_well, what_to_change
 from bridge_cli.tracing.local_logs import LocalLogs
-from bridge_cli.tracing.traced_call import Step, TracedCall
+from bridge_cli.tracing.traced_call import CALLED, Step, TracedCall
 
 CALLS_SHOWN: Final = 60
 _STEPS_SHOWN: Final = 60
@@ -28,7 +28,8 @@ class CallView:
         None if nothing has changed.
         """
         self._logs.read_new()
-        known, self._newest = self._newest, _by_id(self._logs.calls()[-CALLS_SHOWN:])
+        calls = [call for call in self._logs.calls() if _is_known(call)]
+        known, self._newest = self._newest, _by_id(calls[-CALLS_SHOWN:])
         if known == self._newest:
             return None
         changed = {
@@ -39,6 +40,11 @@ class CallView:
     def newest(self) -> Json:
         """Return all of them as they were when last read."""
         return _members_of(self._newest, self._newest)
+
+
+def _is_known(call: TracedCall) -> bool:
+    """Return whether more is known of it than that the authorizer fetched keys meanwhile."""
+    return any(step.event not in {CALLED, "key_set_fetch"} for step in call.steps)
 
 
 def _by_id(calls: Sequence[TracedCall]) -> dict[str, TracedCall]:

@@ -144,7 +144,7 @@ function showConnection(kind, text) {
 
 function takeSection(name, value) {
   state.sections[name] = value;
-  if (name === "faults") showTiles();
+  if (name === "faults") { showTiles(); if (state.sections.sync) showSync(state.sections.sync); }
   if (name === "keys") { showKeys(); showTiles(); }
   if (name === "decisions") showDecisions(value);
   if (name === "sync") { showSync(value); showTiles(); }
@@ -318,13 +318,14 @@ function showSync(sync) {
   facts(byId("checkpoint"), [
     ["Checkpoint", checkpoint === null ? "none yet" : checkpoint.problem ?? checkpoint.cursor ?? "at the beginning"],
     ["Records in the store", sync.records === null ? "not counted" : sync.records.toLocaleString("en")],
-    ["The store", sync.store_answers ? "can be read" : "does not answer"],
+    ["The store", !sync.store_answers ? "does not answer" : state.sections.faults?.store === "broken" ? "can be read, and not written" : "can be read and written"],
   ]);
   byId("no-runs").hidden = sync.runs.length > 0;
+  byId("runs-table").hidden = sync.runs.length === 0;
   keep(byId("runs"), sync.runs, (run) => run.run_id, (run) =>
     make("tr", {},
       make("td", {}, clockTime(Date.parse(run.finished_at) / 1000)),
-      make("td", {}, make("span", { class: `badge ${RUN_TONES[run.status] ?? ""}` }, run.status), run.error_code ? make("div", {}, make("code", {}, run.error_code)) : null, run.report === "lost" ? make("div", {}, "the store could not keep its report") : null, run.shard === null ? null : make("div", {}, `shard ${run.shard}`)),
+      make("td", {}, make("span", { class: `badge ${RUN_TONES[run.status] ?? ""}` }, run.status), run.error_code ? make("div", {}, make("code", { class: "whole" }, run.error_code)) : null, run.report === "lost" ? make("div", {}, "the store could not keep its report") : null, run.shard === null ? null : make("div", {}, `shard ${run.shard}`)),
       make("td", { class: "num" }, run.records_read.toLocaleString("en")),
       make("td", { class: "num" }, run.records_changed.toLocaleString("en"))));
 }
@@ -388,7 +389,7 @@ const isRun = (call) => call.steps.some((step) => step.event.startsWith("sync_")
 const endOfRun = (call) => call.steps.find((step) => step.event === "sync_finished")?.fields ?? {};
 const titleOf = (call) => isRun(call) ? "Run of the sync" : call.method ? `${call.method} ${call.path}` : "A call that is under way";
 const wentWell = (call) => isRun(call) ? !["failed", "held"].includes(endOfRun(call).status) : call.is_well;
-const toneOf = (call) => isRun(call) || call.status === null ? (wentWell(call) ? "ok" : "bad") : tone(call.status);
+const toneOf = (call) => isRun(call) ? RUN_TONES[endOfRun(call).status] ?? "" : tone(call.status);
 const reasonOf = (call) => (isRun(call) ? endOfRun(call).error_code : null) ?? call.reason;
 
 const endOf = (step) => step.at + (step.milliseconds ?? 0) / 1000;
