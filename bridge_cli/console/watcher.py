@@ -1,6 +1,7 @@
 """Looks at the stack several times a second, and tells every open page what has changed."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,16 +35,21 @@ class Watcher:
     clock: Clock
     fixed: Json
     """What does not change: where everything is, and which start of the console this is."""
-    _sent: dict[str, Json | list[Json]] = field(default_factory=dict, init=False)
+    _sent: dict[str, object] = field(default_factory=dict, init=False)
+    _trouble: str | None = field(default=None, init=False)
+    """What kind of error the last look ended with."""
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
-        looks = 0
-        while True:
-            if looks % _STORE_EVERY == 0:
-                await self.sync.read_store(self.clock)
-            looks += 1
-            self.look()
+        for number in itertools.count():
+            try:
+                if number % _STORE_EVERY == 0:
+                    await self.sync.read_store(self.clock)
+                self._trouble = None
+                self.look()
+            except Exception as fault:  # noqa: BLE001 - one look that fails must not be the last
+                self._trouble = type(fault).__name__
+                self._tell("trouble", self._trouble)
             await asyncio.sleep(_LOOK_SECONDS)
 
     def look(self) -> None:
@@ -54,9 +60,12 @@ class Watcher:
         if changed is not None:
             self.audience.publish(encode_event("calls", changed))
         for name, section in self._sections().items():
-            if self._sent.get(name) != section:
-                self._sent[name] = section
-                self.audience.publish(encode_event("section", {"name": name, "value": section}))
+            self._tell(name, section)
+
+    def _tell(self, name: str, section: object) -> None:
+        if name not in self._sent or self._sent[name] != section:
+            self._sent[name] = section
+            self.audience.publish(encode_event("section", {"name": name, "value": section}))
 
     def snapshot(self) -> bytes:
         """Return everything at once, for a page that has just come."""
@@ -70,13 +79,14 @@ class Watcher:
             },
         )
 
-    def _sections(self) -> dict[str, Json | list[Json]]:
+    def _sections(self) -> dict[str, object]:
         return {
             "faults": dict(self.switches.state()),
             "keys": self.authorizer.key_set(self.entra),
             "decisions": self.authorizer.decisions(),
             "sync": self.sync.to_members(),
             "presses": self.presses(),
+            "trouble": self._trouble,
         }
 
 

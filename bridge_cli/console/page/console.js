@@ -148,6 +148,7 @@ function takeSection(name, value) {
   if (name === "keys") { showKeys(); showTiles(); }
   if (name === "decisions") showDecisions(value);
   if (name === "sync") { showSync(value); showTiles(); }
+  if (name === "trouble") showConnection(value === null ? "live" : "lost", value === null ? "Live" : `Looking failed (${value}), and goes on`);
   if (name === "presses") { showPresses(value); showBusy(); }
 }
 
