@@ -15,6 +15,12 @@ from aws_backend.table_layout import MAX_SHARDS
 from bridge_cli import settings_table
 from bridge_cli.authorizer_settings import write_authorizer_settings
 from bridge_cli.complaint import complain
+from bridge_cli.console.server import (
+    CONSOLE_PORT,
+    ConsoleError,
+    check_console_port,
+    serve_console,
+)
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
 from bridge_cli.deploying.clouds_command import keep_clouds
@@ -30,7 +36,7 @@ from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
 from bridge_cli.tracing.command import trace
-from bridge_cli.up_page import print_up_page, write_settings_file
+from bridge_cli.up_page import places_of, print_up_page, write_settings_file
 from bundling.errors import BundleError
 from deployment.aws_account import PreflightError, inspect_account
 from emulator.aws.deployment import DeploymentError
@@ -224,9 +230,24 @@ def up(
             " second, by as many writers at once.",
         ),
     ] = 1,
+    console_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port of the local console, the page that shows the calls; 0 takes a free one.",
+        ),
+    ] = CONSOLE_PORT,
+    no_console: Annotated[
+        bool, typer.Option("--no-console", help="Serve no local console.")
+    ] = False,
     folder: FolderOption = Path(".bridge/up"),
 ) -> None:
     """Keep the whole bridge running until Ctrl-C, and print its URLs.
+
+    The local console, the first of them, is a page: it shows calls while they happen, and has
+    buttons that break things, so that each promise is seen to hold.
 
     The sync timer fires every minute. Ready-made curl lines, with fresh tokens, show every way in.
     The Function App's settings are in `local.settings.json` in the folder, for `bridge sync`, and
@@ -250,6 +271,8 @@ def up(
     )
 
     async def run() -> int:
+        if not no_console:
+            check_console_port(console_port)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         with progress_on(Console(stderr=True)) as reporter:
@@ -260,7 +283,12 @@ def up(
                 loop.add_signal_handler(number, stopped.set)
             write_settings_file(stack)
             write_authorizer_settings(stack)
-            print_up_page(stack, Console())
+            console_url = None
+            if not no_console:
+                console_url = await stack_is_up.enter_async_context(
+                    serve_console(stack, places_of(stack), SystemClock(), port=console_port)
+                )
+            print_up_page(stack, Console(), console_url)
             await stopped.wait()
             Console(stderr=True).print("Stopping.")
         return 0
@@ -321,7 +349,7 @@ def _run(run: Callable[[], Coroutine[object, object, int]], folder: Path) -> Non
         for problem in error.problems:
             complain(f"{problem.sentence} ({problem.code})")
         code = _FAILED
-    except FolderError as error:
+    except (ConsoleError, FolderError) as error:
         complain(f"{error} ({error.code})")
         code = _FAILED
     except _EXPECTED_ERRORS as error:

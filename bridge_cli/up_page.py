@@ -22,12 +22,9 @@ def write_settings_file(stack: LocalStack) -> Path:
     return file
 
 
-def print_up_page(stack: LocalStack, console: Console) -> None:
-    """Print the URLs, ready-made curl lines and where the logs are."""
-    places = Table(title="The bridge is up; Ctrl-C stops it", title_justify="left", box=None)
-    places.add_column("", style="bold")
-    places.add_column("", overflow="fold")
-    for name, place in (
+def places_of(stack: LocalStack) -> tuple[tuple[str, str], ...]:
+    """Return where everything is: a name for each place, and the place."""
+    return (
         ("Function App", stack.functions.url),
         ("API in AWS", stack.api_url),
         ("AWS endpoint", f"{stack.aws_endpoint_url} (any key, region eu-west-1)"),
@@ -36,7 +33,17 @@ def print_up_page(stack: LocalStack, console: Console) -> None:
         ("records and checkpoint", stack.store_place),
         ("settings", str(stack.folder / LOCAL_SETTINGS)),
         ("logs", f"{stack.log_folder}/*.log"),
-    ):
+    )
+
+
+def print_up_page(stack: LocalStack, console: Console, console_url: str | None) -> None:
+    """Print the URLs, the local console's first, ready-made curl lines and where the logs are."""
+    places = Table(title="The bridge is up; Ctrl-C stops it", title_justify="left", box=None)
+    places.add_column("", style="bold")
+    places.add_column("", overflow="fold")
+    if console_url is not None:
+        places.add_row("local console", f"[bold]{console_url}[/] (open it in a browser)")
+    for name, place in places_of(stack):
         places.add_row(name, place)
     console.print(places)
     console.print()

@@ -11,7 +11,12 @@ from typing import Final, Self
 
 from emulator.development_storage import DEVELOPMENT_ACCOUNT, DEVELOPMENT_ACCOUNT_KEY
 from emulator.loopback import LOOPBACK
-from emulator.tied_process import start_tied_process, stop_tied_process
+from emulator.tied_process import (
+    pause_tied_process,
+    resume_tied_process,
+    start_tied_process,
+    stop_tied_process,
+)
 from shared.clock import Clock
 
 _READY_WITHIN_SECONDS: Final = 30.0
@@ -144,6 +149,14 @@ class Azurite:
             stop_tied_process(process, _STOPPED_WITHIN_SECONDS)
             raise
         return cls(urls["Blob"], urls["Queue"], urls["Table"], log_file, process)
+
+    def pause(self) -> None:
+        """Answer nothing from now on: connections are taken, and requests wait."""
+        pause_tied_process(self._process)
+
+    def resume(self) -> None:
+        """Answer again, what has waited too. One that was not paused does not notice."""
+        resume_tied_process(self._process)
 
     def stop(self) -> None:
         """End Azurite and lose its data. Stopping twice is harmless."""

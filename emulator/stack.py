@@ -15,6 +15,7 @@ from aws_backend.record_import import import_records
 from emulator.airports import load_airports
 from emulator.aws.deployment import Deployment, LocalAws, deploy
 from emulator.aws.local_bundles import build_local_bundles
+from emulator.azurite import Azurite
 from emulator.entra.local_entra import LocalEntra
 from emulator.functions_host.process import (
     FunctionsHostProcess,
@@ -46,6 +47,8 @@ class LocalStack:
     function_settings: Mapping[str, str]
     """The Function App's own settings, secrets included: not for printing."""
     records_imported: int
+    azurite: Azurite | None = None
+    """The local Azure Storage, where the stack has one."""
 
     @property
     def api_url(self) -> str:
@@ -144,6 +147,7 @@ async def start_stack(
             )
 
         settings = _function_settings(options, folder, tenant, entra, deployment)
+        azurite = None
         if options.needs_azurite:
             reporter.step("Starting Azurite")
             azurite = await start_azurite(
@@ -176,6 +180,7 @@ async def start_stack(
             record_store=options.record_store,
             function_settings=settings,
             records_imported=imported,
+            azurite=azurite,
         )
 
 

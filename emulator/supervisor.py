@@ -4,7 +4,8 @@
 only the asker holds. However the asker ends, the pipe closes, and then the program's whole process
 group is told to end, and killed two seconds later. So nothing depends on what the program itself
 watches. SIGTERM and SIGINT are passed on to the group; after one of them, the
-closed pipe means now.
+closed pipe means now. SIGUSR1 stops the group where it is, so that it answers nobody, and SIGUSR2
+lets it go on.
 
 The group is also killed when the program ends by itself and leaves children behind. A child that
 starts a process group of its own is not found; no program of the local stack does.
@@ -27,6 +28,7 @@ _PASSED_ON: Final = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGHUP: signal.SIGTERM,
 }
+_PAUSES: Final = {signal.SIGUSR1: signal.SIGSTOP, signal.SIGUSR2: signal.SIGCONT}
 
 
 def _has_ended(process_id: int) -> bool:
@@ -45,13 +47,18 @@ def _supervise(program: int, signals: int) -> None:
                 os.killpg(program, signal.SIGKILL)
             elif number in _PASSED_ON:
                 os.killpg(program, _PASSED_ON[signal.Signals(number)])
+                # What is stopped hears of it only when it goes on.
+                os.killpg(program, signal.SIGCONT)
                 is_ending = True
+            elif number in _PAUSES:
+                os.killpg(program, _PAUSES[signal.Signals(number)])
         if _STDIN in readable and not os.read(_STDIN, select.PIPE_BUF):
             watched.remove(_STDIN)
             if is_ending:
                 os.killpg(program, signal.SIGKILL)
             else:
                 os.killpg(program, signal.SIGTERM)
+                os.killpg(program, signal.SIGCONT)
                 signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
     try:
         os.killpg(program, signal.SIGKILL)
@@ -66,7 +73,7 @@ def main(command: list[str]) -> int:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     # Handlers, because a program inherits what is ignored or blocked.
-    for number in (*_PASSED_ON, signal.SIGCHLD, signal.SIGALRM):
+    for number in (*_PASSED_ON, *_PAUSES, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, lambda *_: None)
     try:
         program = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603 - what our own start_tied_process asks for

@@ -1,6 +1,7 @@
 """Processes that end with ours, however ours ends, and take their children along."""
 
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,3 +59,13 @@ def stop_tied_process(process: subprocess.Popen[bytes], within_seconds: float) -
         with contextlib.suppress(OSError):
             process.stdin.close()
     return process.wait()
+
+
+def pause_tied_process(process: subprocess.Popen[bytes]) -> None:
+    """Stop the program where it is: it keeps its ports and answers nobody, until it is resumed."""
+    process.send_signal(signal.SIGUSR1)
+
+
+def resume_tied_process(process: subprocess.Popen[bytes]) -> None:
+    """Let a paused program go on. One that was not paused does not notice."""
+    process.send_signal(signal.SIGUSR2)

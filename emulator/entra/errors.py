@@ -19,6 +19,23 @@ class EntraRefusal(Exception):
         return 401 if self.error == "invalid_client" else 400
 
 
+class EntraUnavailable(EntraRefusal):
+    """Entra ID cannot answer at the moment; it does not say anything about the request."""
+
+    def __init__(self) -> None:
+        """Take Entra ID's own words for it."""
+        super().__init__(
+            90033,
+            "temporarily_unavailable",
+            "A transient error has occurred. Please try again.",
+        )
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return 503
+
+
 class IdentityRefusal(Exception):
     """The managed identity endpoint gives no token."""
 

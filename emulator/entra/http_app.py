@@ -1,7 +1,9 @@
 """Entra ID's addresses and the managed identity endpoint, as an aiohttp application."""
 
+import asyncio
 import hmac
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import assert_never
@@ -11,10 +13,11 @@ from aiohttp import web
 
 from emulator.entra.developer_sign_in import make_developer_token
 from emulator.entra.directory import Directory
-from emulator.entra.errors import EntraRefusal, IdentityRefusal
+from emulator.entra.errors import EntraRefusal, EntraUnavailable, IdentityRefusal
 from emulator.entra.graph.service import Graph, GraphRequest
 from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
+from emulator.entra.issuer_faults import IssuerFaults
 from emulator.entra.tenant_store import TenantStore
 from emulator.entra.token_endpoint import grant_client_credentials, grant_managed_identity
 from shared.clock import Clock
@@ -41,6 +44,8 @@ class EntraService:
     """How often each kind of address was asked."""
     origins: list[str] = field(default_factory=list)
     """Scheme, host and port of every listener."""
+    faults: IssuerFaults = field(default_factory=IssuerFaults)
+    """What the tenant's own addresses suffer from."""
 
     @property
     def directory(self) -> Directory:
@@ -54,12 +59,12 @@ def build_http_app(service: EntraService) -> web.Application:
     app[_SERVICE] = service
     app.add_routes(
         [
-            web.get("/{tenant}/v2.0/.well-known/openid-configuration", _discovery_v2),
-            web.get("/{tenant}/.well-known/openid-configuration", _discovery_v1),
-            web.get("/{tenant}/discovery/v2.0/keys", _key_set_v2),
-            web.get("/{tenant}/discovery/keys", _key_set_v1),
-            web.post("/{tenant}/oauth2/v2.0/token", _token),
-            web.post("/{tenant}/oauth2/token", _token),
+            web.get("/{tenant}/v2.0/.well-known/openid-configuration", _may_fail(_discovery_v2)),
+            web.get("/{tenant}/.well-known/openid-configuration", _may_fail(_discovery_v1)),
+            web.get("/{tenant}/discovery/v2.0/keys", _may_fail(_key_set_v2)),
+            web.get("/{tenant}/discovery/keys", _may_fail(_key_set_v1)),
+            web.post("/{tenant}/oauth2/v2.0/token", _may_fail(_token)),
+            web.post("/{tenant}/oauth2/token", _may_fail(_token)),
             web.get(MANAGED_IDENTITY_PATH, _managed_identity),
             web.route("*", "/v1.0/{target:.*}", _graph),
             web.post("/_emulator/rotate-signing-key", _rotate_signing_key),
@@ -71,6 +76,24 @@ def build_http_app(service: EntraService) -> web.Application:
 
 
 _SERVICE = web.AppKey("service", EntraService)
+
+type _Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _may_fail(handler: _Handler) -> _Handler:
+    """Return the handler of an address of the tenant's, which obeys the faults."""
+
+    async def answer(request: web.Request) -> web.Response:
+        service = request.app[_SERVICE]
+        if service.faults.seconds:
+            await asyncio.sleep(service.faults.seconds)
+        # Looked at after the wait too: what breaks meanwhile has not answered.
+        if service.faults.is_broken:
+            service.requests["unavailable"] += 1
+            return _refuse(service, EntraUnavailable())
+        return await handler(request)
+
+    return answer
 
 
 def _origin(request: web.Request) -> str:

@@ -25,7 +25,8 @@ from emulator.entra.http_app import (
 )
 from emulator.entra.identity_token_cache import IdentityTokenCache
 from emulator.entra.issuer import Issuer
-from emulator.entra.key_store import KeyStore
+from emulator.entra.issuer_faults import IssuerFaults
+from emulator.entra.key_store import KeyStore, SigningKey
 from emulator.entra.tenant_store import TenantStore
 from emulator.loopback import LOOPBACK, bind_listener
 from shared.clock import Clock, SystemClock
@@ -177,12 +178,28 @@ class LocalEntra:
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """How often `token`, `managed_identity`, `graph`, `key_set` and `discovery` were asked."""
+        """How often `token`, `managed_identity`, `graph`, `key_set` and `discovery` were asked.
+
+        What found the issuer broken counts as `unavailable` only.
+        """
         return dict(self._service.requests)
+
+    @property
+    def faults(self) -> IssuerFaults:
+        """The switches that break and slow discovery, key set and token endpoint."""
+        return self._service.faults
 
     def rotate_signing_key(self) -> str:
         """Sign with a new key from now on, and return its ID; the old key stays published."""
         return self.issuer.keys.rotate().key_id
+
+    def remove_old_keys(self) -> tuple[SigningKey, ...]:
+        """Publish only the key that signs from now on, and return what was published beside it."""
+        keys = self.issuer.keys
+        old = tuple(key for key in keys.published if key is not keys.current)
+        for key in old:
+            keys.drop(key.key_id)
+        return old
 
 
 def _bound_socket(port: int) -> socket.socket:

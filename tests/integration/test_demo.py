@@ -99,7 +99,18 @@ def _running_up(folder: Path, *options: str) -> Iterator[_Up]:
     """`bridge up` on free ports, up and with a Lambda started."""
     ports = ("--functions-port", "0", "--aws-port", "0", "--entra-port", "0")
     process = subprocess.Popen(
-        [BRIDGE, "up", "--functions-host", "emulated", "--folder", folder, *ports, *options],
+        [
+            BRIDGE,
+            "up",
+            "--functions-host",
+            "emulated",
+            "--folder",
+            folder,
+            "--console-port",
+            "0",
+            *ports,
+            *options,
+        ],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -126,7 +137,10 @@ def _wait_until_up(process: "subprocess.Popen[str]", folder: Path) -> _Up:
             break
     (health,) = (line.split()[-1] for line in lines if line.endswith("/api/health\n"))
     (record,) = (line.split()[-1] for line in lines if line.endswith("/records/EGLL\n"))
-    for url in (health, record):
+    # The first address of all is the local console's.
+    console = next(url for line in lines for url in re.findall(r"http://\S+", line))
+    assert console in next(line for line in lines if "local console" in line)
+    for url in (health, record, console):
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http on loopback
             assert 200 == answer.status
     text = "".join(lines)
@@ -175,7 +189,9 @@ def test_when_a_stack_is_up_then_a_second_one_touches_nothing(tmp_path: Path) ->
     """Folder and ports are said at once, with who has them; the first goes on."""
     with _running_up(tmp_path / "up") as up:
         before = {path: path.stat().st_ino for path in up.folder.rglob("*") if path.is_file()}
-        second = _bridge("up", "--folder", up.folder, "--aws-port", str(up.aws_port))
+        second = _bridge(
+            "up", "--folder", up.folder, "--aws-port", str(up.aws_port), "--console-port", "0"
+        )
         after = {path: path.stat().st_ino for path in before if path.exists()}
         with urllib.request.urlopen(up.health_url, timeout=10) as answer:  # noqa: S310 - http on loopback
             status = answer.status

@@ -478,3 +478,90 @@ def test_when_a_short_lived_token_is_asked_for_then_it_lives_as_long_as_the_dire
         claims = verified_claims(entra, answer.token)
 
     assert claims["exp"] == pytest.approx(SystemClock().now() + 60, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
+        ("GET", f"/{TENANT_ID}/.well-known/openid-configuration"),
+        ("GET", f"/{TENANT_ID}/discovery/v2.0/keys"),
+        ("GET", f"/{TENANT_ID}/discovery/keys"),
+        ("POST", f"/{TENANT_ID}/oauth2/v2.0/token"),
+        ("POST", f"/{TENANT_ID}/oauth2/token"),
+    ],
+)
+async def test_when_the_issuer_is_broken_then_its_addresses_answer_503_until_it_is_healed(
+    tmp_path: Path, method: str, path: str
+) -> None:
+    """Every address of the tenant's, and with Entra ID's own code."""
+    async with (
+        LocalEntra.start(DIRECTORY, folder=tmp_path) as entra,
+        aiohttp.ClientSession() as web,
+    ):
+        entra.faults.break_down()
+        async with web.request(method, f"{entra.authority}{path}") as answer:
+            broken = answer.status, (await answer.json())["error_codes"]
+        unavailable = dict(entra.requests)
+        entra.faults.heal()
+        async with web.request(method, f"{entra.authority}{path}") as answer:
+            healed = answer.status
+
+    assert (503, [90033]) == broken
+    assert {"unavailable": 1} == unavailable
+    assert healed in {200, 400}
+
+
+async def test_when_the_issuer_is_broken_then_the_managed_identity_endpoint_answers(
+    tmp_path: Path,
+) -> None:
+    """That one is the machine's own, and no address of the tenant's."""
+    async with (
+        LocalEntra.start(DIRECTORY, folder=tmp_path) as entra,
+        aiohttp.ClientSession() as web,
+    ):
+        entra.faults.break_down()
+        async with web.get(
+            entra.identity_endpoint,
+            params={"api-version": "2019-08-01", "resource": API.app_id_uri},
+            headers={"X-IDENTITY-HEADER": entra.identity_header},
+        ) as answer:
+            status = answer.status
+
+    assert 200 == status
+
+
+async def test_when_the_issuer_is_slow_then_it_answers_rightly_but_late(tmp_path: Path) -> None:
+    """And whoever broke it meanwhile gets a 503."""
+    keys = f"/{TENANT_ID}/discovery/v2.0/keys"
+    async with (
+        LocalEntra.start(DIRECTORY, folder=tmp_path) as entra,
+        aiohttp.ClientSession() as web,
+    ):
+        entra.faults.slow_down(0.2)
+        began = asyncio.get_running_loop().time()
+        async with web.get(f"{entra.authority}{keys}") as answer:
+            slow = answer.status
+        took = asyncio.get_running_loop().time() - began
+        asked = asyncio.ensure_future(web.get(f"{entra.authority}{keys}"))
+        await asyncio.sleep(0.05)
+        entra.faults.break_down()
+        broken = (await asked).status
+
+    assert (200, 503) == (slow, broken)
+    assert 0.2 <= took < 2.0
+
+
+async def test_when_old_keys_are_removed_then_only_the_one_that_signs_is_published(
+    tmp_path: Path,
+) -> None:
+    """A removal without a rotation before it removes nothing."""
+    async with LocalEntra.start(DIRECTORY, folder=tmp_path) as entra:
+        nothing = entra.remove_old_keys()
+        first = entra.issuer.keys.current
+        entra.rotate_signing_key()
+        removed = entra.remove_old_keys()
+        published = entra.issuer.keys.published
+
+    assert ((), (first,)) == (nothing, removed)
+    assert (entra.issuer.keys.current,) == published

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from emulator.aws.deployment import LocalAws
+from emulator.aws.stage_throttle import StageThrottle, Throttle
 from tests.support.local_aws import Answer, DeployProbes, ProbedStack
 
 pytestmark = pytest.mark.stack
@@ -368,6 +369,27 @@ def test_when_the_stage_is_over_its_rate_then_429_says_when_to_come_again(
     assert 200 == answers[0].status
     assert (429, "TooManyRequestsException", "throttled") == refusal(answers[-1])
     assert "1" == answers[-1].headers["retry-after"]
+
+
+def test_when_a_running_stage_is_throttled_then_it_refuses_until_that_is_undone(
+    deploy_probes: DeployProbes,
+) -> None:
+    """UpdateStage changes what the template deployed, for every method, and changes it back."""
+    stack = deploy_probes("throttled-later")
+    throttle = StageThrottle(LocalAws(stack.ministack.endpoint_url), stack.deployment)
+    before = throttle.read()
+
+    throttle.set(Throttle(rate=0.5, burst=1))
+    throttled = [stack.call("/health") for _ in range(3)]
+    seen = throttle.read()
+    throttle.set(before)
+    healed = [stack.call("/health").status for _ in range(3)]
+
+    assert Throttle(10000.0, 10000) == before
+    assert Throttle(0.5, 1) == seen
+    assert (429, "TooManyRequestsException", "throttled") == refusal(throttled[-1])
+    assert "1" == throttled[-1].headers["retry-after"]
+    assert [200] * 3 == healed
 
 
 # --- where MiniStack differs (docs/local-aws-differences.md) ------------------------------------

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.tied_process import start_tied_process, stop_tied_process
+from emulator.tied_process import (
+    pause_tied_process,
+    resume_tied_process,
+    start_tied_process,
+    stop_tied_process,
+)
 from tests.support.processes import becomes_true, hear_the_terminal_close, is_alive
 
 CHECKOUT = Path(__file__).parents[2]
@@ -145,3 +150,52 @@ time.sleep(60)
 
     assert says_not_mine
     assert b"" == at_the_end
+
+
+COUNTING = """
+import os, time
+print(os.getpid(), flush=True)
+while True:
+    print("-", flush=True)
+    time.sleep(0.01)
+"""
+"""Says that it runs, over and over."""
+
+
+def _state_of(process_id: int) -> str:
+    """The process's state as Linux's /proc names it; T is stopped."""
+    stat = Path(f"/proc/{process_id}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0]
+
+
+def test_when_a_program_is_paused_then_it_stands_still_until_it_is_resumed(tmp_path: Path) -> None:
+    """It is stopped where it is, and goes on from there."""
+    log = tmp_path / "program.log"
+    process = _started(log, COUNTING)
+    assert becomes_true(lambda: log.read_text().count("-") > 1)
+    program = int(log.read_text().split()[0])
+
+    pause_tied_process(process)
+    is_paused = becomes_true(lambda: _state_of(program) == "T")
+    written = log.stat().st_size
+    resume_tied_process(process)
+    goes_on = becomes_true(lambda: log.stat().st_size > written)
+    stop_tied_process(process, 5)
+
+    assert is_paused
+    assert goes_on
+    assert not is_alive(program)
+
+
+def test_when_a_paused_program_is_stopped_then_it_ends_by_itself(tmp_path: Path) -> None:
+    """What stands still would hear a SIGTERM only when somebody lets it go on."""
+    log = tmp_path / "program.log"
+    process = _started(log, COUNTING)
+    assert becomes_true(lambda: log.read_text().count("-") > 1)
+    program = int(log.read_text().split()[0])
+    pause_tied_process(process)
+    assert becomes_true(lambda: _state_of(program) == "T")
+
+    code = stop_tied_process(process, 5)
+
+    assert 128 + signal.SIGTERM == code

@@ -25,6 +25,8 @@ AT_80_COLUMNS = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
         ("demo --aws-port 65536", "--aws-port"),
         ("demo --entra-port -1", "--entra-port"),
         ("demo --functions-port many", "--functions-port"),
+        ("up --console-port 65536", "--console-port"),
+        ("up --console-port many", "--console-port"),
         ("demo --no-such-option", "--no-such-option"),
         ("demo extra", "extra"),
         ("no-such-command", "no-such-command"),
