@@ -316,14 +316,28 @@ demo: install ## run the whole bridge once and show what it does; ARGS=--json fo
 up: install ## keep the whole bridge running and print its URLs; ARGS='--help' teaches more
 	@$(BIN)/bridge up $(ARGS)
 
+# --- what the docs show -------------------------------------------------------------------------
+
 .PHONY: docs
-docs: $(VENV)/.installed ## write into the README and the reference what the code declares
+docs: reference charts pictures ## write into the docs what the code declares, the benchmarks measured, and real runs show
+
+.PHONY: settings
+settings: $(VENV)/.installed ## write the settings' tables into the README
+	@echo "writing the settings into README.md"
 	@scripts/write-settings $(BIN)/bridge
-	@$(MAKE) reference
 
 .PHONY: reference
-reference: $(VENV)/.installed ## write docs/reference/ and the tables of codes, as `make docs` does too
+reference: settings ## write docs/reference/, the tables of codes and the settings, as `make docs` does too
 	@$(BIN)/python -m documenting.reference
+
+ONLY ?=
+.PHONY: charts
+charts: .tools/docs/.installed ## draw the benchmarks' charts from their results files; ONLY=feed-shards for one
+	@MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib" .tools/docs/bin/python -m documenting charts $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: pictures
+pictures: install chromium ## run the commands and show their terminals as pictures; ONLY=demo for one
+	@$(BIN)/python -m documenting pictures $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: site
 site: site-tools ## build the docs as a site, into dist/site; no network is needed to read it

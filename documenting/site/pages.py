@@ -8,6 +8,7 @@ from typing import Final
 
 from documenting.site.errors import SiteError
 from documenting.site.markdown import with_links, with_plain_pipes, with_wider_lists
+from documenting.theme_pictures import for_the_site
 
 _ROOT_PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
@@ -56,4 +57,4 @@ def page_of(text: str, source: str, files: Mapping[str, str]) -> str:
             raise SiteError(message)
         return posixpath.relpath(files[target], PurePosixPath(files[source]).parent)
 
-    return with_wider_lists(with_plain_pipes(with_links(text, moved)))
+    return for_the_site(with_wider_lists(with_plain_pipes(with_links(text, moved))))

@@ -1,0 +1,1 @@
+"""The ratios of the benchmarks' page as pictures, from the results files and nothing else."""
