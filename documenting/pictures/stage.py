@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge_cli.authorizer_settings import write_authorizer_settings
 from bridge_cli.local_client import LocalCallError, LocalClient
 from bridge_cli.up_page import write_settings_file
 from bundling.errors import BundleError
@@ -55,4 +56,5 @@ async def open_stage(checkout: Path, folder: Path, reporter: Reporter) -> AsyncI
     )
     async with start_stack(options, reporter) as stack, LocalClient.to(stack) as client:
         write_settings_file(stack)
+        write_authorizer_settings(stack)
         yield Stage(stack, client)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from documenting.pictures.browser import ShotError
+from documenting.pictures.console_view import NAME as CONSOLE
+from documenting.pictures.console_view import shoot_console
 from documenting.pictures.privacy import PrivateError, check_public, with_fixed_ports
 from documenting.pictures.pseudo_terminal import RunError, run_in_terminal
 from documenting.pictures.scene import Scene
@@ -34,6 +37,7 @@ PICTURE_ERRORS: Final = (
     PrivateError,
     RunError,
     ScreenError,
+    ShotError,
     UnknownPictureError,
     UnlikePictureError,
 )
@@ -65,26 +69,27 @@ def write_pictures(checkout: Path, folder: Path, say: Say, *, only: str | None =
         PICTURE_ERRORS: a run has failed, or shown what no picture may show.
 
     """
-    chosen = [scene for scene in SCENES if only in {None, scene.name}]
+    names = [*(scene.name for scene in SCENES), CONSOLE]
+    chosen = [name for name in names if only in {None, name}]
     if not chosen:
-        names = ", ".join(scene.name for scene in SCENES)
-        raise UnknownPictureError(f"there is no picture {only}; there are {names}")
+        raise UnknownPictureError(f"there is no picture {only}; there are {', '.join(names)}")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bridge-pictures-") as place:
-        asyncio.run(_write_scenes(checkout, Path(place), folder, chosen, say))
+        asyncio.run(_write_all(checkout, Path(place), folder, chosen, say))
 
 
-async def _write_scenes(
-    checkout: Path, place: Path, folder: Path, scenes: Sequence[Scene], say: Say
+async def _write_all(
+    checkout: Path, place: Path, folder: Path, chosen: Sequence[str], say: Say
 ) -> None:
     clock = SystemClock()
+    scenes = [scene for scene in SCENES if scene.name in chosen]
     async with contextlib.AsyncExitStack() as stage_is_open:
         stage = None
         for scene in scenes:
             arguments: tuple[str, ...] = ()
             if scene.prepare is not None:
                 if stage is None:
-                    say("starting a stack for the pictures")
+                    say("starting a stack for the commands")
                     opened = open_stage(checkout, place, _Steps(say))
                     stage = await stage_is_open.enter_async_context(opened)
                 arguments = await scene.prepare(stage, place)
@@ -93,6 +98,12 @@ async def _write_scenes(
             for mode in (LIGHT, DARK):
                 svg = to_svg(lines, scene.title, mode, columns=scene.columns)
                 (folder / f"{scene.name}-{mode}.svg").write_text(svg, encoding="utf-8")
+    if CONSOLE in chosen:
+        # One of its own, on which nobody has called yet.
+        say("starting a stack for the console")
+        async with open_stage(checkout, place, _Steps(say)) as console_stage:
+            say("pressing the console's buttons")
+            await shoot_console(console_stage, folder, clock)
 
 
 def seen(

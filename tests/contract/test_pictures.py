@@ -14,6 +14,8 @@ from rich.console import Console
 from bridge_cli.demo import DemoReport
 from bridge_cli.demo_report import print_tables
 from bridge_cli.refusals import REFUSAL_CASES
+from documenting.pictures.browser import MOST_BYTES
+from documenting.pictures.console_view import NAME as CONSOLE
 from documenting.pictures.privacy import PrivateError, check_public
 from documenting.pictures.scene import Scene
 from documenting.pictures.scenes import SCENES
@@ -141,6 +143,9 @@ def test_when_a_page_becomes_a_page_of_the_site_then_its_pictures_follow_the_swi
 
 def test_when_a_screenshot_is_kept_then_it_is_a_small_png() -> None:
     """A page with pictures still opens at once."""
-    for file in PICTURES.glob("*.png"):
+    shots = sorted(PICTURES.glob("*.png"))
+
+    assert [f"{CONSOLE}-dark.png", f"{CONSOLE}-light.png"] == [file.name for file in shots]
+    for file in shots:
         assert PNG == file.read_bytes()[:8]
-        assert file.stat().st_size <= 250_000
+        assert file.stat().st_size <= MOST_BYTES
