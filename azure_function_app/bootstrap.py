@@ -21,6 +21,7 @@ from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client_over, build_transport
 from azure_function_app.aws_api.retry import PROXY_POLICY, SYNC_POLICY, Retrier, RetryPolicies
 from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.call_trace import Tracer
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.health_report import Health
@@ -97,9 +98,15 @@ class ServicesPerLoop:
     and local hosts have many.
     """
 
-    def __init__(self, load_settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(
+        self,
+        load_settings: Callable[[], Settings],
+        clock: Clock,
+        random_hex: Callable[[int], str] = secrets.token_hex,
+    ) -> None:
         """Load the settings now, so that what is wrong with them is in the log from the start."""
         self._clock = clock
+        self.tracer: Final = Tracer(random_hex)
         self._settings: Settings | SettingsError
         try:
             self._settings = load_settings()
@@ -146,14 +153,16 @@ class ServicesPerLoop:
         async with AsyncExitStack() as closing:
             closing.callback(self._by_loop.pop, loop, None)
             # No await before the yield: two first callers must not build everything twice.
-            yield _build_services(settings, self._clock, closing)
+            yield _build_services(settings, self._clock, self.tracer, closing)
 
 
-def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> Services:
+def _build_services(
+    config: Settings, clock: Clock, tracer: Tracer, closing: AsyncExitStack
+) -> Services:
     apis = build_api_clients(config, clock)
     closing.push_async_callback(apis.aclose)
     stores = _build_stores(config, clock, closing)
-    feed = ChangeFeed(apis.sync, clock)
+    feed = ChangeFeed(apis.sync, clock, tracer)
     page_seconds = config.calls.sync_call_seconds
     limits = _RunLimits(
         clock=clock,
@@ -182,7 +191,7 @@ def _build_services(config: Settings, clock: Clock, closing: AsyncExitStack) -> 
             routes=ROUTES,
             clock=clock,
             call_seconds=config.calls.proxy_call_seconds,
-            random_hex=secrets.token_hex,
+            tracer=tracer,
             forwards_writes=_forwards_writes(config.proxy_forwards),
             sign_in=_build_sign_in(config) if _needs_sign_in(config) else None,
         ),

@@ -3,6 +3,10 @@
 import json
 import logging
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Final
 
 _REDACTED: Final = "[redacted]"
@@ -18,6 +22,8 @@ _NAMED = re.compile(
     r"[\\'\"]{0,4}+\s{0,4}+[:=,]\s{0,4}+(?:b?[\\'\"]{1,4}+)?+(?:basic\s)?+)[^\s'\"\\,]{8,}+"
 )
 _FIELDS: Final = "bridge_fields"
+_NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
+_surrounding: ContextVar[Mapping[str, object]] = ContextVar("log_fields", default=_NO_FIELDS)
 
 
 def redacted(text: str) -> str:
@@ -31,21 +37,49 @@ def _without_jwt(match: re.Match[str]) -> str:
 
 
 def log_event(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
-    """Write one log line: the event's stable name, and its fields as members of the JSON object."""
-    logger.log(level, event, extra={_FIELDS: fields})
+    """Write one log line: the event's stable name, and its fields as members of the JSON object.
+
+    The fields of the blocks around it (`log_fields`) are members too.
+    """
+    logger.log(level, event, extra={_FIELDS: {**_surrounding.get(), **fields}})
+
+
+@contextmanager
+def log_fields(**fields: object) -> Iterator[None]:
+    """Add the fields to every line that is written inside the block, a library's lines included.
+
+    They belong to the task: calls that are under way at once do not see each other's, and a task
+    or a thread that one of them starts with its context has its fields too.
+    """
+    token = _surrounding.set({**_surrounding.get(), **fields})
+    try:
+        yield
+    finally:
+        _surrounding.reset(token)
+
+
+def surrounding_log_fields() -> Mapping[str, object]:
+    """Return the fields that a line written now gets from the blocks around it."""
+    return _surrounding.get()
 
 
 class JsonLines(logging.Formatter):
     """Formats a record as one line of JSON. The whole line is redacted, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON: `level`, `logger`, `event`, then the event's own fields."""
+        """Return the record as JSON.
+
+        First `time` in milliseconds since 1970, `level`, `logger` and `event`, then the fields of
+        the blocks around it, then the event's own, which win.
+        """
         members: dict[str, object] = {
+            "time": int(record.created * 1_000),
             "level": record.levelname,
             "logger": record.name,
             "event": record.getMessage(),
         }
-        members |= getattr(record, _FIELDS, {})
+        # A line that `log_event` has not written, a library's or a traceback, has none of its own.
+        members |= getattr(record, _FIELDS, None) or _surrounding.get()
         if record.exc_info:
             members["exception"] = self.formatException(record.exc_info)
         return redacted(json.dumps(members, default=str, ensure_ascii=False))

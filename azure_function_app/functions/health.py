@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.functions.invocation import trace_headers
 from azure_function_app.http_response import to_functions_response
 from azure_function_app.problem_details import problem_of
 from shared.settings_reader import SettingsError
@@ -15,12 +16,13 @@ def build_health(services: ServicesPerLoop) -> func.Blueprint:
     @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001 - the host hands it over
         """Say how the app is set up and how it last synced."""
-        try:
-            report = (await services.get()).health
-        except SettingsError as error:
-            response = problem_of(error).response(context.invocation_id)
-        else:
-            response = await report.answer(context.invocation_id)
-        return to_functions_response(response)
+        with services.tracer.serving(context.invocation_id, trace_headers(context)):
+            try:
+                report = (await services.get()).health
+            except SettingsError as error:
+                response = problem_of(error).response(context.invocation_id)
+            else:
+                response = await report.answer(context.invocation_id)
+            return to_functions_response(response)
 
     return blueprint

@@ -7,6 +7,7 @@ import azure.functions as func
 
 from azure_function_app.bootstrap import ServicesPerLoop
 from azure_function_app.fan_out.sharded_sync import ShardedSync, tell_poisoned
+from azure_function_app.functions.invocation import trace_headers
 
 QUEUE: Final = "sync-shards"
 POISON_QUEUE: Final = f"{QUEUE}-poison"
@@ -23,14 +24,17 @@ def build_sync_shards(services: ServicesPerLoop) -> func.Blueprint:
     async def sync_shard(
         message: func.QueueMessage,
         following: func.Out[typing.List[str]],  # noqa: UP006 - the worker library refuses list[str]
+        context: func.Context,
     ) -> None:
         """Work on one message. A failed run fails the invocation: the host tries it again."""
-        await (await sharded_sync_of(services)).work(message.get_body(), following.set)
+        with services.tracer.serving(context.invocation_id, trace_headers(context)):
+            await (await sharded_sync_of(services)).work(message.get_body(), following.set)
 
     @blueprint.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection=CONNECTION)
-    async def sync_shards_poison(message: func.QueueMessage) -> None:
+    async def sync_shards_poison(message: func.QueueMessage, context: func.Context) -> None:
         """Log a message that was given up, for an alert; the next tick plans its shard anew."""
-        tell_poisoned(message.get_body())
+        with services.tracer.serving(context.invocation_id, trace_headers(context)):
+            tell_poisoned(message.get_body())
 
     return blueprint
 

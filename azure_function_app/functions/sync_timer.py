@@ -9,6 +9,7 @@ import typing
 import azure.functions as func
 
 from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.functions.invocation import trace_headers
 from azure_function_app.functions.sync_shards import CONNECTION, QUEUE, sharded_sync_of
 from shared.log import log_event
 
@@ -24,10 +25,11 @@ def _running(services: ServicesPerLoop) -> func.Blueprint:
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%")
-    async def sync_timer(timer: func.TimerRequest) -> None:
+    async def sync_timer(timer: func.TimerRequest, context: func.Context) -> None:
         """Run the sync job once. A failed run fails the invocation, so that Azure shows it."""
-        _tell_if_late(timer)
-        await (await services.get()).sync_job.run()
+        with services.tracer.serving(context.invocation_id, trace_headers(context)):
+            _tell_if_late(timer)
+            await (await services.get()).sync_job.run()
 
     return blueprint
 
@@ -40,10 +42,12 @@ def _planning(services: ServicesPerLoop) -> func.Blueprint:
     async def sync_timer(
         timer: func.TimerRequest,
         following: func.Out[typing.List[str]],  # noqa: UP006 - the worker library refuses list[str]
+        context: func.Context,
     ) -> None:
         """Plan what is to be read; the host sends the messages if that ends well."""
-        _tell_if_late(timer)
-        await (await sharded_sync_of(services)).tick(following.set)
+        with services.tracer.serving(context.invocation_id, trace_headers(context)):
+            _tell_if_late(timer)
+            await (await sharded_sync_of(services)).tick(following.set)
 
     return blueprint
 

@@ -8,13 +8,16 @@ token is asked for. What Azure puts on a request for its own use (function keys,
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import httpx
+
 from azure_function_app.aws_api.client import MAX_BODY, ApiRequest, ApiResponse, problem_code
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal
+from azure_function_app.call_trace import TraceHeaders, Tracer
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError, RequestRefused, TokenRefused
 from azure_function_app.http_response import HttpResponse
@@ -39,10 +42,6 @@ _FINAL_STATUSES: Final = range(200, 600)
 _BODYLESS_STATUSES: Final = frozenset({204, 205, 304})
 """The host fails where a body comes with one of these."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-# https://www.w3.org/TR/trace-context/#traceparent-header: no version ff, no ID of zeros.
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-)
 # More digits than any body needs, and fewer than Python refuses to read.
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
@@ -83,8 +82,7 @@ class Proxy:
     routes: tuple[Route, ...]
     clock: Clock
     call_seconds: float
-    random_hex: Callable[[int], str]
-    """So many random bytes, as hex digits."""
+    tracer: Tracer
     forwards_writes: bool = False
     """Whether more is forwarded than what only reads."""
     sign_in: SignIn | None = None
@@ -92,31 +90,43 @@ class Proxy:
 
     async def answer(self, caller: CallerRequest) -> HttpResponse:
         """Return the API's response, or a problem document; raises nothing but cancellation."""
-        started = self.clock.monotonic()
         request_id = _request_id(caller)
+        # The host's span is the nearer parent.
+        parents = (
+            TraceHeaders(caller.trace_parent, caller.trace_state),
+            TraceHeaders(
+                caller.headers.get("traceparent", ""), caller.headers.get("tracestate", "")
+            ),
+        )
+        with self.tracer.serving(request_id, *parents):
+            return await self._answer(caller, request_id)
+
+    async def _answer(self, caller: CallerRequest, request_id: str) -> HttpResponse:
+        started = self.clock.monotonic()
         code = None
         signed_in = None
+        found: dict[str, object] = {"route": None, "aws_request_id": None}
         try:
             signed_in = self._identify(caller)
-            response = await self._forward(caller, request_id, signed_in)
+            response = await self._forward(caller, request_id, signed_in, found)
         except Exception as error:
             problem = problem_of(error)
             code = problem.code
             if not isinstance(error, BridgeError):
-                _logger.exception("proxy_failed, request_id %s", request_id)
+                _logger.exception("proxy_failed")
             elif not isinstance(error, RequestRefused):
-                _log_cause(error, request_id)
+                _log_cause(error)
             headers = error.headers if isinstance(error, _RefusedWithHeaders) else ()
             response = problem.response(request_id, *headers)
         log_event(
             _logger,
             logging.INFO,
             "proxy_call",
-            request_id=request_id,
             method=caller.method,
             status=response.status,
             code=code,
             milliseconds=round((self.clock.monotonic() - started) * 1000, 1),
+            **found,
             **self._caller_fields(signed_in),
         )
         return response
@@ -139,11 +149,17 @@ class Proxy:
         return {"caller": signed_in.object_id, "caller_roles": sorted(known)}
 
     async def _forward(
-        self, caller: CallerRequest, request_id: str, signed_in: SignedInCaller | None
+        self,
+        caller: CallerRequest,
+        request_id: str,
+        signed_in: SignedInCaller | None,
+        found: dict[str, object],
     ) -> HttpResponse:
         if self.sign_in is not None and signed_in is not None:
             self.sign_in.check_member(signed_in)
         target = parse_request_target(caller.url, self.routes)
+        # Not the path itself: the ID in it can be nobody's business.
+        found["route"] = target.routes[0].path
         if caller.method == "OPTIONS":
             allow = (("Allow", target.allow), ("X-Request-Id", request_id))
             return HttpResponse(HTTPStatus.NO_CONTENT, allow, b"")
@@ -161,29 +177,17 @@ class Proxy:
             self.sign_in.check_route(signed_in, route)
         check_body(caller)
         headers = dict(forwarded_headers(caller.headers))
-        headers |= self._trace_headers(caller)
+        headers |= self.tracer.outgoing_headers()
         headers["x-request-id"] = request_id
         request = ApiRequest(method, target.path, target.query, tuple(headers.items()), caller.body)
         response = await self.api.fetch(
             request, deadline=Deadline.after(self.call_seconds, self.clock)
         )
+        found["aws_request_id"] = _aws_request_id(response.headers)
         if response.status_code in REFUSALS:
             # We have let the caller in, so this is about our token, not about the caller's.
             raise explain_refusal(response, problem_code(response), route)
         return _passed_on(response, request_id, with_body=caller.method != "HEAD")
-
-    def _trace_headers(self, caller: CallerRequest) -> dict[str, str]:
-        # The host's span is the nearer parent; a trace state belongs to the parent beside it.
-        for parent, state in (
-            (caller.trace_parent, caller.trace_state),
-            (caller.headers.get("traceparent", ""), caller.headers.get("tracestate", "")),
-        ):
-            if _TRACEPARENT.fullmatch(parent):
-                headers = {"traceparent": parent}
-                if state and state.isascii() and state.isprintable():
-                    headers["tracestate"] = state
-                return headers
-        return {"traceparent": f"00-{self.random_hex(16)}-{self.random_hex(8)}-00"}
 
 
 class _RefusedWithHeaders(RequestRefused):
@@ -205,17 +209,21 @@ def _passed_on(response: ApiResponse, request_id: str, *, with_body: bool) -> Ht
     )
 
 
-def _log_cause(error: BridgeError, request_id: str) -> None:
+def _log_cause(error: BridgeError) -> None:
     log_event(
         _logger,
         logging.WARNING,
         "proxy_failed",
-        request_id=request_id,
         code=error.code,
         message=str(error),
         cause=repr(error.__cause__) if error.__cause__ else None,
         **({"status": error.status, **error.evidence} if isinstance(error, TokenRefused) else {}),
     )
+
+
+def _aws_request_id(headers: httpx.Headers) -> str | None:
+    given: str = headers.get("x-amzn-requestid", "")
+    return given if _REQUEST_ID.fullmatch(given) else None
 
 
 def _request_id(caller: CallerRequest) -> str:

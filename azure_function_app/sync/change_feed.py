@@ -12,6 +12,7 @@ import httpx
 from azure_function_app.aws_api.client import ApiClient, ApiRequest, ApiResponse, problem_code
 from azure_function_app.aws_api.retry_after import parse_retry_after
 from azure_function_app.aws_api.token_refusal import REFUSALS, explain_refusal, log_refusal
+from azure_function_app.call_trace import Tracer
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import (
     BackendContractError,
@@ -43,6 +44,7 @@ from azure_function_app.sync.records import (
     Record,
 )
 from shared.clock import Clock
+from shared.log import log_fields
 from shared.routes import ROUTES, Route
 
 LONGEST_CURSOR: Final = 4_096
@@ -79,6 +81,7 @@ class ChangeFeed:
 
     api: ApiClient
     clock: Clock
+    tracer: Tracer
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
         """Return the page of the change feed that starts at the cursor.
@@ -99,11 +102,9 @@ class ChangeFeed:
         query = httpx.QueryParams(
             {"cursor": cursor, "limit": limit} if cursor else {"limit": limit}
         )
-        request = ApiRequest(
-            _ROUTE.method, _ROUTE.path, str(query), (("accept", "application/json"),)
-        )
-        response = await self.api.read(request, deadline=deadline)
-        self._raise_for_status(response, _ROUTE)
+        with log_fields(request_id=(request_id := self.tracer.new_request_id())):
+            response = await self._get(_ROUTE, request_id, deadline, str(query))
+            self._raise_for_status(response, _ROUTE)
         # In a thread, because a page takes up to a second and the proxy has the same event loop.
         page = await asyncio.to_thread(parse_change_page, response.content)
         if page.has_more and page.next_cursor == cursor:
@@ -125,19 +126,26 @@ class ChangeFeed:
             BridgeError: any other kind, as `ApiClient.send` raises them.
 
         """
-        request = ApiRequest(
-            _SHARDS_ROUTE.method,
-            _SHARDS_ROUTE.path,
-            headers=(("accept", "application/json"),),
-        )
-        response = await self.api.read(request, deadline=deadline)
-        if _is_unknown_route(response):
-            raise ShardsUnsupported(
-                "The API has no GET /v1/shards, which SYNC_FAN_OUT=true reads the feed by: deploy"
-                " the AWS stack of this version, or set SYNC_FAN_OUT to false."
-            )
-        self._raise_for_status(response, _SHARDS_ROUTE)
+        with log_fields(request_id=(request_id := self.tracer.new_request_id())):
+            response = await self._get(_SHARDS_ROUTE, request_id, deadline)
+            if _is_unknown_route(response):
+                raise ShardsUnsupported(
+                    "The API has no GET /v1/shards, which SYNC_FAN_OUT=true reads the feed by:"
+                    " deploy the AWS stack of this version, or set SYNC_FAN_OUT to false."
+                )
+            self._raise_for_status(response, _SHARDS_ROUTE)
         return parse_shards(response.content)
+
+    async def _get(
+        self, route: Route, request_id: str, deadline: Deadline, query: str = ""
+    ) -> ApiResponse:
+        headers = (
+            ("accept", "application/json"),
+            ("x-request-id", request_id),
+            *self.tracer.outgoing_headers(),
+        )
+        request = ApiRequest(route.method, route.path, query, headers)
+        return await self.api.read(request, deadline=deadline)
 
     def _raise_for_status(self, response: ApiResponse, route: Route) -> None:
         status = response.status_code

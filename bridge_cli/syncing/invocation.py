@@ -88,7 +88,8 @@ def finish(
     app = ServicesPerLoop(lambda: settings, SystemClock())
 
     async def run() -> Result:
-        return await work(await app.get())
+        with app.tracer.serving(app.tracer.new_request_id()):
+            return await work(await app.get())
 
     try:
         result = asyncio.run(run())

@@ -39,6 +39,7 @@ from shared.routes import ROUTES
 from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
 from tests.support.keys import base64url
+from tests.support.proxy_calls import TRACER
 from tests.support.work import Repetition, assert_linear, repetitions
 
 JSON = ["{", "}", "[", "]", '"', "\\", "\\u00e9", "\\ud800", ",", ":", "0", "1", ".", "e", "-", " "]
@@ -91,7 +92,7 @@ def _run[T](work: Coroutine[Any, Any, T]) -> T:
 
 
 def _proxy(api: FakeApi) -> Proxy:
-    return Proxy(api, ROUTES, FakeClock(), 30.0, lambda size: "ab" * size)
+    return Proxy(api, ROUTES, FakeClock(), 30.0, TRACER)
 
 
 def _caller(url: str = "/v1/records", **headers: str) -> CallerRequest:

@@ -35,6 +35,7 @@ from tests.support.faulty_server import (
     send_garbage,
     truncate,
 )
+from tests.support.proxy_calls import TRACER
 
 CHECKOUT = Path(__file__).parents[2]
 APP_PYTHON = CHECKOUT / ".tools/function-app/bin/python"
@@ -54,9 +55,7 @@ def caller(
 
 def proxy(api: ApiClient) -> Proxy:
     """The proxy over the real calling core."""
-    return Proxy(
-        api, ROUTES, SystemClock(), CALL_SECONDS, lambda size: "ab" * size, forwards_writes=True
-    )
+    return Proxy(api, ROUTES, SystemClock(), CALL_SECONDS, TRACER, forwards_writes=True)
 
 
 def code_of(given: HttpResponse) -> str | None:

@@ -38,6 +38,7 @@ from tests.support.faulty_server import (
     send_garbage,
     truncate,
 )
+from tests.support.proxy_calls import TRACER
 
 CLOCK = SystemClock()
 BACKEND_DOWN = answer(502, b'{"message":"Internal server error"}')
@@ -274,7 +275,9 @@ async def test_when_the_server_says_when_to_come_back_then_nobody_comes_earlier(
         real_api(f"http://127.0.0.1:{server.port}/prod") as api,
     ):
         started = CLOCK.monotonic()
-        page_call = ChangeFeed(api, CLOCK).changes("", limit=1, deadline=Deadline.after(5.0, CLOCK))
+        page_call = ChangeFeed(api, CLOCK, TRACER).changes(
+            "", limit=1, deadline=Deadline.after(5.0, CLOCK)
+        )
         with pytest.raises(BackendContractError):  # "good" is no page
             await page_call
         took = CLOCK.monotonic() - started

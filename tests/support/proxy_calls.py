@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from azure_function_app.call_trace import Tracer
 from azure_function_app.http_response import HttpResponse
 from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import CallerRequest, Proxy
@@ -10,6 +11,7 @@ from shared.routes import ROUTES
 from tests.support.fake_api import FakeApi
 from tests.support.fake_clock import FakeClock
 
+TRACER = Tracer(lambda size: "ab" * size)
 HOST = "https://bridge.azurewebsites.net"
 RECORDS = f"{HOST}/api/aws/v1/records"
 
@@ -47,7 +49,7 @@ def proxy_before(
         routes=ROUTES,
         clock=FakeClock(),
         call_seconds=30.0,
-        random_hex=lambda size: "ab" * size,
+        tracer=TRACER,
         forwards_writes=forwards_writes,
         sign_in=sign_in,
     )

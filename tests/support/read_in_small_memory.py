@@ -7,10 +7,12 @@ code, the peak of its memory in MiB, and its CPU seconds.
 import asyncio
 import json
 import resource
+import secrets
 import sys
 import time
 from pathlib import Path
 
+from azure_function_app.call_trace import Tracer
 from azure_function_app.deadline import Deadline
 from azure_function_app.errors import BridgeError
 from azure_function_app.sync.change_feed import ChangeFeed
@@ -42,7 +44,9 @@ async def main(url: str, seconds: float) -> None:
         try:
             clock = SystemClock()
             deadline = Deadline.after(seconds, clock)
-            await ChangeFeed(api, clock).changes("", limit=1_000, deadline=deadline)
+            await ChangeFeed(api, clock, Tracer(secrets.token_hex)).changes(
+                "", limit=1_000, deadline=deadline
+            )
         except BridgeError as error:
             code = error.code
         except MemoryError:

@@ -6,6 +6,7 @@ PREFIX`.
 
 import asyncio
 import random
+import secrets
 import sys
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from azure_function_app.aws_api.destination import Destination
 from azure_function_app.aws_api.direct_client import build_client
 from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
+from azure_function_app.call_trace import Tracer
 from azure_function_app.declared_settings import SYNC_PAGE_SIZE
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.identity.token_provider import TokenProvider
@@ -71,7 +73,7 @@ async def _load(origin: str, *place: str) -> None:
     api = _build_api(origin)
     store, closable = _build_store(*place)
     job = SyncJob(
-        source=ChangeFeed(api, _CLOCK),
+        source=ChangeFeed(api, _CLOCK, Tracer(secrets.token_hex)),
         store=store,
         clock=_CLOCK,
         new_run_id=lambda: str(uuid4()),

@@ -246,7 +246,7 @@ async def test_when_limits_are_set_then_the_jobs_have_them(subject: ServicesPerL
         services.proxy.call_seconds,
     )
     assert services.sync_job.new_run_id() != services.sync_job.new_run_id()
-    assert 32 == len(services.proxy.random_hex(16))
+    assert 32 == len(services.proxy.tracer.random_hex(16))
 
 
 async def test_when_settings_are_given_then_everything_is_built_from_them() -> None:
@@ -330,11 +330,10 @@ def test_when_logging_is_configured_then_every_line_is_json_without_tokens(
     configure_logging()
 
     record = logging.makeLogRecord(
-        {"msg": "Bearer abcdefghijkl", "name": "other", "levelname": "X"}
+        {"msg": "Bearer abcdefghijkl", "name": "other", "levelname": "X", "created": 1.5}
     )
-    assert '{"level": "X", "logger": "other", "event": "Bearer [redacted]"}' == handler.format(
-        record
-    )
+    line = '{"time": 1500, "level": "X", "logger": "other", "event": "Bearer [redacted]"}'
+    assert line == handler.format(record)
     assert not logging.getLogger("azure.core").isEnabledFor(logging.INFO)
     assert logging.getLogger("azure_function_app.sync.sync_job").isEnabledFor(logging.INFO)
 

@@ -1,11 +1,12 @@
 """Log lines."""
 
+import asyncio
 import json
 import logging
 
 import pytest
 
-from shared.log import JsonLines, log_event, redacted
+from shared.log import JsonLines, log_event, log_fields, redacted
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln"
 
@@ -56,9 +57,59 @@ def test_when_an_event_is_logged_then_its_line_is_one_json_object(
 
     line = JsonLines().format(caplog.records[0])
     assert {
+        "time": int(caplog.records[0].created * 1_000),
         "level": "INFO",
         "logger": "n",
         "event": "happened",
         "count": 2,
         "token": "[redacted]",
     } == json.loads(line)
+
+
+def test_when_a_line_is_written_in_a_block_then_it_has_the_blocks_fields(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An inner block adds to the outer one, and the event's own fields win."""
+    logger = logging.getLogger("n")
+    caplog.handler.setFormatter(JsonLines())
+
+    with log_fields(trace_id="t", request_id="outer"):
+        with log_fields(request_id="inner"):
+            log_event(logger, logging.WARNING, "one")
+            logger.warning("two")
+        log_event(logger, logging.WARNING, "three", trace_id="own")
+    log_event(logger, logging.WARNING, "four")
+
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert [
+        ("one", "t", "inner"),
+        ("two", "t", "inner"),
+        ("three", "own", "outer"),
+        ("four", None, None),
+    ] == [(line["event"], line.get("trace_id"), line.get("request_id")) for line in lines]
+
+
+async def test_when_calls_run_at_once_then_none_writes_anothers_fields(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a thousand, whatever the order; a task and a thread of a call write its fields."""
+    logger = logging.getLogger("n")
+    caplog.handler.setFormatter(JsonLines())
+
+    async def call(number: int) -> None:
+        with log_fields(request_id=number):
+            await asyncio.sleep(0)
+            log_event(logger, logging.WARNING, "here", number=number)
+            await asyncio.create_task(later(number))
+            if number % 100 == 0:
+                await asyncio.to_thread(log_event, logger, logging.WARNING, "thread", number=number)
+
+    async def later(number: int) -> None:
+        await asyncio.sleep(0)
+        log_event(logger, logging.WARNING, "task", number=number)
+
+    await asyncio.gather(*map(call, range(1_000)))
+
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert 2_010 == len(lines)
+    assert all(line["number"] == line["request_id"] for line in lines)

@@ -12,7 +12,7 @@ from azure_function_app.bootstrap import ServicesPerLoop
 from azure_function_app.errors import BackendUnavailable, ShardMessageInvalid
 from azure_function_app.sync.checkpoint_store import SyncStatus
 from tests.support.fake_feed import ShardedFeed
-from tests.support.functions_app import both_clients, services_per_loop, user_function
+from tests.support.functions_app import both_clients, context, services_per_loop, user_function
 
 
 class Out:
@@ -66,9 +66,9 @@ async def test_when_the_timer_ticks_then_each_message_it_sends_reads_a_shard(
     """The tick reads nothing itself."""
     sent, following = Out(), Out()
 
-    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent)
+    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent, context())
     for text in sent.value or []:
-        await user_function(services, "sync_shard")(queued(text), following)
+        await user_function(services, "sync_shard")(queued(text), following, context())
 
     assert 3 == len(sent.value or [])
     assert following.value is None
@@ -87,7 +87,7 @@ async def test_when_every_shard_is_read_then_the_timer_sets_nothing(
     await run_all(services)
     sent = Out()
 
-    await user_function(services, "sync_timer")(func.TimerRequest(past_due=True), sent)
+    await user_function(services, "sync_timer")(func.TimerRequest(past_due=True), sent, context())
 
     assert sent.value is None
 
@@ -97,7 +97,7 @@ async def test_when_a_shards_run_fails_then_the_invocation_does(
 ) -> None:
     """So that the host tries the message again, and sets it aside in the end."""
     sent = Out()
-    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent)
+    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent, context())
 
     def fail(_cursor: str) -> None:
         raise BackendUnavailable("The API is down.")
@@ -105,7 +105,7 @@ async def test_when_a_shards_run_fails_then_the_invocation_does(
     feed.before_answer = fail
 
     with pytest.raises(BackendUnavailable):
-        await user_function(services, "sync_shard")(queued((sent.value or [])[1]), Out())
+        await user_function(services, "sync_shard")(queued((sent.value or [])[1]), Out(), context())
     report = await (await services.get()).checkpoints.load_report()
     assert report is not None
     assert (1, SyncStatus.FAILED) == (report.shard, report.status)
@@ -117,7 +117,7 @@ async def test_when_a_message_is_not_ours_then_the_invocation_fails_with_its_cod
 ) -> None:
     """What it holds is not logged: nobody knows what it is."""
     with caplog.at_level(logging.ERROR), pytest.raises(ShardMessageInvalid):
-        await user_function(services, "sync_shard")(queued("secret"), Out())
+        await user_function(services, "sync_shard")(queued("secret"), Out(), context())
 
     assert ["shard_message_invalid"] == caplog.messages
     assert "secret" not in caplog.text
@@ -129,11 +129,11 @@ async def test_when_a_message_is_given_up_then_the_log_names_its_shard(
 ) -> None:
     """An alert looks for the event."""
     sent = Out()
-    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent)
+    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent, context())
     caplog.clear()
 
     for text in ((sent.value or [])[2], "secret"):
-        await user_function(services, "sync_shards_poison")(queued(text))
+        await user_function(services, "sync_shards_poison")(queued(text), context())
 
     assert ["shard_poisoned"] * 2 == caplog.messages
     assert [logging.ERROR] * 2 == [line.levelno for line in caplog.records]
@@ -144,6 +144,6 @@ async def test_when_a_message_is_given_up_then_the_log_names_its_shard(
 async def run_all(services: ServicesPerLoop) -> None:
     """Tick, and work on all that is sent."""
     sent = Out()
-    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent)
+    await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), sent, context())
     for text in sent.value or []:
-        await user_function(services, "sync_shard")(queued(text), Out())
+        await user_function(services, "sync_shard")(queued(text), Out(), context())

@@ -12,7 +12,7 @@ from azure_function_app.errors import BackendUnavailable
 from azure_function_app.sync.checkpoint_store import SyncStatus
 from shared.settings_reader import SettingsError
 from tests.support.fake_feed import FakeFeed, record
-from tests.support.functions_app import both_clients, services_per_loop, user_function
+from tests.support.functions_app import both_clients, context, services_per_loop, user_function
 
 
 class ClosableFeed(FakeFeed):
@@ -40,7 +40,9 @@ def services(tmp_path: Path) -> ServicesPerLoop:
 @pytest.mark.usefixtures("feed")
 async def test_when_the_timer_ticks_then_the_sync_job_runs_once(services: ServicesPerLoop) -> None:
     """A tick is a run, and a run that worked returns nothing."""
-    result = await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
+    result = await user_function(services, "sync_timer")(
+        func.TimerRequest(past_due=False), context()
+    )
     report = await (await services.get()).health.checkpoints.load_report()
 
     assert result is None
@@ -55,7 +57,7 @@ async def test_when_the_tick_is_late_then_the_log_says_so(
 ) -> None:
     """A late tick runs all the same."""
     with caplog.at_level(logging.INFO):
-        await user_function(services, "sync_timer")(func.TimerRequest(past_due=past_due))
+        await user_function(services, "sync_timer")(func.TimerRequest(past_due=past_due), context())
 
     events = [line.getMessage() for line in caplog.records]
     assert past_due == ("sync_past_due" in events)
@@ -73,7 +75,7 @@ async def test_when_a_run_fails_then_the_invocation_does(
     feed.before_answer = fail
 
     with pytest.raises(BackendUnavailable):
-        await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
+        await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), context())
 
 
 async def test_when_the_settings_are_wrong_then_the_invocation_fails(feed: ClosableFeed) -> None:
@@ -81,5 +83,5 @@ async def test_when_the_settings_are_wrong_then_the_invocation_fails(feed: Closa
     services = services_per_loop(SYNC_RUN_SECONDS="-1")
 
     with pytest.raises(SettingsError, match="SYNC_RUN_SECONDS"):
-        await user_function(services, "sync_timer")(func.TimerRequest(past_due=False))
+        await user_function(services, "sync_timer")(func.TimerRequest(past_due=False), context())
     assert [] == feed.calls

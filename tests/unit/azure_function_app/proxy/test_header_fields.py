@@ -27,7 +27,7 @@ async def test_when_headers_mean_something_to_the_api_then_they_go_along() -> No
     assert headers == {
         name: value
         for name, value in api.request_headers.items()
-        if name not in {"traceparent", "x-request-id"}
+        if name not in {"traceparent", "x-amzn-trace-id", "x-request-id"}
     }
 
 
@@ -57,6 +57,8 @@ async def test_when_headers_mean_something_to_the_api_then_they_go_along() -> No
         "x-ms-token-aad-access-token",
         "x-original-url",
         "x-waws-unencoded-url",
+        "x-amzn-requestid",
+        "x-amzn-trace-id",
         "x-anything-else",
     ],
 )
@@ -70,6 +72,7 @@ async def test_when_a_header_is_not_for_the_api_then_it_does_not_go_along(name: 
         "accept": "text/plain",
         "accept-encoding": "identity",
         "traceparent": f"00-{'ab' * 16}-{'ab' * 8}-00",
+        "x-amzn-trace-id": f"Root=1-{'ab' * 4}-{'ab' * 12};Parent={'ab' * 8};Sampled=0",
         "x-request-id": "invocation-1",
     } == api.request_headers
 

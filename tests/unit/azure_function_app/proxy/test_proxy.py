@@ -14,6 +14,7 @@ from azure_function_app.errors import (
     Overloaded,
     TokenAcquisitionError,
 )
+from shared.log import JsonLines
 from shared.routes import PROTECTED_ROUTES, Route
 from tests.support.fake_api import FakeApi
 from tests.support.proxy_calls import (
@@ -133,6 +134,7 @@ async def test_when_the_caller_names_its_request_then_the_name_goes_all_the_way(
         (("", ""), (CALLER_SPAN, "c=1"), (CALLER_SPAN, "c=1")),
         (("nonsense", "h=1"), (CALLER_SPAN, "c=1"), (CALLER_SPAN, "c=1")),
         ((HOST_SPAN, ""), (CALLER_SPAN, "c=1"), (HOST_SPAN, None)),
+        ((HOST_SPAN, "no state"), ("", ""), (HOST_SPAN, None)),
         (("", ""), (CALLER_SPAN.replace("00-", "ff-"), "c=1"), (None, None)),
         (("", ""), (CALLER_SPAN.upper().replace("00-1", "00-A"), "c=1"), (None, None)),
         (("", ""), (f"00-{'0' * 32}-{'2' * 16}-01", "c=1"), (None, None)),
@@ -144,15 +146,23 @@ async def test_when_the_caller_names_its_request_then_the_name_goes_all_the_way(
 async def test_when_there_is_a_trace_then_it_goes_on(
     host: tuple[str, str], theirs: tuple[str, str], sent: tuple[str | None, str | None]
 ) -> None:
-    """The host's span is the parent, else the caller's, else a new trace; the state fits it."""
+    """The host's trace goes on, else the caller's, else a new one; the state fits it.
+
+    The call to the API is a span of its own, and AWS's header says the same as W3C's.
+    """
     api = FakeApi(b"{}")
     headers = {"traceparent": theirs[0], "tracestate": theirs[1]}
 
     await answer_of(api, caller(headers=headers, trace_parent=host[0], trace_state=host[1]))
 
-    expected = sent[0] or f"00-{'ab' * 16}-{'ab' * 8}-00"
-    assert (expected, sent[1]) == (
+    _, trace_id, _, flags = (sent[0] or f"00-{'ab' * 16}-none-00").split("-")
+    assert (
+        f"00-{trace_id}-{'ab' * 8}-{flags}",
+        f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={'ab' * 8};Sampled={flags[1]}",
+        sent[1],
+    ) == (
         api.request_headers["traceparent"],
+        api.request_headers["x-amzn-trace-id"],
         api.request_headers.get("tracestate"),
     )
 
@@ -368,24 +378,31 @@ async def test_when_something_unexpected_happens_then_the_caller_learns_nothing_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A bug is a 500 with a code; what it says is in our log, under the same request ID."""
+    caplog.handler.setFormatter(JsonLines())
+
     answer = await answer_of(FakeApi(error=RuntimeError("private detail")), caller())
 
     assert (500, "internal_error") == (answer.status, problem_of(answer)["code"])
     assert "private" not in answer.body.decode()
     assert "private detail" in caplog.text
-    assert "invocation-1" in caplog.text
+    assert '"request_id": "invocation-1"' in caplog.text
 
 
 async def test_when_a_call_ends_then_one_line_says_how(caplog: pytest.LogCaptureFixture) -> None:
     """Method, status, code and time; not the URL, which can hold what is nobody's business."""
+    api = FakeApi(b"{}", headers=[("x-amzn-RequestId", "theirs-1")])
+
     with caplog.at_level(logging.INFO):
-        await answer_of(FakeApi(b"{}"), caller(url=f"{RECORDS}?cursor=secret"))
+        await answer_of(api, caller(url=f"{RECORDS}/secret?cursor=secret", trace_parent=HOST_SPAN))
 
     (line,) = caplog.records
     assert "proxy_call" == line.getMessage()
     assert {
+        "trace_id": HOST_SPAN[3:35],
         "request_id": "invocation-1",
+        "aws_request_id": "theirs-1",
         "method": "GET",
+        "route": "/v1/records/{id}",
         "status": 200,
         "code": None,
         "milliseconds": 0.0,

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import secrets
 import threading
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pytest_httpx import HTTPXMock
 
 from azure_function_app.aws_api.client import MAX_BODY
+from azure_function_app.call_trace import Tracer
 from azure_function_app.errors import (
     BackendContractError,
     BackendError,
@@ -40,9 +42,12 @@ from azure_function_app.sync.records import (
     Record,
     encode_data,
 )
+from shared.log import log_event
+from shared.trace_context import parse_amzn_trace_id, parse_traceparent
 from tests.support.calling import TOKEN
 from tests.support.canned_api import Canned, CannedApi, Handler, answering, problem
 from tests.support.keys import base64url
+from tests.support.proxy_calls import TRACER
 
 GZIP = ("content-encoding", "gzip")
 ITEM = {
@@ -67,7 +72,7 @@ def item(**changes: Any) -> bytes:
 
 def feed_of(api: CannedApi) -> ChangeFeed:
     """The change feed of that API."""
-    return ChangeFeed(api.client, api.clock)
+    return ChangeFeed(api.client, api.clock, TRACER)
 
 
 def test_when_a_page_is_good_then_its_records_are_typed() -> None:
@@ -350,6 +355,33 @@ async def test_when_changes_are_asked_for_then_cursor_and_limit_are_in_the_query
     )
     assert decoded == httpx.QueryParams(query)
     assert f"Bearer {TOKEN}" == request.headers["authorization"]
+
+
+async def test_when_pages_are_asked_for_then_each_call_is_a_span_of_the_runs_trace(
+    api: CannedApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has a request ID of its own too, which the lines about it name; the run's come back."""
+    api.handle = answering(200, page())
+    tracer = Tracer(secrets.token_hex)
+    feed = ChangeFeed(api.client, api.clock, tracer)
+
+    with tracer.serving("run") as trace, caplog.at_level(logging.INFO):
+        await feed.changes("", limit=1, deadline=api.deadline())
+        api.handle = answering(403, b"{}")
+        with pytest.raises(TokenRefused):
+            await feed.changes("", limit=1, deadline=api.deadline())
+        log_event(logging.getLogger("n"), logging.INFO, "run_line")
+
+    refused, after = [vars(record)["bridge_fields"] for record in caplog.records[-2:]]
+    sent = [request.headers for request in api.requests]
+    assert {trace.context.trace_id} == {headers["traceparent"][3:35] for headers in sent}
+    assert 2 == len({headers["traceparent"] for headers in sent})
+    assert 2 == len({headers["x-request-id"] for headers in sent})
+    assert all(
+        parse_traceparent(headers["traceparent"]) == parse_amzn_trace_id(headers["x-amzn-trace-id"])
+        for headers in sent
+    )
+    assert (sent[-1]["x-request-id"], "run") == (refused["request_id"], after["request_id"])
 
 
 async def test_when_a_page_is_parsed_then_the_event_loop_goes_on(
