@@ -25,9 +25,14 @@ from azure_function_app.call_trace import Tracer
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.health_report import Health
+from azure_function_app.identity.credential_kinds import ManagedIdentity
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.identity.token_transport import Endpoint
+from azure_function_app.identity.token_transport import (
+    build_transport as build_bounded_transport,
+)
 from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import (
@@ -36,6 +41,7 @@ from azure_function_app.settings import (
     SqliteSettings,
     TableSettings,
     load_process_settings,
+    silence_exporter,
 )
 from azure_function_app.stores.sqlite_store import SqliteStore
 from azure_function_app.stores.table_store import TableStore, build_table_store
@@ -47,6 +53,7 @@ from azure_function_app.sync.runs.carry_over import AfterShards, CarryOver
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.entra import TokenVersion
@@ -159,10 +166,11 @@ class ServicesPerLoop:
 def _build_services(
     config: Settings, clock: Clock, tracer: Tracer, closing: AsyncExitStack
 ) -> Services:
-    apis = build_api_clients(config, clock)
+    spans = _build_spans(config, clock, closing)
+    apis = build_api_clients(config, clock, spans)
     closing.push_async_callback(apis.aclose)
     stores = _build_stores(config, clock, closing)
-    feed = ChangeFeed(apis.sync, clock, tracer)
+    feed = ChangeFeed(apis.sync, clock, tracer, spans)
     page_seconds = config.calls.sync_call_seconds
     limits = _RunLimits(
         clock=clock,
@@ -172,6 +180,7 @@ def _build_services(
         page_seconds=page_seconds,
         most_poison_share=config.sync.most_poison_share,
         deletion_limit=DeletionLimit(config.sync.most_deleted_share),
+        spans=spans,
     )
     after_shards = AfterShards(stores.checkpoints, CarryOver(feed, clock, page_seconds))
     fans_out = config.sync.fans_out
@@ -192,6 +201,7 @@ def _build_services(
             clock=clock,
             call_seconds=config.calls.proxy_call_seconds,
             tracer=tracer,
+            spans=spans,
             forwards_writes=_forwards_writes(config.proxy_forwards),
             sign_in=_build_sign_in(config) if _needs_sign_in(config) else None,
         ),
@@ -222,7 +232,7 @@ class ApiClients:
         await self.sync.aclose()
 
 
-def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
+def build_api_clients(config: Settings, clock: Clock, spans: SpanRecorder = NO_SPANS) -> ApiClients:
     """Return the API's clients, with every layer in place. Needs a running event loop."""
     calls, network = config.calls, config.network
     destination = Destination.parse(
@@ -241,6 +251,7 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
         random=random.random,
         wait_seconds=calls.token_wait_seconds,
         on_first_token=partial(report_token, identity=config.api),
+        spans=spans,
     )
     policies = RetryPolicies(
         proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
@@ -263,12 +274,37 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
             ),
             breaker=CircuitBreaker(clock=clock, random=random.random),
             api_key=network.api_key,
+            spans=spans,
         )
 
     return ApiClients(
         proxy=build_with_places(calls.concurrent_calls, calls.waiting_calls),
         sync=build_with_places(_SYNC_CONNECTIONS, _SYNC_WAITING),
     )
+
+
+def _build_spans(config: Settings, clock: Clock, closing: AsyncExitStack) -> SpanRecorder:
+    telemetry = config.telemetry
+    if not telemetry.is_on:
+        return NO_SPANS
+    silence_exporter()
+    # Only who has turned it on waits for OpenTelemetry at a cold start.
+    from azure_function_app.telemetry.azure_monitor import build_spans  # noqa: PLC0415
+
+    spans = build_spans(
+        telemetry,
+        clock=clock,
+        version=__version__,
+        build_credential=lambda client_id: build_credential(
+            replace(config.token_source, credential=ManagedIdentity(client_id)),
+            ca_file=_token_leg(config)["ca_file"],
+        ),
+        build_transport=lambda: build_bounded_transport(
+            Endpoint.APPLICATION_INSIGHTS, clock, ca_file=_token_leg(config)["ca_file"]
+        ),
+    )
+    closing.push_async_callback(spans.aclose)
+    return spans
 
 
 class _RunLimits(TypedDict):
@@ -279,6 +315,7 @@ class _RunLimits(TypedDict):
     page_seconds: float
     most_poison_share: float
     deletion_limit: DeletionLimit
+    spans: SpanRecorder
 
 
 class _TokenLeg(TypedDict):

@@ -66,6 +66,10 @@ from azure_function_app.identity.credential_kinds import (
     WorkloadIdentity,
 )
 from azure_function_app.network_settings import NetworkSettings, read_network_settings
+from azure_function_app.telemetry.telemetry_settings import (
+    TelemetrySettings,
+    read_telemetry_settings,
+)
 from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
 from shared.routes import Role
 from shared.settings_reader import Setting, SettingsReader, reading_settings
@@ -163,6 +167,7 @@ class Settings:
     proxy_forwards: ForwardedCalls
     sign_in: SignInSettings
     """Looked at only where callers sign in."""
+    telemetry: TelemetrySettings
 
 
 # Set by App Service itself, and not to be set by anybody else. Not every plan sets both of the
@@ -401,7 +406,27 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             proxy_authentication=proxy_authentication,
             proxy_forwards=reader.read(PROXY_FORWARDS),
             sign_in=_read_sign_in(reader, proxy_authentication, api),
+            telemetry=read_telemetry_settings(reader, environment),
         )
+
+
+# Microsoft's exporter reads these, and has no argument in their place.
+_EXPORTER_SILENCE: Final = (
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+)
+
+
+def silence_exporter() -> None:
+    """Keep the exporter of telemetry, in this process, from reporting on itself to Microsoft.
+
+    It would ask an endpoint of theirs for settings too, and add an item to each batch. What the
+    environment says already, stays.
+    """
+    for name in _EXPORTER_SILENCE:
+        os.environ.setdefault(name, "true")
 
 
 def load_process_settings() -> Settings:
