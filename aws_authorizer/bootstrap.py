@@ -11,7 +11,13 @@ from aws_authorizer.decision_log import DecisionLog, Write
 from aws_authorizer.key_set import HeldKeySet, RemoteKeySet, hold_bundled_key_set
 from aws_authorizer.key_set_fetch import Fetch, fetch_key_set
 from aws_authorizer.policy_document import PolicyBuilder
-from aws_authorizer.settings import KEY_SET_FILE, Settings, UsagePlanKeys, load_settings
+from aws_authorizer.settings import (
+    KEY_SET_FILE,
+    Settings,
+    UsagePlanKeys,
+    load_settings,
+    load_trace_id,
+)
 from aws_authorizer.signing_key import KeySetMalformed
 from aws_authorizer.verifier import Verifier
 from shared import claims
@@ -100,6 +106,7 @@ def build_authorizer(
     build_fetch: Callable[[str, float], Fetch] = lambda url, seconds: partial(
         fetch_key_set, url, seconds
     ),
+    get_trace_id: Callable[[], str] = load_trace_id,
 ) -> Authorizer:
     """Return the authorizer that the settings describe. Nothing is fetched yet.
 
@@ -110,7 +117,12 @@ def build_authorizer(
     api = settings.api
     tenant_ids = [api.tenant_id, *sorted(settings.additional_tenant_ids - {api.tenant_id})]
     key_sets: dict[str, RemoteKeySet] = {}
-    log = DecisionLog(write, clock, lambda: key_sets[api.tenant_id].get_age_seconds())  # noqa: PLW0108 - it is not there yet
+    log = DecisionLog(
+        write,
+        clock,
+        lambda: key_sets[api.tenant_id].get_age_seconds(),  # noqa: PLW0108 - it is not there yet
+        get_trace_id,
+    )
     for tenant_id in tenant_ids:
         url = api.cloud.key_set_url(tenant_id)
         key_sets[tenant_id] = RemoteKeySet(

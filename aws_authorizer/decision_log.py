@@ -76,12 +76,17 @@ class DecisionLog:
     """Writes one line for each decision and for each fetch of a key set."""
 
     def __init__(
-        self, write: Write, clock: Clock, get_key_set_age: Callable[[], float | None]
+        self,
+        write: Write,
+        clock: Clock,
+        get_key_set_age: Callable[[], float | None],
+        get_trace_id: Callable[[], str] = str,
     ) -> None:
-        """Take where the lines go, and how to ask for the key set's age."""
+        """Take where the lines go, and how to ask for the key set's age and the call's trace."""
         self._write = write
         self._clock = clock
         self._get_key_set_age = get_key_set_age
+        self._get_trace_id = get_trace_id
 
     def write_decision(
         self,
@@ -94,7 +99,7 @@ class DecisionLog:
     ) -> None:
         """Write a decision. `principal` is for callers whose token's signature has passed."""
         age = self._get_key_set_age()
-        fields: dict[str, object] = {"request_id": request_id}
+        fields: dict[str, object] = {"trace_id": self._get_trace_id(), "request_id": request_id}
         if age is not None:
             fields["KeySetAgeSeconds"] = round(age)
         if principal is not None:
@@ -105,7 +110,10 @@ class DecisionLog:
 
     def write_fetch(self, result: FetchResult) -> None:
         """Write what came of one attempt to fetch a key set."""
-        fields: dict[str, object] = {"KeySetFetchSeconds": round(result.seconds, 3)}
+        fields: dict[str, object] = {
+            "trace_id": self._get_trace_id(),
+            "KeySetFetchSeconds": round(result.seconds, 3),
+        }
         fields |= _describe_contradicted(result.contradicted_key_ids)
         self._write_metrics(_describe_fetch(result.code), fields)
 
@@ -114,6 +122,7 @@ class DecisionLog:
     ) -> None:
         """Write how old the deployment bundle's key set is, and whether it is still used."""
         fields: dict[str, object] = {
+            "time": int(self._clock.now() * 1_000),
             "event": "bundled_key_set",
             "age_seconds": round(age_seconds),
             "is_used": is_used,
@@ -124,12 +133,20 @@ class DecisionLog:
     def _write_metrics(self, described: str, fields: Mapping[str, object]) -> None:
         timestamp = int(self._clock.now() * 1_000)
         members = _to_json(fields)[1:]
-        self._write(f'{{"_aws": {{"Timestamp": {timestamp}, {described}, {members}\n')
+        # The same time for CloudWatch, and under the name that every other line has it.
+        self._write(
+            f'{{"time": {timestamp}, "_aws": {{"Timestamp": {timestamp}, {described}, {members}\n'
+        )
 
 
-def write_settings_problem(write: Write, problems: list[str]) -> None:
+def write_settings_problem(
+    write: Write, problems: list[str], now: float, *, trace_id: str = "", request_id: str = ""
+) -> None:
     """Write, in place of a decision, everything that is wrong with the settings."""
     fields = {
+        "time": int(now * 1_000),
+        "trace_id": trace_id,
+        "request_id": request_id,
         "event": "settings_invalid",
         "reason": Reason.SETTINGS_INVALID.value,
         "what_to_change": Reason.SETTINGS_INVALID.what_to_change,

@@ -14,6 +14,8 @@ from aws_authorizer.bootstrap import Authorizer, get_authorizer, write_to_stdout
 from aws_authorizer.decision_log import write_settings_problem
 from aws_authorizer.errors import AccessDenied, TokenRejected, Unauthorized, Undecided
 from aws_authorizer.policy_document import Answer
+from aws_authorizer.settings import load_trace_id
+from shared.clock import SystemClock
 from shared.principal import DECISION_ID, Principal
 from shared.reasons import Reason
 from shared.settings_reader import SettingsError
@@ -32,7 +34,13 @@ def handler(event: object, context: object) -> Answer:
     try:
         authorizer = get_authorizer()
     except SettingsError as error:
-        write_settings_problem(write_to_stdout, [str(problem) for problem in error.problems])
+        write_settings_problem(
+            write_to_stdout,
+            [str(problem) for problem in error.problems],
+            SystemClock().now(),
+            trace_id=load_trace_id(),
+            request_id=_read_request_id(context),
+        )
         raise Undecided(Reason.SETTINGS_INVALID) from None
     return authorize(authorizer, event, _read_request_id(context))
 

@@ -18,6 +18,7 @@ from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
 from shared.setting_parsers import api_key, lent_roles, seconds, switch, whole_number
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
+from shared.trace_context import LAMBDA_TRACE, parse_amzn_trace_id
 
 _AUDIENCE: Final = r"(?:api|https)://[!-~]+"
 _ROLES: Final = frozenset(route.role.value for route in PROTECTED_ROUTES if route.role is not None)
@@ -288,3 +289,13 @@ def load_key_set_url(environment: Mapping[str, str] | None = None) -> str:
         cloud = reader.read(ENTRA_CLOUD)
         local = reader.read(ENTRA_AUTHORITY)
     return (local or cloud).key_set_url(tenant_id)
+
+
+def load_trace_id(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the trace of the invocation under way, which changes with each; empty if it has none.
+
+    API Gateway hands it on whatever kind of authorizer it is: one of kind TOKEN sees no header of
+    the request but the token.
+    """
+    context = parse_amzn_trace_id(environment.get(LAMBDA_TRACE, ""))
+    return "" if context is None else context.trace_id

@@ -16,12 +16,13 @@ from aws_backend.errors import (
 from aws_backend.proxy_event import (
     BackendRequest,
     BackendResponse,
+    find_request_ids,
     json_response,
     parse_proxy_event,
 )
 from shared import problem
 from shared.clock import Clock
-from shared.log import JsonLines, log_event
+from shared.log import JsonLines, log_event, log_fields
 from shared.principal import DECISION_ID, Principal, PrincipalMissingError, parse_context
 from shared.routes import ROUTES, Route
 
@@ -48,25 +49,46 @@ def dispatch_event(
     event: Mapping[str, object],
     build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
     clock: Clock,
+    trace_id: str = "",
 ) -> dict[str, object]:
     """Return the response to one event, as API Gateway takes it, and log one line. Raise nothing.
 
     A route that `shared.routes` protects is served only to a caller whom the authorizer has put
     into the request context and whose roles admit it: the gateway has checked that already, and a
     deployment that lost its authorizer must not open the API.
+
+    Args:
+        event: what API Gateway hands over.
+        build_operations: gives the operation of each route that this function serves.
+        clock: measures how long it takes.
+        trace_id: the trace that the call belongs to, for each line that is logged meanwhile.
+
     """
+    ids = find_request_ids(event)
+    with log_fields(
+        trace_id=trace_id, request_id=ids.gateways, caller_request_id=ids.callers or None
+    ):
+        return _answer(event, build_operations, clock, ids.gateways).to_proxy_response()
+
+
+def _answer(
+    event: Mapping[str, object],
+    build_operations: Callable[[], Mapping[tuple[str, str], Operation]],
+    clock: Clock,
+    request_id: str,
+) -> BackendResponse:
     started = clock.monotonic()
     fields: dict[str, object] = {}
     try:
         response = _serve(event, build_operations, fields)
     except ApiError as error:
-        response = _problem(error, fields)
+        response = _problem(error, request_id)
         # The cause may hold what only our log may hold.
         _log_refusal(error)
         fields["code"] = error.code
     except Exception:  # whatever it is, the caller gets an answer that says nothing about it
         _logger.exception("request_failed")
-        response = _problem(InternalError("Something went wrong; our log says what."), fields)
+        response = _problem(InternalError("Something went wrong; our log says what."), request_id)
         fields["code"] = InternalError.code
     milliseconds = round((clock.monotonic() - started) * 1000, 1)
     log_event(
@@ -77,7 +99,7 @@ def dispatch_event(
         milliseconds=milliseconds,
         **fields,
     )
-    return response.to_proxy_response()
+    return response
 
 
 def _serve(
@@ -86,11 +108,7 @@ def _serve(
     fields: dict[str, object],
 ) -> BackendResponse:
     request = parse_proxy_event(event)
-    fields |= {
-        "method": request.method,
-        "resource": request.resource,
-        "request_id": request.request_id,
-    }
+    fields |= {"method": request.method, "route": request.resource}
     route = _ROUTES.get((request.method, request.resource))
     if route is None:
         raise RouteUnknown("There is no such route.")
@@ -126,7 +144,7 @@ def _log_refusal(error: ApiError) -> None:
         )
 
 
-def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
+def _problem(error: ApiError, request_id: str) -> BackendResponse:
     """Return the error as problem details (RFC 9457), with the members of the gateway's own."""
     headers = {"Content-Type": problem.MEDIA_TYPE, "Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
@@ -137,6 +155,6 @@ def _problem(error: ApiError, fields: Mapping[str, object]) -> BackendResponse:
         "status": error.status,
         "detail": str(error),
         "code": error.code,
-        "request_id": fields.get("request_id", ""),
+        "request_id": request_id,
     }
     return json_response(error.status, document, headers)

@@ -6,8 +6,13 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+# As the Function App's proxy takes them; a caller can put anything else into the header.
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 type Headers = Mapping[str, tuple[str, ...]]
 """Field values by lower-case field name (RFC 9110 section 5.1: names have no case)."""
@@ -90,6 +95,25 @@ def parse_proxy_event(event: Mapping[str, object]) -> BackendRequest:
         domain_name=domain_name if isinstance(domain_name, str) and domain_name else None,
         full_path=str(context.get("path", "")),
     )
+
+
+class RequestIds(NamedTuple):
+    """Under which IDs the two sides log a request; each is empty where it has none."""
+
+    gateways: str
+    """API Gateway's, which stands in its access log and in its answer's `x-amzn-RequestId`."""
+    callers: str
+    """What the caller has put into `x-request-id`; not proven."""
+
+
+def find_request_ids(event: Mapping[str, object]) -> RequestIds:
+    """Return the IDs of a request, whatever is wrong with the rest of the event."""
+    context, headers = event.get("requestContext"), event.get("headers")
+    gateways = context.get("requestId", "") if isinstance(context, Mapping) else ""
+    named = headers.items() if isinstance(headers, Mapping) else ()
+    given = next((value for name, value in named if str(name).lower() == "x-request-id"), "")
+    is_usable = isinstance(given, str) and _REQUEST_ID.fullmatch(given)
+    return RequestIds(str(gateways), given if is_usable else "")
 
 
 def _text(value: object, name: str) -> str:

@@ -21,6 +21,9 @@ _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _SAMPLED: Final = 0x01
 
+LAMBDA_TRACE: Final = "_X_AMZN_TRACE_ID"
+"""The variable in which Lambda's runtime client keeps the trace of the invocation under way."""
+
 _STATE_KEY: Final = re.compile(
     r"[a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
 )
@@ -74,7 +77,7 @@ def to_traceparent(context: TraceContext) -> str:
 def parse_amzn_trace_id(text: str) -> TraceContext | None:
     """Return what an `X-Amzn-Trace-Id` header says, or None if it names no trace.
 
-    Lambda puts the same text into `_X_AMZN_TRACE_ID`. Members that are not known play no part, and
+    The same text stands in `LAMBDA_TRACE`. Members that are not known play no part, and
     neither does a `Parent` or `Sampled` that is none; a `Root` that is there twice makes it void.
     """
     if len(text) > _LONGEST_AMZN:

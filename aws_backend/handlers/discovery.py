@@ -5,7 +5,7 @@ from functools import cache
 
 from aws_backend.dispatch import Operation, configure_logging, dispatch_event
 from aws_backend.protected_resource import ProtectedResourceApi
-from aws_backend.settings import load_discovery_settings
+from aws_backend.settings import load_discovery_settings, load_trace_id
 from shared.clock import SystemClock
 
 configure_logging()
@@ -19,4 +19,4 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
     """Return the response to one API Gateway event."""
-    return dispatch_event(event, _operations, SystemClock())
+    return dispatch_event(event, _operations, SystemClock(), load_trace_id())

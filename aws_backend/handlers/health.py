@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aws_backend.dispatch import Operation, configure_logging, dispatch_event
 from aws_backend.proxy_event import BackendRequest, BackendResponse, json_response
+from aws_backend.settings import load_trace_id
 from shared.clock import SystemClock
 
 configure_logging()
@@ -20,4 +21,4 @@ def _operations() -> Mapping[tuple[str, str], Operation]:
 
 def handler(event: Mapping[str, object], _context: object) -> dict[str, object]:
     """Return the response to one API Gateway event."""
-    return dispatch_event(event, _operations, SystemClock())
+    return dispatch_event(event, _operations, SystemClock(), load_trace_id())

@@ -1,6 +1,6 @@
 """Starts MiniStack without its idle waits.
 
-Runs as a script under MiniStack's own Python, which has MiniStack and nothing of ours:
+Runs as a script under MiniStack's own Python, which has MiniStack and none of our dependencies:
 `python -I launcher.py`. What it changes in MiniStack has no public setting, so each change looks
 first whether its place is still there; where it is not, MiniStack stays as it is and a line says
 what that means.
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 _ENVIRONMENTS: Final = min(8, 2 * (os.cpu_count() or 1))
@@ -180,12 +181,23 @@ _CHANGES = {
 }
 
 
-def main() -> None:
-    """Run MiniStack in this process until it is told to stop."""
+def main(access_log: str = "") -> None:
+    """Run MiniStack in this process until it is told to stop.
+
+    Args:
+        access_log: the file that the stages' access logs go to; empty for none.
+
+    """
     from ministack.app import main as run_ministack  # noqa: PLC0415 - only MiniStack's Python has it
 
+    # Behind all that MiniStack has, so that nothing of ours is taken for a part of it.
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    from emulator.aws import gateway_requests  # noqa: PLC0415 - not found before
+
+    if access_log:
+        gateway_requests.write_access_logs_to(Path(access_log))
     _send_without_delay()
-    for change, without_it in _CHANGES.items():
+    for change, without_it in (_CHANGES | gateway_requests.CHANGES).items():
         try:
             change()
         except (ImportError, AttributeError, LookupError) as error:
@@ -194,4 +206,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Taken away: MiniStack reads what is left.
+    main(sys.argv.pop(1) if sys.argv[1:] else "")

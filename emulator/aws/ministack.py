@@ -63,6 +63,8 @@ class Ministack:
     """What MiniStack itself writes."""
     lambda_log_file: Path
     """What the Lambda functions write, all of them, in the order of writing."""
+    access_log_file: Path
+    """What the gateway writes: one line a request, in the format of the request's stage."""
     _process: subprocess.Popen[bytes]
 
     @classmethod
@@ -78,8 +80,8 @@ class Ministack:
     ) -> Self:
         """Start MiniStack and return it once it responds, with nothing deployed.
 
-        Everything that it writes stays in `folder`: `ministack.log`, `lambda.log` and its
-        temporary files. Neither it nor the functions see this process's environment. The file
+        Everything that it writes stays in `folder`: `ministack.log`, `lambda.log`, `access.log` and
+        its temporary files. Neither it nor the functions see this process's environment. The file
         descriptors `held_open` stay open until the last of them has ended.
 
         Raises:
@@ -94,6 +96,8 @@ class Ministack:
         log_file = folder.absolute() / "ministack.log"
         lambda_log_file = folder.absolute() / "lambda.log"
         lambda_log_file.touch()
+        access_log_file = folder.absolute() / "access.log"
+        access_log_file.touch()
         environment = {
             "PATH": os.defpath,
             "HOME": str(scratch),  # so that no function finds the developer's ~/.aws
@@ -113,13 +117,15 @@ class Ministack:
         launcher = Path(__file__).with_name("launcher.py")
         with log_file.open("ab") as log:
             process = start_tied_process(
-                [programs.ministack_python, "-I", launcher],
+                [programs.ministack_python, "-I", launcher, access_log_file],
                 cwd=scratch,
                 environment=environment,
                 log=log,
                 held_open=held_open,
             )
-        ministack = cls(endpoint_url, chosen_port, log_file, lambda_log_file, process)
+        ministack = cls(
+            endpoint_url, chosen_port, log_file, lambda_log_file, access_log_file, process
+        )
         try:
             ministack._wait_until_ready(clock, sleep)
         except BaseException:

@@ -144,7 +144,7 @@ UNDECIDED = authorizer_lines(
 ALLOWED = authorizer_lines(lambda log: log.write_decision("allowed", Reason.ALLOWED, "id"), 7200.0)
 FETCH = authorizer_lines(lambda log: log.write_fetch(FetchResult("failed", 2.0)), 7200.0)
 INVALID: list[str] = []
-write_settings_problem(INVALID.append, ["ENTRA_TENANT_ID is missing"])
+write_settings_problem(INVALID.append, ["ENTRA_TENANT_ID is missing"], 0.0)
 SIZE = backend_lines(
     lambda logger: log_event(logger, logging.WARNING, "item_collection_size", gigabytes=9.0)
 )

@@ -52,7 +52,7 @@ def authorizer_members() -> set[str]:
     log.write_decision("denied", Reason.MISSING_ROLE, "id", principal=caller, detail="detail")
     log.write_fetch(FetchResult("failed", 1.0, frozenset({"kid"})))
     log.write_bundled_key_set(1.0, (), is_used=True)
-    write_settings_problem(lines.append, ["a problem"])
+    write_settings_problem(lines.append, ["a problem"], 0.0)
     return {name for line in lines for name in json.loads(line)}
 
 

@@ -17,7 +17,7 @@ CALLER = Principal("object", "tenant", "client", frozenset({"b", "a"}), "token-i
 
 def log(lines: list[str], age: float | None = 12.4) -> DecisionLog:
     """A log that writes into a list."""
-    return DecisionLog(lines.append, FakeClock(now=1_700_000_000.5), lambda: age)
+    return DecisionLog(lines.append, FakeClock(now=1_700_000_000.5), lambda: age, lambda: "trace-1")
 
 
 def read(lines: list[str]) -> dict[str, object]:
@@ -59,6 +59,8 @@ def test_when_a_caller_is_allowed_then_the_line_says_who_it_was() -> None:
         "reason": "allowed",
         "Decisions": 1,
         "KeySetAgeSeconds": 12,
+        "time": 1_700_000_000_500,
+        "trace_id": "trace-1",
         "request_id": "request-1",
         "object_id": "object",
         "tenant_id": "tenant",
@@ -111,7 +113,7 @@ def test_when_values_are_any_text_then_they_come_back_unchanged(
     )
     members = read(lines)
 
-    assert 14 == len(members)
+    assert 16 == len(members)
     assert (request_id, detail) == (members["request_id"], members["detail"])
     assert principal.to_context().items() <= members.items()
 
@@ -124,6 +126,7 @@ def test_when_a_key_set_is_fetched_then_the_line_counts_it(result: str) -> None:
     members = read(lines)
 
     assert ["KeySetFetches", "KeySetFetchSeconds"] == check_metrics(members)
+    assert "trace-1" == members["trace_id"]
     assert (result, 1, 0.123) == (
         members["result"],
         members["KeySetFetches"],
@@ -158,6 +161,10 @@ def test_when_a_key_set_is_bundled_then_a_line_says_how_old_it_is(
 def test_when_settings_are_wrong_then_the_line_names_each() -> None:
     """One line for all of them."""
     lines: list[str] = []
-    write_settings_problem(lines.append, ["A: is missing", "B: is not valid"])
+    write_settings_problem(
+        lines.append, ["A: is missing", "B: is not valid"], 1.5, trace_id="t", request_id="r"
+    )
+    members = read(lines)
 
-    assert ["A: is missing", "B: is not valid"] == read(lines)["problems"]
+    assert ["A: is missing", "B: is not valid"] == members["problems"]
+    assert (1500, "t", "r") == (members["time"], members["trace_id"], members["request_id"])

@@ -339,6 +339,29 @@ def test_when_settings_are_missing_then_nothing_is_decided_and_each_is_named(
     assert '"request_id": "request-1"' in capsys.readouterr().out
 
 
+def test_when_lambda_names_the_trace_then_each_calls_line_has_its_own(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    """The runtime client sets the variable anew for each call, and removes it where there is none.
+
+    Nothing else joins the line of a TOKEN authorizer, which sees no header, with the request's.
+    """
+    lines: list[str] = []
+    same = authorizer(lines)
+    environment.setattr(entry, "get_authorizer", lambda: same)
+    for root in ("1-0af76519-16cd43dd8448eb211c80319c", "1-11111111-222222222222222222222222"):
+        environment.setenv("_X_AMZN_TRACE_ID", f"Root={root};Parent={'1' * 16};Sampled=0")
+        handler(rest_token_event(GOOD), Context("request-1"))
+    environment.setenv("_X_AMZN_TRACE_ID", "nonsense")
+    handler(rest_token_event(GOOD), Context("request-1"))
+    environment.delenv("_X_AMZN_TRACE_ID")
+    handler(rest_token_event(GOOD), Context("request-1"))
+
+    assert ["0af7651916cd43dd8448eb211c80319c", "11111111222222222222222222222222", "", ""] == [
+        line["trace_id"] for line in decisions(lines)
+    ]
+
+
 @pytest.mark.parametrize(
     ("context", "expected"),
     [

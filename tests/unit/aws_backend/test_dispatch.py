@@ -193,25 +193,74 @@ def test_when_a_request_is_answered_then_there_is_one_line_about_it(
 ) -> None:
     """It says who called what, and nothing of query, headers or body."""
     event = proxy_event(
-        query={"cursor": ["marked"]}, headers={"Authorization": "marked"}, body="marked"
+        query={"cursor": ["marked"]},
+        headers={"Authorization": "marked", "X-Request-Id": "callers-1"},
+        body="marked",
     )
     with caplog.at_level(logging.INFO, "aws_backend"):
-        answer(event)
+        dispatch_event(event, serve_everything, FakeClock(), "trace-1")
 
     (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records]
     assert {
+        "time": int(caplog.records[0].created * 1_000),
         "level": "INFO",
         "logger": "aws_backend.dispatch",
+        "trace_id": "trace-1",
+        "caller_request_id": "callers-1",
         "event": "request",
         "status": 200,
         "milliseconds": 0.0,
         "method": "GET",
-        "resource": "/v1/records",
+        "route": "/v1/records",
         "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
         "decision_id": CALLER["decision_id"],
         "client_id": CALLER["client_id"],
         "object_id": CALLER["object_id"],
     } == line
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"requestContext": "x", "headers": "y"},
+        {"requestContext": {"requestId": "g"}, "headers": {"x-request-id": ["z"], "a": 1}},
+        proxy_event(headers={"x-request-id": "a\nb"}),
+        proxy_event(headers={"x-request-id": "a" * 129}),
+    ],
+)
+def test_when_the_callers_id_is_none_then_no_line_has_it(
+    event: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request is answered and logged all the same, and so is what is no request."""
+    caplog.handler.setFormatter(JsonLines())
+    with caplog.at_level(logging.INFO, "aws_backend"):
+        dispatch_event(event, serve_everything, FakeClock(), "trace-1")
+
+    lines = [json.loads(line) for line in caplog.text.splitlines() if line.startswith("{")]
+    context = event.get("requestContext")
+    expected = context["requestId"] if isinstance(context, dict) else ""
+    assert lines
+    assert {("trace-1", expected, None)} == {
+        (line["trace_id"], line["request_id"], line["caller_request_id"]) for line in lines
+    }
+
+
+def test_when_storage_fails_then_each_line_about_it_names_the_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The warning of why and the line of the request are found by the same IDs."""
+    caplog.handler.setFormatter(JsonLines())
+    with caplog.at_level(logging.INFO, "aws_backend"):
+        dispatch_event(
+            proxy_event(), lambda: failing(StorageUnavailable("no")), FakeClock(), "trace-1"
+        )
+
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert ["request_failed", "request"] == [line["event"] for line in lines]
+    assert {("trace-1", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef")} == {
+        (line["trace_id"], line["request_id"]) for line in lines
+    }
 
 
 def test_when_a_request_is_refused_then_its_line_has_the_code(

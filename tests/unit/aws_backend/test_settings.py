@@ -8,6 +8,7 @@ from aws_backend.settings import (
     SETTINGS,
     load_discovery_settings,
     load_records_settings,
+    load_trace_id,
 )
 from shared.settings_reader import SettingsError
 
@@ -110,3 +111,21 @@ def test_when_settings_are_declared_then_each_is_declared_once() -> None:
 
     assert len(names) == len(set(names))
     assert set(SETTINGS) == set(RECORDS_SETTINGS) | set(DISCOVERY_SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("environment", "trace_id"),
+    [
+        ({}, ""),
+        ({"_X_AMZN_TRACE_ID": "nonsense"}, ""),
+        (
+            {"_X_AMZN_TRACE_ID": "Root=1-0af76519-16cd43dd8448eb211c80319c;Sampled=0"},
+            "0af7651916cd43dd8448eb211c80319c",
+        ),
+    ],
+)
+def test_when_lambda_names_the_trace_then_it_is_read(
+    environment: dict[str, str], trace_id: str
+) -> None:
+    """In the form that the other cloud has it."""
+    assert trace_id == load_trace_id(environment)

@@ -54,13 +54,31 @@ def ministack(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     gateway._resources = {"api1": "new paths", "stable": "old paths"}
     gateway._authorizers_v1 = {"api1": "new authorizers", "stable": "old authorizers"}
     gateway._gateway_responses = {"api1": "new responses", "stable": "old responses"}
+    gateway._stages_v1 = {}
+    gateway._authorizer_cache = {}
+    for name in (
+        "handle_execute",
+        "_authorize_request_v1",
+        "_build_lambda_event_v1",
+        "_call_lambda_raw",
+        "_evaluate_policy",
+        "_gateway_error_response",
+        "_invoke_authorizer_lambda",
+        "_stringify_context",
+    ):
+        setattr(gateway, name, lambda *_call: None)
+    lambdas._xray_trace_id_for_invocation = lambda _config: None
     gateway._delete_rest_api = lambda api_id: calls.append(f"deleted {api_id}")
     provisioners: Any = ModuleType("ministack.services.cloudformation.provisioners")
 
     def update(api_id: str, before: dict[str, Any], after: dict[str, Any], *_names: str) -> str:
         return api_id if before.get("Body") == after.get("Body") else "another"
 
-    provisioners._RESOURCE_HANDLERS = {"AWS::ApiGateway::RestApi": {"update": update}}
+    stage = {"create": update, "update": update}
+    provisioners._RESOURCE_HANDLERS = {
+        "AWS::ApiGateway::RestApi": {"update": update},
+        "AWS::ApiGateway::Stage": stage,
+    }
     formation: Any = ModuleType("ministack.services.cloudformation")
     formation.provisioners = provisioners
     app: Any = ModuleType("ministack.app")

@@ -1,0 +1,1 @@
+"""One call through every part, put together from the local stack's logs."""
