@@ -43,12 +43,15 @@ HOST_SETTINGS = {
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__tableServiceUri",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING",
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
-"""What the host reads; everything else is ours."""
-DERIVED = {"AZURE_CLIENT_ID", "TABLE_ENDPOINT"}
-"""What follows from the identity and the storage account."""
+"""What only the host reads; everything else is ours."""
+DERIVED = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AZURE_CLIENT_ID",
+    "TABLE_ENDPOINT",
+}
+"""What follows from the identity, the storage account and Application Insights."""
 NOT_SET = {
     "CREDENTIAL": "the app's identity is what is deployed, and the code's default",
     "AZURE_CLIENT_SECRET": "no secret is stored",
