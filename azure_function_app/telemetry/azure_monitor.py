@@ -58,7 +58,7 @@ class ReportedExporter(SpanExporter):
             cause = type(error).__name__
         else:
             # Microsoft's exporter tells only its log, which is silent, what went wrong.
-            cause = "no_answer" if self._status is None else f"status_{self._status}"
+            cause = self._told_by_status()
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
             self._report(cause)
@@ -72,6 +72,9 @@ class ReportedExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - OpenTelemetry's
         """Do nothing: nothing waits here."""
         return True
+
+    def _told_by_status(self) -> str:
+        return "no_answer" if self._status is None else f"status_{self._status}"
 
     def _note_status(self, status: int) -> None:
         self._status = status
