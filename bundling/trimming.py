@@ -22,6 +22,8 @@ _UNUSED_PACKAGES: Final = (
     "azure/monitor/opentelemetry/exporter/_generated/exporter/aio",
     # Reads a set-up of OpenTelemetry from a file.
     "opentelemetry/sdk/_configuration",
+    # Ways to choose what is recorded that are not chosen.
+    "opentelemetry/sdk/trace/_sampling_experimental",
     # For Python in a browser, for HTTP/2 without httpx, for asyncpg's own tests, for a terminal.
     "urllib3/contrib/emscripten",
     "asyncpg/_testbase",
@@ -37,6 +39,8 @@ _UNUSED_UNLESS_IMPORTED: Final = (
     "werkzeug/testapp.py",
 )
 _UNUSED_FILES: Final = (
+    # Programs for a terminal, and what only tests of their authors start.
+    *("idna/cli.py", "idna/__main__.py", "msal/__main__.py", "asyncpg/cluster.py"),
     *("urllib3/http2/connection.py", "urllib3/contrib/pyopenssl.py", "urllib3/contrib/socks.py"),
     *("*.pyi", "*.h", "*.c", "*.pxd", "*.pxi", "*.pyx", "py.typed"),
     # Systems that neither cloud nor a developer has.
@@ -47,6 +51,7 @@ _UNUSED_FILES: Final = (
 )
 # The names of everything that anybody measures, 0.3 MB; those that some package imports stay.
 _CONVENTIONS: Final = "opentelemetry/semconv/_incubating"
+_INCUBATING: Final = "semconv._incubating"
 _WORD: Final = re.compile(r"\w+")
 # Security scanners and licenses need these two of a distribution's records; nothing needs the rest.
 _KEPT_RECORDS: Final = re.compile(r"\.dist-info/(METADATA$|licenses/|LICENSE|NOTICE)")
@@ -88,7 +93,7 @@ def _cut_description(metadata: Path) -> None:
 
 
 def _unnamed_conventions(folder: Path) -> list[Path]:
-    """Return the modules of semantic conventions whose names stand in no other source."""
+    """Return the modules of semantic conventions that no other source can mean."""
     conventions = {
         source for source in (folder / _CONVENTIONS).rglob("*.py") if source.stem != "__init__"
     }
@@ -98,7 +103,8 @@ def _unnamed_conventions(folder: Path) -> list[Path]:
         word
         for source in folder.rglob("*.py")
         if source not in conventions
-        for word in _WORD.findall(source.read_text(encoding="utf-8", errors="replace"))
+        if _INCUBATING in (text := source.read_text(encoding="utf-8", errors="replace"))
+        for word in _WORD.findall(text)
     }
     return [source for source in conventions if source.stem not in named]
 

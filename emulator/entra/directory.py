@@ -130,6 +130,7 @@ AZURE_MONITOR: Final = ApiRegistration(
     # Made up: Microsoft's pages name it by its URI only, and nobody asks for it by anything else.
     client_id="6d6f6e69-746f-4722-8000-000000000001",
     app_id_uri="https://monitor.azure.com",
+    requested_access_token_version=1,
 )
 """What a token for Application Insights is for; every tenant has it."""
 

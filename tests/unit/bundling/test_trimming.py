@@ -66,8 +66,16 @@ def test_when_a_convention_is_named_anywhere_then_it_stays(tmp_path: Path) -> No
     conventions = tmp_path / "opentelemetry/semconv/_incubating/attributes"
     for name in ("__init__", "db_attributes", "session_attributes", "zos_attributes"):
         write(conventions / f"{name}.py", "")
-    write(tmp_path / "exporter.py", "from x import (\n    session_attributes,\n)")
-    write(tmp_path / "sdk/one.py", "import a.db_attributes as db")
+    write(
+        tmp_path / "exporter.py",
+        "from opentelemetry.semconv._incubating.attributes import (\n    session_attributes,\n)",
+    )
+    write(
+        tmp_path / "sdk/one.py",
+        "import opentelemetry.semconv._incubating.attributes.db_attributes as db",
+    )
+
+    write(tmp_path / "sdk/two.py", "from opentelemetry.semconv.attributes import zos_attributes")
 
     trim(tmp_path)
 
