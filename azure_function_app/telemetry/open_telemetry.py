@@ -92,6 +92,10 @@ class ParentOrShare(Sampler):
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state)
         return SamplingResult(Decision.DROP, None, trace_state)
 
+    def is_unwanted(self, parent: TraceContext) -> bool:
+        """Return whether no child of this parent is recorded, which is quicker to ask first."""
+        return not parent.is_sampled and int(parent.trace_id[16:], 16) >= self._share.bound
+
     def get_description(self) -> str:
         """Return the sampler's name."""
         return f"ParentOrShare{{{self._percent}}}"
@@ -164,8 +168,9 @@ class OpenTelemetrySpans:
         )
         self._flush_seconds = flush_seconds
         # Not `Resource.create`, which runs whatever detector is installed.
+        self._sampler = ParentOrShare(sampled_share)
         provider = TracerProvider(
-            sampler=ParentOrShare(sampled_share),
+            sampler=self._sampler,
             resource=Resource(dict(resource)),
             shutdown_on_exit=False,
             span_limits=SpanLimits(
@@ -181,6 +186,8 @@ class OpenTelemetrySpans:
     ) -> AbstractContextManager[Span]:
         """Return a block that is a span of the current trace, recorded if the trace is."""
         parent = current_trace()
+        if parent is not None and self._sampler.is_unwanted(parent.context):
+            return NO_SPAN
         span = self._tracer.start_span(
             name,
             context=_otel_context(parent),

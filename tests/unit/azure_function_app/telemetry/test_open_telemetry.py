@@ -17,7 +17,9 @@ from azure_function_app.telemetry.open_telemetry import (
     MOST_WAITING_SPANS,
     SAMPLE_RATE,
     OpenTelemetrySpans,
+    ParentOrShare,
 )
+from shared.trace_context import TraceContext
 from tests.support.recorded_spans import recorded_spans
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -92,9 +94,9 @@ def test_when_the_caller_asks_for_a_record_then_the_share_plays_no_part() -> Non
 
 def test_when_the_host_asks_for_nothing_then_a_share_of_the_traces_is_recorded() -> None:
     """Each as a whole, and with the rate by which Application Insights counts it."""
+    trace_ids = [f"{'ab' * 8}{number * 0xA3D70A3D70A3D7:016x}" for number in range(400)]
     with recorded_spans(0.25) as spans:
-        for number in range(400):
-            trace_id = f"{'ab' * 8}{number * 0xA3D70A3D70A3D7:016x}"
+        for trace_id in trace_ids:
             with (
                 TRACER.serving("r", host(is_sampled=False, trace_id=trace_id)),
                 spans.span("outer"),
@@ -108,7 +110,13 @@ def test_when_the_host_asks_for_nothing_then_a_share_of_the_traces_is_recorded()
         for name in ("outer", "inner")
     }
 
+    wanted = ParentOrShare(0.25)
     assert by_name["outer"] == by_name["inner"]
+    assert by_name["outer"] == {
+        int(trace_id, 16)
+        for trace_id in trace_ids
+        if not wanted.is_unwanted(TraceContext(trace_id, HOST_SPAN, is_sampled=False))
+    }
     assert 60 <= len(by_name["outer"]) <= 140
     assert {25.0} == {(span.attributes or {})[SAMPLE_RATE] for span in recorded}
 
