@@ -18,7 +18,7 @@ from shared.guid import parse_guid
 from shared.routes import PROTECTED_ROUTES
 from shared.setting_parsers import api_key, lent_roles, seconds, switch, whole_number
 from shared.settings_reader import Setting, SettingProblem, SettingsError, reading_settings
-from shared.trace_context import LAMBDA_TRACE, parse_amzn_trace_id
+from shared.trace_context import LAMBDA_TRACE, find_trace_id
 
 _AUDIENCE: Final = r"(?:api|https)://[!-~]+"
 _ROLES: Final = frozenset(route.role.value for route in PROTECTED_ROUTES if route.role is not None)
@@ -297,5 +297,4 @@ def load_trace_id(environment: Mapping[str, str] = os.environ) -> str:
     API Gateway hands it on whatever kind of authorizer it is: one of kind TOKEN sees no header of
     the request but the token.
     """
-    context = parse_amzn_trace_id(environment.get(LAMBDA_TRACE, ""))
-    return "" if context is None else context.trace_id
+    return find_trace_id(environment.get(LAMBDA_TRACE, ""))

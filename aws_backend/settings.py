@@ -12,7 +12,7 @@ from shared.contract import CONTRACT_SETTINGS, ApiIdentity, read_api_identity
 from shared.loopback import is_loopback_address
 from shared.setting_parsers import whole_number
 from shared.settings_reader import Setting, reading_settings
-from shared.trace_context import LAMBDA_TRACE, parse_amzn_trace_id
+from shared.trace_context import LAMBDA_TRACE, find_trace_id
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -119,5 +119,4 @@ def load_discovery_settings(environment: Mapping[str, str] = os.environ) -> Disc
 
 def load_trace_id(environment: Mapping[str, str] = os.environ) -> str:
     """Return the trace of the invocation under way, a new one each time; empty if none."""
-    context = parse_amzn_trace_id(environment.get(LAMBDA_TRACE, ""))
-    return "" if context is None else context.trace_id
+    return find_trace_id(environment.get(LAMBDA_TRACE, ""))

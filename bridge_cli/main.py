@@ -26,6 +26,7 @@ from bridge_cli.local_client import LocalCallError
 from bridge_cli.progress import progress_on
 from bridge_cli.sync_run import SyncFailedError
 from bridge_cli.syncing.command import sync_app
+from bridge_cli.tracing.command import trace
 from bridge_cli.up_page import print_up_page, write_settings_file
 from bundling.errors import BundleError
 from deployment.aws_account import PreflightError, inspect_account
@@ -73,6 +74,7 @@ app.command("entra")(manage_registration)
 app.command("smoke")(smoke)
 app.command("deploy")(deploy)
 app.command("clouds")(keep_clouds)
+app.command("trace")(trace)
 
 
 def _read_schedule(expression: str) -> str:

@@ -15,6 +15,8 @@ _TRACEPARENT: Final = re.compile(
 )
 _LONGEST_TRACEPARENT: Final = 512
 _ROOT: Final = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
+# As Lambda writes it.
+_ROOT_FIRST: Final = re.compile(r"Root=1-(?!0{8}-0{24})([0-9a-f]{8})-([0-9a-f]{24})(?:;|\Z)")
 _SPAN: Final = re.compile(r"[0-9a-f]{16}")
 _LONGEST_AMZN: Final = 1_024
 _NO_TRACE: Final = "0" * 32
@@ -98,6 +100,18 @@ def parse_amzn_trace_id(text: str) -> TraceContext | None:
     if not trace_id or trace_id == _NO_TRACE:
         return None
     return TraceContext(trace_id, span_id, is_sampled)
+
+
+def find_trace_id(text: str) -> str:
+    """Return the trace ID that `parse_amzn_trace_id` finds, or an empty text; in less time.
+
+    The authorizer has some ten microseconds for a call, and a line to write in them.
+    """
+    match = _ROOT_FIRST.match(text)
+    if match is not None and text.count("Root") == 1 and len(text) <= _LONGEST_AMZN:
+        return match[1] + match[2]
+    context = parse_amzn_trace_id(text)
+    return "" if context is None else context.trace_id
 
 
 def to_amzn_trace_id(context: TraceContext) -> str:

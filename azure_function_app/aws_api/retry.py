@@ -325,12 +325,16 @@ class _Call[T: ResponseHead]:
 
     async def discard(self, state: tenacity.RetryCallState) -> None:
         """Dispose of the response that the next attempt replaces, and note the retry."""
+        met = self._outcome(state)
         log_event(
             _logger,
             logging.INFO,
             "attempt_retried",
             trouble=self._failure,  # the field is older than the class, and stays
             attempt=state.attempt_number,
+            aws_request_id=(
+                None if isinstance(met, BaseException) else met.headers.get("x-amzn-requestid")
+            ),
             pause_seconds=round(float(state.upcoming_sleep), 3),
         )
         outcome = _outcome_future(state)

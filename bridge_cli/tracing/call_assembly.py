@@ -1,6 +1,7 @@
 """Puts the lines of one trace together: which belong to the same call, and what they tell of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from bridge_cli.tracing.log_line import LogLine
@@ -98,9 +99,11 @@ def assemble(lines: Sequence[LogLine], find_decision: FindDecision) -> TracedCal
     proxied = [line for line in lines if line.event == _PROXY_CALL]
     requests = [line for line in lines if line.actor is Actor.GATEWAY]
     served = [line for line in lines if line.event == "request" and line.actor is Actor.BACKEND]
-    # The outermost part that has a line, and of a part that was asked twice the last answer.
-    answered = (proxied or requests[-1:] or served)[-1:]
-    if proxied or not any(line.actor is Actor.FUNCTION_APP for line in lines):
+    ours = [line for line in lines if line.actor is Actor.FUNCTION_APP]
+    # The outermost part's, and of a part that was asked twice the last one. A run has no answer.
+    answered = (proxied or (requests or served if not ours else []))[-1:]
+    status = _status(answered)
+    if proxied or not ours:
         steps.insert(0, Step(Actor.CALLER, CALLED, min(step.at for step in steps), None, {}))
     return TracedCall(
         trace_id=lines[0].trace_id,
@@ -108,8 +111,8 @@ def assemble(lines: Sequence[LogLine], find_decision: FindDecision) -> TracedCal
         began=min(step.at for step in steps),
         method=answered[0].text("method") if answered else "",
         path=(answered[0].text("route") or _first_text(requests, "route")) if answered else "",
-        status=_status(answered),
-        reason=_reason(lines, steps),
+        status=status,
+        reason=_reason(ours if ours and not proxied else lines, steps, status),
         is_cached=_is_cached(steps),
         steps=tuple(steps),
     )
@@ -159,18 +162,18 @@ def _status(answered: Sequence[LogLine]) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _reason(lines: Sequence[LogLine], steps: Sequence[Step]) -> str | None:
+def _reason(lines: Sequence[LogLine], steps: Sequence[Step], status: int | None) -> str | None:
     decisions = [step.fields for step in steps if step.actor is Actor.AUTHORIZER]
-    refused = [each for each in decisions if each.get("outcome") not in {None, _ALLOWED}]
-    gateway_errors = [line.text("gateway_error").lower() for line in lines]
-    codes = [line.text("code") or line.text("error_code") for line in reversed(lines)]
-    reasons = [
-        *(str(each["reason"]) for each in refused if "reason" in each),
-        *(each for each in gateway_errors if each),
-        *(each for each in codes if each),
-        *(_ALLOWED for each in decisions if each.get("outcome") == _ALLOWED),
-    ]
-    return next(iter(reasons), None)
+    reasons: list[str] = []
+    # What a retry has mended is not why the call ended as it did.
+    if status is None or status >= HTTPStatus.BAD_REQUEST:
+        if any(line.actor is not Actor.FUNCTION_APP for line in lines):
+            refused = [each for each in decisions if each.get("outcome") not in {None, _ALLOWED}]
+            reasons += [str(each["reason"]) for each in refused if "reason" in each]
+            reasons += [line.text("gateway_error").lower() for line in lines]
+        reasons += [line.text("error_code") or line.text("code") for line in reversed(lines)]
+    reasons += [_ALLOWED for each in decisions if each.get("outcome") == _ALLOWED]
+    return next(filter(None, reasons), None)
 
 
 def _is_cached(steps: Sequence[Step]) -> bool | None:

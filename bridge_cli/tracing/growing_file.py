@@ -8,6 +8,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 """Of a log that has grown by more than this since the last look, only the end is read."""
 LONGEST_LINE: Final = 64 * 1024
 """A longer line is none of ours, and is left out."""
+_REMEMBERED: Final = 128
+"""Bytes of what was read, to know the file again."""
 
 
 class GrowingFile:
@@ -17,6 +19,7 @@ class GrowingFile:
         """Take the file, which need not be there yet."""
         self._path = path
         self._position = 0
+        self._read_last = b""
         self._identity: tuple[int, int] | None = None
 
     def read_new(self) -> list[str]:
@@ -34,7 +37,7 @@ class GrowingFile:
         state = os.fstat(file.fileno())
         if (state.st_dev, state.st_ino) != self._identity or not self._goes_on(file, state.st_size):
             self._identity = (state.st_dev, state.st_ino)
-            self._position = 0
+            self._position, self._read_last = 0, b""
         begins_inside = False
         if state.st_size - self._position > MOST_BYTES:
             # One byte more, so that a line that begins just there is known to be whole.
@@ -45,6 +48,7 @@ class GrowingFile:
         if not line_feed:
             return []
         self._position += len(complete) + 1
+        self._read_last = (complete + b"\n")[-_REMEMBERED:]
         if begins_inside:
             complete = complete.partition(b"\n")[2]
         return [
@@ -54,10 +58,8 @@ class GrowingFile:
         ]
 
     def _goes_on(self, file: BinaryIO, size: int) -> bool:
-        """Return whether the file still holds what was read: a line ends where we stopped."""
+        """Return whether the file still holds what was read last, just before where we stopped."""
         if size < self._position:
             return False
-        if not self._position:
-            return True
-        file.seek(self._position - 1)
-        return file.read(1) == b"\n"
+        file.seek(self._position - len(self._read_last))
+        return file.read(len(self._read_last)) == self._read_last

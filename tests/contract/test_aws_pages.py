@@ -25,7 +25,21 @@ DEPLOYMENT = (ROOT / "docs" / "first-deployment.md").read_text("utf-8")
 TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 QUERIES = re.findall(r"```text\n(.*?)```", TROUBLE, re.DOTALL)
 
-COMMANDS = {"fields", "filter", "sort", "limit", "stats", "and", "or", "by", "as", "desc", "count"}
+COMMANDS = {
+    "fields",
+    "filter",
+    "sort",
+    "limit",
+    "stats",
+    "and",
+    "or",
+    "by",
+    "as",
+    "asc",
+    "desc",
+    "count",
+    "like",
+}
 """What belongs to Logs Insights in the queries."""
 
 

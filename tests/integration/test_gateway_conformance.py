@@ -4,6 +4,8 @@ The rows are those of AWS's documentation and of measurements on AWS. Where Mini
 `docs/local-aws-differences.md` says so, and the last tests here notice when that changes.
 """
 
+import json
+import re
 import time
 
 import pytest
@@ -398,14 +400,24 @@ def test_when_a_backend_sends_a_challenge_then_ministack_does_not_rename_it(
     assert "Probe" == answer.headers["www-authenticate"]
 
 
-def test_when_a_stage_has_access_logs_then_ministack_writes_none(
+def test_when_a_request_is_answered_then_the_stages_access_log_has_its_line(
     probed_stack: ProbedStack,
 ) -> None:
-    """MiniStack drops the stage's access log settings; AWS writes a line for each request."""
+    """In the template's own format, with the same ID as the answer has."""
     aws = LocalAws(probed_stack.ministack.endpoint_url)
     gateway = aws.session().client("apigateway", endpoint_url=aws.endpoint_url, config=aws.config)
     deployment = probed_stack.deployment
 
     stage = gateway.get_stage(restApiId=deployment.api_id, stageName=deployment.stage)
+    answer = probed_stack.call("/health")
 
-    assert not stage.get("accessLogSettings")
+    setting = stage["accessLogSettings"]
+    assert setting["destinationArn"]
+    lines = probed_stack.ministack.access_log_file.read_text().splitlines()
+    line = next(
+        line
+        for line in map(json.loads, lines)
+        if line["request_id"] == answer.headers["x-amzn-requestid"]
+    )
+    assert set(line) == set(re.findall(r'"(\w+)":', setting["format"]))
+    assert ("GET", "/health", "200") == (line["method"], line["route"], line["status"])

@@ -148,7 +148,7 @@ async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one
         for mark in output.marks
         if mark in text
     }
-    assert {"function-app.log", "lambda.log", "ministack.log"} <= files.keys()
+    assert {"access.log", "function-app.log", "lambda.log", "ministack.log"} <= files.keys()
     assert len(output.marks) > len(REFUSAL_CASES)
     assert set() == leaks
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from shared.trace_context import (
     TraceContext,
+    find_trace_id,
     is_tracestate,
     parse_amzn_trace_id,
     parse_traceparent,
@@ -149,6 +150,30 @@ def test_when_anything_is_read_then_it_is_nothing_or_can_be_written(text: str) -
             assert context == parse_amzn_trace_id(to_amzn_trace_id(context))
             in_span = context.with_span(SPAN)
             assert in_span == parse_traceparent(to_traceparent(in_span))
+
+
+@given(
+    NEARLY
+    | st.text()
+    | st.lists(
+        st.sampled_from(
+            [
+                ROOT,
+                f"Root=1-{'0' * 8}-{'0' * 24}",
+                "Root=",
+                "Sampled=1",
+                f"Parent={SPAN}",
+                " ",
+                "x" * 999,
+            ]
+        )
+    ).map(";".join)
+)
+def test_when_only_the_trace_is_looked_for_then_it_is_the_one_that_is_parsed(text: str) -> None:
+    """The quick way accepts neither more nor less."""
+    context = parse_amzn_trace_id(text)
+
+    assert find_trace_id(text) == ("" if context is None else context.trace_id)
 
 
 @pytest.mark.parametrize(

@@ -283,14 +283,21 @@ async def test_when_an_attempt_is_retried_then_the_log_says_why_and_after_what_p
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One line a retry, with the pause to a millisecond."""
-    run = Run(status(503), CONNECT, status(200), random=0.123456)
+    failed = status(503)
+    failed.headers["x-amzn-requestid"] = "theirs-1"
+    run = Run(failed, CONNECT, status(200), random=0.123456)
     with caplog.at_level(logging.INFO):
         await run.of(request("GET"))
 
     assert ["attempt_retried"] * 2 == [line.getMessage() for line in caplog.records]
     assert [
-        {"trouble": "unavailable", "attempt": 1, "pause_seconds": 0.025},
-        {"trouble": "connect", "attempt": 2, "pause_seconds": 0.049},
+        {
+            "trouble": "unavailable",
+            "attempt": 1,
+            "aws_request_id": "theirs-1",
+            "pause_seconds": 0.025,
+        },
+        {"trouble": "connect", "attempt": 2, "aws_request_id": None, "pause_seconds": 0.049},
     ] == [vars(line)["bridge_fields"] for line in caplog.records]
 
 
