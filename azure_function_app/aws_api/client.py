@@ -196,7 +196,8 @@ class ApiClient:
             with self._spans.span(name, fields, calls=where) as span:
                 if span.context is not None:
                     # Each attempt is a span of its own, and a child of it is what AWS records.
-                    prepared.headers.update(headers_of(span.context))
+                    for header, value in headers_of(span.context):
+                        prepared.headers[header] = value
                 result = await self._attempt(prepared, finish)
                 _describe(span, result)
                 return result
