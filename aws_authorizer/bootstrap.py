@@ -65,9 +65,18 @@ def build_accepted_tokens(
     return accepted
 
 
-def _build_contract(settings: Settings, tenant_ids: Collection[str]) -> ClaimContract:
+def list_tenant_ids(settings: Settings) -> list[str]:
+    """Return the tenants whose tokens are accepted, the API's own first."""
+    own = settings.api.tenant_id
+    return [own, *sorted(settings.additional_tenant_ids - {own})]
+
+
+def build_contract(settings: Settings) -> ClaimContract:
+    """Return the contract that the settings describe."""
     return build_claim_contract(
-        build_accepted_tokens(settings.api, tenant_ids, settings.additional_audiences),
+        build_accepted_tokens(
+            settings.api, list_tenant_ids(settings), settings.additional_audiences
+        ),
         client_ids=settings.allowed_client_ids,
         roles={str(route.role) for route in PROTECTED_ROUTES},
         delegated_scopes=settings.delegated_scopes,
@@ -115,7 +124,6 @@ def build_authorizer(
 
     """
     api = settings.api
-    tenant_ids = [api.tenant_id, *sorted(settings.additional_tenant_ids - {api.tenant_id})]
     key_sets: dict[str, RemoteKeySet] = {}
     log = DecisionLog(
         write,
@@ -123,7 +131,7 @@ def build_authorizer(
         lambda: key_sets[api.tenant_id].get_age_seconds(),  # noqa: PLW0108 - it is not there yet
         get_trace_id,
     )
-    for tenant_id in tenant_ids:
+    for tenant_id in list_tenant_ids(settings):
         url = api.cloud.key_set_url(tenant_id)
         key_sets[tenant_id] = RemoteKeySet(
             build_fetch(url, settings.key_set_fetch_seconds),
@@ -133,7 +141,7 @@ def build_authorizer(
             on_fetch=log.write_fetch,
         )
     verifier = Verifier(
-        _build_contract(settings, tenant_ids),
+        build_contract(settings),
         key_sets,
         clock,
         cache_size=settings.verified_token_cache_size,

@@ -202,7 +202,7 @@ def build_claim_contract(
     )
 
 
-def _find_broken_rule(
+def find_broken_rule(
     unverified_claims: UnverifiedClaims, token: AcceptedToken, rules: tuple[Rule, ...]
 ) -> Rule | None:
     """Return the first row that the claims break, or None."""
@@ -218,6 +218,11 @@ def _find_broken_rule(
     return None
 
 
+def find_furthest(broken: list[Rule]) -> Rule:
+    """Return, of the first row that each accepted kind of token finds broken, the last."""
+    return max(broken, key=RULES.index)
+
+
 def check_identity(unverified_claims: UnverifiedClaims, contract: ClaimContract) -> AcceptedToken:
     """Return what the token claims to be, if that is something that the contract accepts.
 
@@ -227,11 +232,11 @@ def check_identity(unverified_claims: UnverifiedClaims, contract: ClaimContract)
     """
     broken = []
     for token, rules in contract.accepted:
-        rule = _find_broken_rule(unverified_claims, token, rules)
+        rule = find_broken_rule(unverified_claims, token, rules)
         if rule is None:
             return token
         broken.append(rule)
-    raise TokenRejected(max(broken, key=RULES.index).reason)
+    raise TokenRejected(find_furthest(broken).reason)
 
 
 def _parse_time(value: object) -> float:
@@ -309,8 +314,8 @@ def check_key_issuer(key_issuer: str | None, token: AcceptedToken) -> None:
         raise TokenRejected(Reason.FOREIGN_KEY)
 
 
-def _is_app_only(signed_claims: SignedClaims) -> bool:
-    """Return whether no user stands behind the token.
+def check_identity_type(signed_claims: SignedClaims) -> bool:
+    """Return whether no user stands behind the token; False if one does.
 
     Raises:
         TokenRejected: it says two things, or nothing that would tell.
@@ -340,6 +345,58 @@ def _parse_token_id(value: object) -> str:
     return value if is_id else ""  # type: ignore[return-value]  # a string, then
 
 
+def check_roles_are_here(signed_claims: SignedClaims) -> None:
+    """Raise if the token's roles stand somewhere else, as Entra ID writes it where they are many.
+
+    Raises:
+        TokenRejected: they are unknown then, not none.
+
+    """
+    elsewhere = signed_claims.get(_CLAIM_NAMES)
+    # Groups that are elsewhere do not matter, because nothing here is granted by group.
+    if elsewhere is not None and (not isinstance(elsewhere, dict) or claims.ROLES in elsewhere):
+        raise TokenRejected(Reason.ROLES_ELSEWHERE)
+
+
+def read_principal(
+    signed_claims: SignedClaims, token: AcceptedToken, contract: ClaimContract
+) -> Principal:
+    """Return the caller that the claims name, with those of its roles that the API knows.
+
+    `check_identity` has let the claims pass before. Whether the caller is admitted is not checked.
+    """
+    get = signed_claims.get
+    return Principal(
+        signed_claims[claims.OBJECT_ID],  # type: ignore[arg-type]  # a GUID, by the table
+        token.tenant_id,
+        signed_claims[token.client_claim],  # type: ignore[arg-type]  # the same
+        contract.roles.intersection(get(claims.ROLES, ())),  # type: ignore[arg-type]  # strings, by the table
+        _parse_token_id(get(claims.TOKEN_ID)),
+    )
+
+
+def check_client(principal: Principal, contract: ClaimContract) -> None:
+    """Raise unless the calling application is one of those that may call.
+
+    Raises:
+        AccessDenied: it is not.
+
+    """
+    if principal.client_id not in contract.client_ids:
+        raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)
+
+
+def check_roles(principal: Principal) -> None:
+    """Raise unless the caller has a role that the API knows.
+
+    Raises:
+        AccessDenied: it has none.
+
+    """
+    if not principal.roles:
+        raise AccessDenied(Reason.MISSING_ROLE, principal)
+
+
 def check_access(
     signed_claims: SignedClaims, token: AcceptedToken, contract: ClaimContract
 ) -> Principal:
@@ -352,33 +409,27 @@ def check_access(
         AccessDenied: they do, and the contract does not admit that caller.
 
     """
-    get = signed_claims.get
-    is_app_only = _is_app_only(signed_claims)
-    elsewhere = get(_CLAIM_NAMES)
-    if elsewhere is not None and (not isinstance(elsewhere, dict) or claims.ROLES in elsewhere):
-        # Too many to fit in: they are unknown then, not none. Groups that are elsewhere do not
-        # matter, because nothing here is granted by group.
-        raise TokenRejected(Reason.ROLES_ELSEWHERE)
-    principal = Principal(
-        signed_claims[claims.OBJECT_ID],  # type: ignore[arg-type]  # a GUID, by the table
-        token.tenant_id,
-        signed_claims[token.client_claim],  # type: ignore[arg-type]  # the same
-        contract.roles.intersection(get(claims.ROLES, ())),  # type: ignore[arg-type]  # strings, by the table
-        _parse_token_id(get(claims.TOKEN_ID)),
-    )
-    if principal.client_id not in contract.client_ids:
-        raise AccessDenied(Reason.UNKNOWN_CLIENT, principal)
+    is_app_only = check_identity_type(signed_claims)
+    check_roles_are_here(signed_claims)
+    principal = read_principal(signed_claims, token, contract)
+    check_client(principal, contract)
     if not is_app_only:
-        principal = _lend_roles(get(claims.SCOPES), contract.delegated_scopes, principal)
-    if not principal.roles:
-        raise AccessDenied(Reason.MISSING_ROLE, principal)
+        principal = lend_roles(
+            signed_claims.get(claims.SCOPES), contract.delegated_scopes, principal
+        )
+    check_roles(principal)
     return principal
 
 
-def _lend_roles(
+def lend_roles(
     scopes: object, lent_by: Mapping[str, frozenset[str]], principal: Principal
 ) -> Principal:
-    """Return the caller with those of the user's roles that the token's scopes lend."""
+    """Return the caller with those of the user's roles that the token's scopes lend.
+
+    Raises:
+        AccessDenied: no scope lends any here, or the token has none of those that do.
+
+    """
     without_roles = principal._replace(roles=frozenset())
     if not lent_by:
         raise AccessDenied(Reason.DELEGATED_TOKEN, without_roles)

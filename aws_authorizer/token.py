@@ -4,8 +4,9 @@ What comes out is *unverified*: it may be used to refuse the token, or to choose
 signature is checked with, and for nothing else until that signature has passed.
 """
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from aws_authorizer.errors import TokenRejected
 from aws_authorizer.strict_json import JsonBounds, JsonTooLarge, parse_json_object
@@ -36,41 +37,102 @@ class UnverifiedToken(NamedTuple):
     signature: bytes
 
 
-# One tenant signs with a handful of keys, so the same few header strings come again and again. A
-# refused header raises, and so is not kept.
-@lru_cache(maxsize=64)
-def _parse_header(segment: bytes) -> str:
+def encode_token(unverified_token: str) -> bytes:
+    """Return the token's bytes. Nothing else is checked than that they are few, and ASCII.
+
+    Raises:
+        TokenRejected: they are not.
+
+    """
+    if len(unverified_token) > MAX_TOKEN_CHARACTERS:
+        raise TokenRejected(Reason.TOKEN_TOO_LONG)
+    try:
+        return unverified_token.encode("ascii")
+    except UnicodeEncodeError:
+        raise TokenRejected(Reason.MALFORMED_TOKEN) from None
+
+
+def read_header(segment: bytes) -> dict[str, object]:
+    """Return the members of a token's header. What they say is not checked.
+
+    Raises:
+        TokenRejected: it is no JSON object, or cannot be read in one way only.
+
+    """
     if len(segment) > MAX_HEADER_CHARACTERS:
         raise TokenRejected(Reason.MALFORMED_HEADER)
     try:
-        header = parse_json_object(decode_base64url(segment), HEADER_BOUNDS)
+        return parse_json_object(decode_base64url(segment), HEADER_BOUNDS)
     except ValueError:
         raise TokenRejected(Reason.MALFORMED_HEADER) from None
+
+
+type Header = Mapping[str, object]
+
+
+# --- what a header must say: each raises TokenRejected unless it does
+
+
+def _check_encryption(header: Header) -> None:
     # RFC 7516 section 4.1.2: with `enc` it is a JWE's header, whatever number of parts follows.
     if "enc" in header:
         raise TokenRejected(Reason.ENCRYPTED_TOKEN)
+
+
+def _check_algorithm(header: Header) -> None:
     if header.get("alg") != ALGORITHM:
         raise TokenRejected(Reason.WRONG_ALGORITHM)
+
+
+def _check_extensions(header: Header) -> None:
     # RFC 7515 section 4.1.11: an extension that is not understood makes the token invalid, and we
     # understand none. `b64` (RFC 7797) changes what is signed, whether or not `crit` lists it.
     if "crit" in header or "b64" in header:
         raise TokenRejected(Reason.CRITICAL_HEADER)
+
+
+def _check_type(header: Header) -> None:
     if "typ" in header:
         typ = header["typ"]
         if not isinstance(typ, str) or typ.lower() not in _TYPES:
             raise TokenRejected(Reason.WRONG_TYPE)
+
+
+def _check_key_id(header: Header) -> None:
     # `jwk`, `jku`, `x5u` and `x5c` are never looked at: a token does not choose who vouches for it.
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID_CHARACTERS:
         raise TokenRejected(Reason.MISSING_KEY_ID)
-    return key_id
 
 
-def parse_token(encoded: bytes) -> UnverifiedToken:
-    """Return the token taken apart. Neither its signature nor any claim is checked.
+HEADER_CHECKS: Final[Mapping[str, Callable[[Header], None]]] = {
+    "enc": _check_encryption,
+    "alg": _check_algorithm,
+    "crit": _check_extensions,
+    "typ": _check_type,
+    "kid": _check_key_id,
+}
+"""What the header must satisfy, in order, by the member that each is about."""
+
+
+# One tenant signs with a handful of keys, so the same few header strings come again and again. A
+# refused header raises, and so is not kept.
+@lru_cache(maxsize=64)
+def _parse_header(segment: bytes) -> str:
+    header = read_header(segment)
+    for check in HEADER_CHECKS.values():
+        check(header)
+    return cast("str", header["kid"])  # by the last check
+
+
+def split_token(encoded: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the parts of a compact JWS (RFC 7515 section 7.1). What they say is not checked.
+
+    They are the header as received, the claims decoded, the bytes that the signature is over, and
+    the signature.
 
     Raises:
-        TokenRejected: it is no compact JWS signed with RS256 that can be read in one way only.
+        TokenRejected: it has other parts, or more characters than any token.
 
     """
     if len(encoded) > MAX_TOKEN_CHARACTERS:
@@ -84,11 +146,31 @@ def parse_token(encoded: bytes) -> UnverifiedToken:
     except ValueError:
         is_jwe = encoded.count(b".") == _JWE_DOTS
         raise TokenRejected(Reason.ENCRYPTED_TOKEN if is_jwe else Reason.MALFORMED_TOKEN) from None
-    key_id = _parse_header(header_segment)
+    return header_segment, claims_bytes, signing_input, signature
+
+
+def read_claims(encoded: bytes) -> dict[str, object]:
+    """Return the claims of a token. What they say is not checked.
+
+    Raises:
+        TokenRejected: they are no JSON object, too large, or cannot be read in one way only.
+
+    """
     try:
-        claims = parse_json_object(claims_bytes)
+        return parse_json_object(encoded)
     except JsonTooLarge:
         raise TokenRejected(Reason.TOKEN_TOO_LONG) from None
     except ValueError:
         raise TokenRejected(Reason.MALFORMED_CLAIMS) from None
-    return UnverifiedToken(key_id, claims, signing_input, signature)
+
+
+def parse_token(encoded: bytes) -> UnverifiedToken:
+    """Return the token taken apart. Neither its signature nor any claim is checked.
+
+    Raises:
+        TokenRejected: it is no compact JWS signed with RS256 that can be read in one way only.
+
+    """
+    header_segment, claims_bytes, signing_input, signature = split_token(encoded)
+    key_id = _parse_header(header_segment)
+    return UnverifiedToken(key_id, read_claims(claims_bytes), signing_input, signature)

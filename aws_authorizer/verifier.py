@@ -18,7 +18,7 @@ from aws_authorizer.claim_checks import (
 )
 from aws_authorizer.errors import TokenRejected
 from aws_authorizer.key_set import KeySource
-from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
+from aws_authorizer.token import encode_token, parse_token
 from aws_authorizer.verified_token_cache import VerifiedToken, VerifiedTokenCache
 from shared.clock import Clock
 from shared.principal import Principal
@@ -61,12 +61,7 @@ class Verifier:
             KeySetUnavailable: its signature cannot be checked.
 
         """
-        if len(unverified_token) > MAX_TOKEN_CHARACTERS:
-            raise TokenRejected(Reason.TOKEN_TOO_LONG)
-        try:
-            token = unverified_token.encode("ascii")
-        except UnicodeEncodeError:
-            raise TokenRejected(Reason.MALFORMED_TOKEN) from None
+        token = encode_token(unverified_token)
         known = self._cache.get(token)
         if known is not None:
             if self._is_still_good(known):

@@ -246,7 +246,7 @@ def build_api_clients(config: Settings, clock: Clock, spans: SpanRecorder = NO_S
         proxy=network.api_proxy,
     )
     token_provider = TokenProvider(
-        partial(request_token, config.token_source, **_token_leg(config)),
+        partial(request_token, config.token_source, **token_leg(config)),
         clock=clock,
         random=random.random,
         wait_seconds=calls.token_wait_seconds,
@@ -297,10 +297,10 @@ def _build_spans(config: Settings, clock: Clock, closing: AsyncExitStack) -> Spa
         version=__version__,
         build_credential=lambda client_id: build_credential(
             replace(config.token_source, credential=ManagedIdentity(client_id)),
-            ca_file=_token_leg(config)["ca_file"],
+            ca_file=token_leg(config)["ca_file"],
         ),
         build_transport=lambda: build_bounded_transport(
-            Endpoint.APPLICATION_INSIGHTS, clock, ca_file=_token_leg(config)["ca_file"]
+            Endpoint.APPLICATION_INSIGHTS, clock, ca_file=token_leg(config)["ca_file"]
         ),
     )
     closing.push_async_callback(spans.aclose)
@@ -323,7 +323,8 @@ class _TokenLeg(TypedDict):
     ca_file: str | None
 
 
-def _token_leg(config: Settings) -> _TokenLeg:
+def token_leg(config: Settings) -> _TokenLeg:
+    """Return how Entra ID is reached: through which proxy, and which authorities are trusted."""
     proxy = config.network.token_proxy
     return {
         "proxy_url": None if proxy is None else proxy.url,
@@ -390,7 +391,7 @@ def _build_store(
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
             return build_table_store(
-                endpoint, partial(build_credential, config.token_source, **_token_leg(config))
+                endpoint, partial(build_credential, config.token_source, **token_leg(config))
             )
         case PostgresSettings():
             return _build_postgres_store(chosen, config, clock)
@@ -411,7 +412,7 @@ def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clo
             request_token,
             config.token_source,
             scope=_POSTGRES_SCOPES[config.api.cloud.name],
-            **_token_leg(config),
+            **token_leg(config),
         ),
     )
 

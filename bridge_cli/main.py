@@ -13,6 +13,7 @@ from rich.console import Console
 
 from aws_backend.table_layout import MAX_SHARDS
 from bridge_cli import settings_table
+from bridge_cli.authorizer_settings import write_authorizer_settings
 from bridge_cli.complaint import complain
 from bridge_cli.demo import run_demo
 from bridge_cli.demo_report import print_tables, to_json
@@ -20,6 +21,7 @@ from bridge_cli.deploying.clouds_command import keep_clouds
 from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.entra_command import manage_registration
 from bridge_cli.deploying.smoke_command import smoke
+from bridge_cli.explaining.command import TokenlessCommand, explain
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
@@ -74,6 +76,7 @@ app.command("entra")(manage_registration)
 app.command("smoke")(smoke)
 app.command("deploy")(deploy)
 app.command("clouds")(keep_clouds)
+app.command("explain", cls=TokenlessCommand)(explain)
 app.command("trace")(trace)
 
 
@@ -224,7 +227,8 @@ def up(
     """Keep the whole bridge running until Ctrl-C, and print its URLs.
 
     The sync timer fires every minute. Ready-made curl lines, with fresh tokens, show every way in.
-    The Function App's settings are in `local.settings.json` in the folder, for `bridge sync`.
+    The Function App's settings are in `local.settings.json` in the folder, for `bridge sync`, and
+    the authorizer's in `authorizer.settings.json`, for `bridge explain --local`.
     """
     options = StackOptions(
         checkout=_CHECKOUT,
@@ -251,6 +255,7 @@ def up(
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stopped.set)
             write_settings_file(stack)
+            write_authorizer_settings(stack)
             print_up_page(stack, Console())
             await stopped.wait()
             Console(stderr=True).print("Stopping.")

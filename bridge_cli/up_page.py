@@ -70,6 +70,10 @@ def _curl_lines(stack: LocalStack) -> tuple[tuple[str, tuple[str, ...]], ...]:
                 f"bridge sync status --settings {stack.folder / LOCAL_SETTINGS}",
             ),
         ),
+        (
+            "why the Function App's token is let in or refused, check by check",
+            (f"bridge explain --local --folder {stack.folder}",),
+        ),
         ("the API without a token: 401", (f"curl -si {api}/v1/records",)),
         (
             "a token of an application that may read and write, and the API with it",

@@ -35,10 +35,12 @@ class Recipe:
     """The deployable's own package; `shared` goes with it."""
     requirements: str | None
     """Its lock under `requirements/`; None if it needs only the standard library."""
+    left_out: str | None = None
+    """A folder of the package that the function never imports."""
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
-    "AuthorizerFunction": Recipe("aws_authorizer", "authorizer.txt"),
+    "AuthorizerFunction": Recipe("aws_authorizer", "authorizer.txt", left_out="explanation"),
     "RecordsFunction": Recipe("aws_backend", "backend.txt"),
     "DiscoveryFunction": Recipe("aws_backend", None),
     "HealthFunction": Recipe("aws_backend", None),
@@ -73,10 +75,9 @@ class BundleBuilder:
             lock = self.root / "requirements" / recipe.requirements
             installed = Installer(self.uv, self.cache).install(lock, platform, shown_as=_TASK_ROOT)
             shutil.copytree(installed, into, dirs_exist_ok=True)
+        left_out = shutil.ignore_patterns("__pycache__", *filter(None, [recipe.left_out]))
         for package in (recipe.package, "shared"):
-            shutil.copytree(
-                self.root / package, into / package, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(self.root / package, into / package, ignore=left_out)
             compile_sources(into / package, root=into, shown_as=_TASK_ROOT)
         stamp(into)
 

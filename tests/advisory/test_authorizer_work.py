@@ -11,6 +11,8 @@ from hypothesis import given, settings
 
 from aws_authorizer.authorizer_event import parse_authorizer_event, parse_bearer_token
 from aws_authorizer.errors import TokenRejected, Undecided
+from aws_authorizer.explanation.explained_token import explain_token
+from aws_authorizer.key_set import StaticKeySet
 from aws_authorizer.key_set_fetch import parse_max_age
 from aws_authorizer.method_arn import MAX_CHARACTERS, parse_method_arn
 from aws_authorizer.signing_key import MAX_KEYS, KeySetMalformed, parse_key_set
@@ -18,8 +20,9 @@ from aws_authorizer.strict_json import JsonBounds, parse_json_object
 from aws_authorizer.token import MAX_TOKEN_CHARACTERS, parse_token
 from shared.formats.base64url import decode_base64url
 from tests.support.events import METHOD_ARN, http_v2_event, rest_request_event, rest_token_event
+from tests.support.fake_clock import FakeClock
 from tests.support.keys import base64url, jwk
-from tests.support.tokens import header, to_json, valid_claims
+from tests.support.tokens import API, NOW, claim_contract, header, to_json, valid_claims
 from tests.support.work import Repetition, assert_linear, growth_of, repetitions
 
 REFUSED = (TokenRejected, Undecided, KeySetMalformed, ValueError)
@@ -87,6 +90,22 @@ def test_token(part: str, family: Repetition) -> None:
     """A whole token, up to the longest that is read."""
     assert_linear(
         parse_token, token_of(part, family), size=MAX_TOKEN_CHARACTERS // 5, refusals=REFUSED
+    )
+
+
+@pytest.mark.parametrize("family", JSON_FAMILIES.values(), ids=JSON_FAMILIES)
+@pytest.mark.parametrize("part", ["claims", "header"])
+def test_explanation(part: str, family: Repetition) -> None:
+    """The checks go on after a failure, and still no token makes them slow."""
+    contract = claim_contract()
+    keys = dict.fromkeys(contract.tenant_ids, StaticKeySet({}))
+    clock = FakeClock(now=NOW)
+
+    assert_linear(
+        lambda token: explain_token(token.decode(), contract, keys, clock, api=API),
+        token_of(part, family),
+        size=MAX_TOKEN_CHARACTERS // 5,
+        refusals=REFUSED,
     )
 
 

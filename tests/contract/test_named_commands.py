@@ -23,7 +23,8 @@ FILES = [
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
 NAMED = re.compile(
-    r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds|trace)\b[^`|]*)(?:\|[^`]*)?`"
+    r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds|explain|doctor|trace)\b[^`|]*)"
+    r"(?:\|[^`]*)?`"
 )
 
 
@@ -38,7 +39,7 @@ def _problem(words: list[str]) -> str | None:
     command = typer.main.get_command(app)
     for word in words:
         name = word.strip("[](),")
-        if name.startswith("-"):
+        if name.startswith("-") and name != "-":
             options = {option for parameter in command.params for option in parameter.opts}
             if name not in options:
                 return name

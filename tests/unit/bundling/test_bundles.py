@@ -6,7 +6,7 @@ from types import CodeType
 
 import pytest
 
-from bundling.bundles import BundleBuilder, Recipe
+from bundling.bundles import RECIPES, BundleBuilder, Recipe
 from bundling.errors import BundleError
 
 RECIPE = Recipe("package", None)
@@ -64,6 +64,20 @@ def test_when_a_bundle_is_built_then_it_has_sources_and_their_bytecode(tmp_path:
         "shared/__init__.py",
         f"shared/__pycache__/__init__.{tag}.pyc",
     ] == names_in(build(checkout(tmp_path)))
+
+
+def test_when_a_folder_is_never_imported_then_the_bundle_is_without_it(tmp_path: Path) -> None:
+    """What explains tokens to people is not shipped with what decides on them."""
+    root = checkout(tmp_path)
+    (root / "package" / "explanation").mkdir()
+    (root / "package" / "explanation" / "fixes.py").write_text("")
+    recipe = Recipe("package", None, left_out="explanation")
+
+    bundle = builder(root).build_zip(recipe, platform=None)
+
+    assert "explanation" == RECIPES["AuthorizerFunction"].left_out
+    assert not [name for name in names_in(bundle) if "explanation" in name]
+    assert "package/handler.py" in names_in(bundle)
 
 
 def test_when_bytecode_is_made_then_the_runtime_takes_it_unchecked(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""`bridge explain`: what the authorizer makes of a token, and what to change."""
