@@ -16,6 +16,9 @@ export UV_NO_PROGRESS := 1
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version $(PYTHON_VERSION) $(LOCK_FLAGS)
 
+# For every lock that has the client's packages in it.
+CLIENT_OVERRIDE = --override requirements/client-override.in
+
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -151,11 +154,11 @@ install: $(VENV)/.installed .tools/ministack/.installed .tools/lambda-runtime/.i
 .PHONY: lock
 lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves them forward
 	@mkdir -p requirements
-	@$(COMPILE) --group client -o requirements.txt
-	@$(COMPILE) --group functions-host -c requirements.txt -o requirements/functions-host.txt
+	@$(COMPILE) $(CLIENT_OVERRIDE) --group client -o requirements.txt
+	@$(COMPILE) $(CLIENT_OVERRIDE) --group functions-host -c requirements.txt -o requirements/functions-host.txt
 	@$(COMPILE) --group authorizer -c requirements.txt -o requirements/authorizer.txt
 	@$(COMPILE) --group backend -c requirements.txt -o requirements/backend.txt
-	@$(COMPILE) --group dev -c requirements.txt -c requirements/authorizer.txt -c requirements/backend.txt -o requirements/dev.txt
+	@$(COMPILE) $(CLIENT_OVERRIDE) --group dev -c requirements.txt -c requirements/authorizer.txt -c requirements/backend.txt -o requirements/dev.txt
 	@$(COMPILE) --group azure-cli -o requirements/azure-cli.txt
 	@$(COMPILE) --group sam -o requirements/sam.txt
 	@$(COMPILE) --group checkov --override requirements/checkov-override.in -o requirements/checkov.txt
@@ -166,9 +169,9 @@ lock: | $(UV) ## compile the hashed pins; make lock LOCK_FLAGS=--upgrade moves t
 	@$(COMPILE) --group lambda-runtime -o requirements/lambda-runtime.txt
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group bench -c requirements.txt -c requirements/authorizer.txt -o requirements/bench.txt
-	@$(COMPILE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
+	@$(COMPILE) $(CLIENT_OVERRIDE) --group bench-client -c requirements/dev.txt -o requirements/bench-client.txt
 	@$(COMPILE) --group bench-sync -o requirements/bench-sync.txt
-	@$(COMPILE) --group mutation -c requirements/dev.txt -c requirements/authorizer.txt -o requirements/mutation.txt
+	@$(COMPILE) $(CLIENT_OVERRIDE) --group mutation -c requirements/dev.txt -c requirements/authorizer.txt -o requirements/mutation.txt
 
 .PHONY: lock-check
 lock-check: | $(UV) ## fail if a lock does not follow from pyproject.toml

@@ -10,8 +10,7 @@ from contextlib import AsyncExitStack
 from copy import replace
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, assert_never
+from typing import Final, NamedTuple, TypedDict, assert_never
 from uuid import uuid4
 
 from azure_function_app import __version__
@@ -25,20 +24,23 @@ from azure_function_app.call_trace import Tracer
 from azure_function_app.declared_settings import CallerAuthentication, ForwardedCalls
 from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.health_report import Health
+from azure_function_app.identity.credential_kinds import ManagedIdentity
 from azure_function_app.identity.credentials import build_credential, request_token
 from azure_function_app.identity.token_diagnosis import report_token
 from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.identity.token_transport import Endpoint
+from azure_function_app.identity.token_transport import (
+    build_transport as build_bounded_transport,
+)
 from azure_function_app.proxy.permissions import SignIn
 from azure_function_app.proxy.proxy import Proxy
 from azure_function_app.settings import (
-    PostgresSettings,
     Settings,
-    SqliteSettings,
-    TableSettings,
     load_process_settings,
+    silence_exporter,
 )
-from azure_function_app.stores.sqlite_store import SqliteStore
-from azure_function_app.stores.table_store import TableStore, build_table_store
+from azure_function_app.stores.configured_store import Store, build_store
+from azure_function_app.stores.table_store import TableStore
 from azure_function_app.sync.change_feed import ChangeFeed
 from azure_function_app.sync.checkpoint_store import PLAN_ROW, CheckpointStore
 from azure_function_app.sync.record_sink import RecordSink
@@ -47,6 +49,7 @@ from azure_function_app.sync.runs.carry_over import AfterShards, CarryOver
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_job import SyncJob
 from azure_function_app.sync.sync_store import StoresInOrder, SyncStore
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from azure_function_app.tls import build_tls_context
 from shared.clock import Clock, SystemClock
 from shared.entra import TokenVersion
@@ -54,26 +57,13 @@ from shared.log import JsonLines, log_event
 from shared.routes import ROUTES
 from shared.settings_reader import SettingsError
 
-if TYPE_CHECKING:
-    from azure_function_app.stores.postgres.store import PostgresStore
-
 _logger = logging.getLogger(__name__)
 
 _SYNC_CONNECTIONS: Final = 4
 """A run has one call under way at most; the others are for runs that overlap."""
 _SYNC_WAITING: Final = 16
 
-_POSTGRES_SCOPES: Final = {
-    "public": "https://ossrdbms-aad.database.windows.net/.default",
-    "usgov": "https://ossrdbms-aad.database.usgovcloudapi.net/.default",
-    "china": "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
-    "local": "https://ossrdbms-aad.database.windows.net/.default",
-}
-"""What a token must be for, to be a password of Azure's PostgreSQL, in each cloud."""
-
 _TURN_SECONDS: Final = 0.0005
-
-type Store = SqliteStore | TableStore | PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +149,11 @@ class ServicesPerLoop:
 def _build_services(
     config: Settings, clock: Clock, tracer: Tracer, closing: AsyncExitStack
 ) -> Services:
-    apis = build_api_clients(config, clock)
+    spans = _build_spans(config, clock, closing)
+    apis = build_api_clients(config, clock, spans)
     closing.push_async_callback(apis.aclose)
     stores = _build_stores(config, clock, closing)
-    feed = ChangeFeed(apis.sync, clock, tracer)
+    feed = ChangeFeed(apis.sync, clock, tracer, spans)
     page_seconds = config.calls.sync_call_seconds
     limits = _RunLimits(
         clock=clock,
@@ -172,6 +163,7 @@ def _build_services(
         page_seconds=page_seconds,
         most_poison_share=config.sync.most_poison_share,
         deletion_limit=DeletionLimit(config.sync.most_deleted_share),
+        spans=spans,
     )
     after_shards = AfterShards(stores.checkpoints, CarryOver(feed, clock, page_seconds))
     fans_out = config.sync.fans_out
@@ -192,6 +184,7 @@ def _build_services(
             clock=clock,
             call_seconds=config.calls.proxy_call_seconds,
             tracer=tracer,
+            spans=spans,
             forwards_writes=_forwards_writes(config.proxy_forwards),
             sign_in=_build_sign_in(config) if _needs_sign_in(config) else None,
         ),
@@ -222,7 +215,7 @@ class ApiClients:
         await self.sync.aclose()
 
 
-def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
+def build_api_clients(config: Settings, clock: Clock, spans: SpanRecorder = NO_SPANS) -> ApiClients:
     """Return the API's clients, with every layer in place. Needs a running event loop."""
     calls, network = config.calls, config.network
     destination = Destination.parse(
@@ -236,11 +229,12 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
         proxy=network.api_proxy,
     )
     token_provider = TokenProvider(
-        partial(request_token, config.token_source, **token_leg(config)),
+        partial(request_token, config.token_source, **config.token_leg),
         clock=clock,
         random=random.random,
         wait_seconds=calls.token_wait_seconds,
         on_first_token=partial(report_token, identity=config.api),
+        spans=spans,
     )
     policies = RetryPolicies(
         proxy=replace(PROXY_POLICY, read_seconds=calls.proxy_read_seconds),
@@ -263,12 +257,37 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
             ),
             breaker=CircuitBreaker(clock=clock, random=random.random),
             api_key=network.api_key,
+            spans=spans,
         )
 
     return ApiClients(
         proxy=build_with_places(calls.concurrent_calls, calls.waiting_calls),
         sync=build_with_places(_SYNC_CONNECTIONS, _SYNC_WAITING),
     )
+
+
+def _build_spans(config: Settings, clock: Clock, closing: AsyncExitStack) -> SpanRecorder:
+    telemetry = config.telemetry
+    if not telemetry.is_on:
+        return NO_SPANS
+    silence_exporter()
+    # Only who has turned it on waits for OpenTelemetry at a cold start.
+    from azure_function_app.telemetry.azure_monitor import build_spans  # noqa: PLC0415
+
+    spans = build_spans(
+        telemetry,
+        clock=clock,
+        version=__version__,
+        build_credential=lambda client_id: build_credential(
+            replace(config.token_source, credential=ManagedIdentity(client_id)),
+            ca_file=config.token_leg["ca_file"],
+        ),
+        build_transport=lambda: build_bounded_transport(
+            Endpoint.APPLICATION_INSIGHTS, clock, ca_file=config.token_leg["ca_file"]
+        ),
+    )
+    closing.push_async_callback(spans.aclose)
+    return spans
 
 
 class _RunLimits(TypedDict):
@@ -279,22 +298,7 @@ class _RunLimits(TypedDict):
     page_seconds: float
     most_poison_share: float
     deletion_limit: DeletionLimit
-
-
-class TokenLeg(TypedDict):
-    """How the endpoints that issue tokens are reached."""
-
-    proxy_url: str | None
-    ca_file: str | None
-
-
-def token_leg(config: Settings) -> TokenLeg:
-    """Return how Entra ID is reached: through which proxy, and which authorities are trusted."""
-    proxy = config.network.token_proxy
-    return {
-        "proxy_url": None if proxy is None else proxy.url,
-        "ca_file": config.network.authorities_path or config.token_ca_file,
-    }
+    spans: SpanRecorder
 
 
 def _needs_sign_in(config: Settings) -> bool:
@@ -346,41 +350,6 @@ def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _S
     if isinstance(checkpoints, TableStore):
         return _Stores(StoresInOrder(checkpoints, checkpoints), checkpoints, checkpoints)
     return _Stores(checkpoints, checkpoints, checkpoints)
-
-
-def build_store(
-    chosen: SqliteSettings | TableSettings | PostgresSettings, config: Settings, clock: Clock
-) -> Store:
-    """Return the store that is chosen, which opens nothing before it is used."""
-    match chosen:
-        case SqliteSettings(path=path):
-            return SqliteStore(Path(path))
-        case TableSettings(endpoint=endpoint):
-            return build_table_store(
-                endpoint, partial(build_credential, config.token_source, **token_leg(config))
-            )
-        case PostgresSettings():
-            return _build_postgres_store(chosen, config, clock)
-        case _:
-            assert_never(chosen)
-
-
-def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> Store:
-    # Only who has chosen it waits for its driver at a cold start.
-    from azure_function_app.stores.postgres.connections import Server  # noqa: PLC0415
-    from azure_function_app.stores.postgres.store import build_postgres_store  # noqa: PLC0415
-
-    return build_postgres_store(
-        Server(chosen.host, chosen.port, chosen.database, chosen.user),
-        clock=clock,
-        build_tls=partial(build_tls_context, authorities_path=config.network.authorities_path),
-        request_token=partial(
-            request_token,
-            config.token_source,
-            scope=_POSTGRES_SCOPES[config.api.cloud.name],
-            **token_leg(config),
-        ),
-    )
 
 
 def _log_settings_problems(error: SettingsError) -> None:

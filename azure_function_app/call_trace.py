@@ -5,7 +5,7 @@ It continues the host's span, or the caller's, and the API in AWS gets it in bot
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,31 @@ class Trace(NamedTuple):
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def current_trace() -> Trace | None:
+    """Return the trace of what is being done, with the span that it is done in, if there is one."""
+    return _current.get()
+
+
+def enter_span(context: TraceContext) -> Token[Trace | None]:
+    """Make the span the current one of this task; what others put beside its parent stays."""
+    current = _current.get()
+    return _current.set(Trace(context, "" if current is None else current.state))
+
+
+def leave_span(entered: Token[Trace | None]) -> None:
+    """Make the span current again that was so before `enter_span`."""
+    _current.reset(entered)
+
+
+def headers_of(span: TraceContext) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a call that this span is, for both clouds."""
+    return (
+        ("traceparent", to_traceparent(span)),
+        # API Gateway takes the trace from this one, and hands it on to the functions.
+        ("x-amzn-trace-id", to_amzn_trace_id(span)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +106,7 @@ class Tracer:
     def outgoing_headers(self) -> tuple[tuple[str, str], ...]:
         """Return the headers of one call to the API, which is a span of its own in the trace."""
         parent, state = self.continued()
-        span = parent.with_span(self.random_hex(8))
-        headers = (
-            ("traceparent", to_traceparent(span)),
-            # API Gateway takes the trace from this one, and hands it on to the functions.
-            ("x-amzn-trace-id", to_amzn_trace_id(span)),
-        )
+        headers = headers_of(parent.with_span(self.random_hex(8)))
         return (*headers, ("tracestate", state)) if state else headers
 
     def new_request_id(self) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from azure_function_app.identity.credential_kinds import CredentialKind
 from azure_function_app.network_settings import NETWORK_SETTINGS
 from azure_function_app.schedule import parse_schedule
+from azure_function_app.telemetry.telemetry_settings import TELEMETRY_SETTINGS
 from shared.contract import CONTRACT_SETTINGS
 from shared.guid import parse_guid
 from shared.loopback import is_loopback_address
@@ -423,5 +424,6 @@ SETTINGS: Final[tuple[Setting[object], ...]] = (
     TOKEN_WAIT_SECONDS,
     CONCURRENT_CALLS,
     WAITING_CALLS,
+    *TELEMETRY_SETTINGS,
 )
 """Every setting of the Function App, for the README, the example file and the templates."""

@@ -9,21 +9,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, assert_never
+from typing import ClassVar, Final, TypedDict, assert_never
 
+from azure_function_app.credential_settings import read_credential, read_token_authority
 from azure_function_app.declared_settings import (
     AWS_API_BASE_URL,
-    AZURE_AUTHORITY_HOST,
-    AZURE_CLIENT_CERTIFICATE_PASSWORD,
-    AZURE_CLIENT_CERTIFICATE_PATH,
-    AZURE_CLIENT_ID,
-    AZURE_CLIENT_SECRET,
-    AZURE_FEDERATED_TOKEN_FILE,
     CONCURRENT_CALLS,
     CONNECT_SECONDS,
     CREDENTIAL,
     HOST_REQUESTS,
-    MANAGED_IDENTITY_CLIENT_ID,
     MOST_CALLS,
     POSTGRES_DATABASE,
     POSTGRES_HOST,
@@ -55,18 +49,14 @@ from azure_function_app.declared_settings import (
     RecordStoreKind,
 )
 from azure_function_app.identity.credential_kinds import (
-    AzureCli,
-    ClientCertificate,
-    ClientSecret,
-    CredentialKind,
-    CredentialSettings,
-    ManagedIdentity,
-    ManagedIdentityFederation,
     TokenSource,
-    WorkloadIdentity,
 )
 from azure_function_app.network_settings import NetworkSettings, read_network_settings
-from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
+from azure_function_app.telemetry.telemetry_settings import (
+    TelemetrySettings,
+    read_telemetry_settings,
+)
+from shared.contract import ApiIdentity, read_api_identity
 from shared.routes import Role
 from shared.settings_reader import Setting, SettingProblem, SettingsError, SettingsReader
 
@@ -144,6 +134,13 @@ class SignInSettings:
     admits_guests: bool
 
 
+class TokenLeg(TypedDict):
+    """How the endpoints that issue tokens are reached."""
+
+    proxy_url: str | None
+    ca_file: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The Function App's settings, each checked and typed."""
@@ -163,91 +160,22 @@ class Settings:
     proxy_forwards: ForwardedCalls
     sign_in: SignInSettings
     """Looked at only where callers sign in."""
+    telemetry: TelemetrySettings
+
+    @property
+    def token_leg(self) -> TokenLeg:
+        """Return how Entra ID is reached: by which proxy, and with which authorities trusted."""
+        proxy = self.network.token_proxy
+        return {
+            "proxy_url": None if proxy is None else proxy.url,
+            "ca_file": self.network.authorities_path or self.token_ca_file,
+        }
 
 
 # Set by App Service itself, and not to be set by anybody else. Not every plan sets both of the
 # first two; the host on a laptop sets neither.
 _IN_AZURE: Final = ("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID")
 _IS_SIGN_IN_ON: Final = "WEBSITE_AUTH_ENABLED"
-
-
-def _require(reader: SettingsReader, setting: Setting[str | None], because: str) -> str:
-    value = reader.read(setting)
-    if value is None and not reader.is_set(setting) and not reader.is_rejected(setting):
-        reader.reject(setting, f"is missing, and {because} needs it; expected {setting.expects}")
-    return value or ""
-
-
-def _read_credential(reader: SettingsReader) -> CredentialSettings:
-    kind = reader.read(CREDENTIAL)
-    because = f"CREDENTIAL={kind}"
-    if not reader.is_rejected(CREDENTIAL):
-        _refuse_unused_secrets(reader, kind)
-    match kind:
-        case CredentialKind.MANAGED_IDENTITY:
-            return ManagedIdentity(reader.read(AZURE_CLIENT_ID))
-        case CredentialKind.CLIENT_SECRET:
-            return ClientSecret(
-                _require(reader, AZURE_CLIENT_ID, because),
-                _require(reader, AZURE_CLIENT_SECRET, because),
-            )
-        case CredentialKind.CLIENT_CERTIFICATE:
-            return ClientCertificate(
-                _require(reader, AZURE_CLIENT_ID, because),
-                _require(reader, AZURE_CLIENT_CERTIFICATE_PATH, because),
-                reader.read(AZURE_CLIENT_CERTIFICATE_PASSWORD),
-            )
-        case CredentialKind.WORKLOAD_IDENTITY:
-            return WorkloadIdentity(
-                _require(reader, AZURE_CLIENT_ID, because),
-                _require(reader, AZURE_FEDERATED_TOKEN_FILE, because),
-            )
-        case CredentialKind.MANAGED_IDENTITY_FEDERATION:
-            return ManagedIdentityFederation(
-                _require(reader, AZURE_CLIENT_ID, because),
-                _require(reader, MANAGED_IDENTITY_CLIENT_ID, because),
-            )
-        case CredentialKind.AZURE_CLI:
-            return AzureCli()
-        case _:
-            assert_never(kind)
-
-
-def _refuse_unused_secrets(reader: SettingsReader, kind: CredentialKind) -> None:
-    """Reject each secret that the credential does not use, because nobody would rotate it."""
-    owners = {
-        AZURE_CLIENT_SECRET: CredentialKind.CLIENT_SECRET,
-        AZURE_CLIENT_CERTIFICATE_PASSWORD: CredentialKind.CLIENT_CERTIFICATE,
-    }
-    for setting, owner in owners.items():
-        if kind is not owner and reader.is_set(setting):
-            reader.reject(
-                setting,
-                f"is set, but CREDENTIAL={kind} does not use it;"
-                f" remove it, or set CREDENTIAL to {owner}",
-            )
-
-
-def _read_token_authority(
-    reader: SettingsReader, credential: CredentialSettings, api: ApiIdentity
-) -> str:
-    local = reader.read(AZURE_AUTHORITY_HOST)
-    is_emulated = reader.is_set(ENTRA_AUTHORITY)
-    if reader.is_set(AZURE_AUTHORITY_HOST) and not is_emulated:
-        reader.reject(
-            AZURE_AUTHORITY_HOST,
-            "is set without ENTRA_AUTHORITY; it is only for the local emulator:"
-            " remove it, and name the cloud in ENTRA_CLOUD",
-        )
-    if is_emulated and credential.asks_entra and not reader.is_set(AZURE_AUTHORITY_HOST):
-        reader.reject(
-            AZURE_AUTHORITY_HOST,
-            "is missing: with ENTRA_AUTHORITY this credential asks the emulator, and the Azure SDK"
-            f" does so only over https; expected {AZURE_AUTHORITY_HOST.expects}",
-        )
-    if local is not None:
-        return local
-    return api.cloud.authority
 
 
 def _read_stores(
@@ -269,15 +197,15 @@ def _read_stores(
             sqlite = SqliteSettings(path)
             return sqlite, sqlite
         case RecordStoreKind.TABLE:
-            table = TableSettings(_require(reader, TABLE_ENDPOINT, "RECORD_STORE=table"))
+            table = TableSettings(reader.require(TABLE_ENDPOINT, "RECORD_STORE=table"))
             return table, table
         case RecordStoreKind.POSTGRES:
             because = "RECORD_STORE=postgres"
             postgres = PostgresSettings(
-                host=_require(reader, POSTGRES_HOST, because),
+                host=reader.require(POSTGRES_HOST, because),
                 port=reader.read(POSTGRES_PORT),
-                database=_require(reader, POSTGRES_DATABASE, because),
-                user=_require(reader, POSTGRES_USER, because),
+                database=reader.require(POSTGRES_DATABASE, because),
+                user=reader.require(POSTGRES_USER, because),
             )
             return postgres, postgres
         case _:
@@ -398,7 +326,7 @@ def inspect_settings(environment: Mapping[str, str]) -> SettingsReading:
 
 def _read_settings(reader: SettingsReader, environment: Mapping[str, str]) -> Settings:
     api = read_api_identity(reader)
-    credential = _read_credential(reader)
+    credential = read_credential(reader)
     record_sink, checkpoint_store = _read_stores(reader, environment)
     proxy_authentication = _read_proxy_authentication(reader, environment)
     return Settings(
@@ -410,7 +338,7 @@ def _read_settings(reader: SettingsReader, environment: Mapping[str, str]) -> Se
         token_source=TokenSource(
             credential=credential,
             api=api,
-            authority=_read_token_authority(reader, credential, api),
+            authority=read_token_authority(reader, credential, api),
         ),
         token_ca_file=environment.get("REQUESTS_CA_BUNDLE") or None,
         record_sink=record_sink,
@@ -427,7 +355,27 @@ def _read_settings(reader: SettingsReader, environment: Mapping[str, str]) -> Se
         proxy_authentication=proxy_authentication,
         proxy_forwards=reader.read(PROXY_FORWARDS),
         sign_in=_read_sign_in(reader, proxy_authentication, api),
+        telemetry=read_telemetry_settings(reader, environment),
     )
+
+
+# Microsoft's exporter reads these, and has no argument in their place.
+_EXPORTER_SILENCE: Final = (
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+)
+
+
+def silence_exporter() -> None:
+    """Keep the exporter of telemetry, in this process, from reporting on itself to Microsoft.
+
+    It would ask an endpoint of theirs for settings too, and add an item to each batch. What the
+    environment says already, stays.
+    """
+    for name in _EXPORTER_SILENCE:
+        os.environ.setdefault(name, "true")
 
 
 def load_process_settings() -> Settings:

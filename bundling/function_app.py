@@ -25,8 +25,9 @@ OWN_FILES: Final = ("function_app.py", "host.json", "requirements.txt")
 OWN_PACKAGES: Final = ("azure_function_app", "shared")
 SITE_PACKAGES: Final = ".python_packages/lib/site-packages"
 """Where the worker looks for the app's dependencies (its `lib/site-packages`, on Linux)."""
-NEVER_IMPORTED: Final = ("anyio", "h11", "httpcore")
-"""What httpx requires for a transport that ours replaces: no bytecode for them, 0.5 MB."""
+NEVER_IMPORTED: Final = ("anyio", "h11", "httpcore", "msal_extensions")
+"""What httpx requires for a transport that ours replaces, and azure-identity for a cache on disk:
+no bytecode for them, 0.5 MB."""
 
 _APP_ROOT: Final = "/home/site/wwwroot"  # where Azure unpacks it, and so what tracebacks should say
 _X86_64: Final = frozenset({"x86_64", "AMD64"})

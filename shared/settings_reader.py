@@ -80,6 +80,13 @@ class SettingsReader:
             self.reject(setting, f"is not valid; expected {setting.expects}")
             return setting.parse(stand_in)
 
+    def require(self, setting: Setting[str | None], because: str) -> str:
+        """Return the value of a setting that another one's value makes necessary."""
+        value = self.read(setting)
+        if value is None and not self.is_set(setting) and not self.is_rejected(setting):
+            self.reject(setting, f"is missing, and {because} needs it; expected {setting.expects}")
+        return value or ""
+
     def is_set(self, setting: Setting[object]) -> bool:
         """Return whether the environment gives the setting a value."""
         return bool(self._environment.get(setting.name, "").strip())

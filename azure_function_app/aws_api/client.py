@@ -28,6 +28,7 @@ from azure_function_app.aws_api.retry import (
     rules_for,
 )
 from azure_function_app.aws_api.token_refusal import REFUSALS
+from azure_function_app.call_trace import headers_of
 from azure_function_app.deadline import DEADLINE_EXTENSION, Deadline
 from azure_function_app.errors import (
     BackendContractError,
@@ -39,12 +40,14 @@ from azure_function_app.errors import (
 from azure_function_app.http1.errors import CertificateError, KeptConnectionLost, TunnelRefused
 from azure_function_app.identity.token_diagnosis import unverified_roles
 from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.telemetry.spans import NO_SPANS, Span, SpanRecorder
 from shared.problem import MEDIA_TYPE
 
 MAX_BODY: Final = 10 * 1024 * 1024
 """Bytes; API Gateway lets no larger body through, in either direction."""
 _USER_AGENT: Final = "azure-aws-bridge"
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=-]{1,128}")
 _BROKEN: Final = frozenset({502, 503, 504})
 BUSY_CODES: Final = frozenset(
     {
@@ -75,6 +78,8 @@ class ApiRequest:
     headers: tuple[tuple[str, str], ...] = ()
     """Neither Host nor Authorization: those are not the caller's to choose."""
     content: bytes = b""
+    route: str = ""
+    """The path's template, for telemetry: the path itself may name a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class ApiResponse:
 class ApiClient:
     """Calls the API. Belongs to one event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each layer is one
         self,
         *,
         destination: Destination,
@@ -102,6 +107,7 @@ class ApiClient:
         retrier: Retrier,
         breaker: CircuitBreaker,
         api_key: str | None = None,
+        spans: SpanRecorder = NO_SPANS,
     ) -> None:
         """Take the layers; `bootstrap` makes them from the settings."""
         self._destination = destination
@@ -111,6 +117,7 @@ class ApiClient:
         self._auth = BearerAuth(destination, token_provider, api_key=api_key)
         self._retrier = retrier
         self._breaker = breaker
+        self._spans = spans
 
     async def fetch(self, request: ApiRequest, *, deadline: Deadline) -> ApiResponse:
         """Return the API's response, body included, whatever its status.
@@ -174,8 +181,26 @@ class ApiClient:
     ) -> T:
         prepared = self._prepare(request, deadline, policy)
 
+        attempts = 0
+        name = f"{request.method} {request.route}".rstrip()
+        where = self._destination.base_url + request.route
+
         async def attempt() -> T:
-            return await self._attempt(prepared, finish)
+            nonlocal attempts
+            attempts += 1
+            fields = {
+                "http.request.method": request.method,
+                "http.route": request.route or None,
+                "attempt": attempts,
+            }
+            with self._spans.span(name, fields, calls=where) as span:
+                if span.context is not None:
+                    # Each attempt is a span of its own, and a child of it is what AWS records.
+                    for header, value in headers_of(span.context):
+                        prepared.headers[header] = value
+                result = await self._attempt(prepared, finish)
+                _describe(span, result)
+                return result
 
         try:
             return await self._retrier.run(
@@ -254,6 +279,21 @@ class ApiClient:
             elif failure is not None:
                 raise failure
         return response
+
+
+def _describe(span: Span, response: httpx.Response | ApiResponse) -> None:
+    if span.context is None:
+        return
+    status = response.status_code
+    request_id = response.headers.get("x-amzn-requestid", "")
+    span.set(
+        {
+            "http.response.status_code": status,
+            "aws.request_id": request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        }
+    )
+    if status >= httpx.codes.BAD_REQUEST:
+        span.fail(str(status))
 
 
 def problem_code(response: ApiResponse) -> str | None:

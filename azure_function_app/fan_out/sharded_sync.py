@@ -16,6 +16,7 @@ from azure_function_app.sync.runs.page_loop import ShardSource
 from azure_function_app.sync.runs.sync_run import RunRecorder
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_store import SyncStore
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from shared.clock import Clock
 from shared.log import log_event
 
@@ -38,6 +39,7 @@ class ShardedSync:
     page_seconds: float
     deletion_limit: DeletionLimit
     most_poison_share: float
+    spans: SpanRecorder = NO_SPANS
 
     async def tick(self, put: Callable[[list[str]], None]) -> SyncReport:
         """Plan, hand over the messages to send, and return the report that was saved.
@@ -133,7 +135,12 @@ class ShardedSync:
 
     def _recorder(self, run_seconds: float) -> RunRecorder:
         return RunRecorder(
-            self.checkpoints, self.clock, self.new_run_id, run_seconds, self.most_poison_share
+            self.checkpoints,
+            self.clock,
+            self.new_run_id,
+            run_seconds,
+            self.most_poison_share,
+            self.spans,
         )
 
 

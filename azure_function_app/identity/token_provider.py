@@ -16,6 +16,7 @@ from typing import Final
 
 from azure_function_app.errors import TokenAcquisitionError
 from azure_function_app.identity.access_token import LONGEST_TOKEN, AccessToken
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from shared.clock import Clock
 from shared.log import log_event
 
@@ -52,6 +53,7 @@ class TokenProvider:
         random: Callable[[], float],
         wait_seconds: float,
         on_first_token: Callable[[AccessToken], None] = lambda _: None,
+        spans: SpanRecorder = NO_SPANS,
     ) -> None:
         """Obtain tokens with `request_token`, which may block: it runs in a thread.
 
@@ -61,6 +63,7 @@ class TokenProvider:
             random: numbers from 0 to 1, to spread requests in time.
             wait_seconds: how long a caller waits at most when no token is at hand.
             on_first_token: is shown the first token, to compare it with the contract.
+            spans: records each request for one, as part of the trace that it was made for first.
 
         """
         self._request_token = request_token
@@ -68,6 +71,7 @@ class TokenProvider:
         self._random = random
         self._wait_seconds = wait_seconds
         self._on_first_token = on_first_token
+        self._spans = spans
         self._token: AccessToken | None = None
         self._serve_until = 0.0
         self._refresh_at = 0.0
@@ -179,7 +183,8 @@ class TokenProvider:
     async def _refresh(self) -> None:
         """Ask once, and keep the outcome. Never raises."""
         try:
-            token = await self._ask()
+            with self._spans.span("get_token"):
+                token = await self._ask()
         except TokenAcquisitionError as error:
             self._note_failure(error)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, callers get a typed error

@@ -61,13 +61,15 @@ class ProxyRefused(ConnectionError):
 
 
 class Endpoint(Enum):
-    """The endpoints that issue tokens, each with the 4xx statuses after which to ask again."""
+    """The endpoints, each with the 4xx statuses after which to ask again."""
 
     ENTRA = frozenset({_TOO_MANY_REQUESTS})
     MANAGED_IDENTITY = frozenset({404, 410, _TOO_MANY_REQUESTS})
     """404 and 410 say that the endpoint is being updated.
     https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
     """
+
+    APPLICATION_INSIGHTS = frozenset({408, _TOO_MANY_REQUESTS})
 
     def is_busy(self, status: int) -> bool:
         """Return whether the same request may be answered better in a moment."""

@@ -30,6 +30,7 @@ from azure_function_app.proxy.header_fields import (
 from azure_function_app.proxy.permissions import SignIn, check_forwarded
 from azure_function_app.proxy.request_target import parse_request_target
 from azure_function_app.proxy.signed_in_caller import SignedInCaller
+from azure_function_app.telemetry.spans import NO_SPANS, Span, SpanRecorder
 from shared.clock import Clock
 from shared.log import log_event
 from shared.routes import Route
@@ -83,6 +84,7 @@ class Proxy:
     clock: Clock
     call_seconds: float
     tracer: Tracer
+    spans: SpanRecorder = NO_SPANS
     forwards_writes: bool = False
     """Whether more is forwarded than what only reads."""
     sign_in: SignIn | None = None
@@ -98,10 +100,13 @@ class Proxy:
                 caller.headers.get("traceparent", ""), caller.headers.get("tracestate", "")
             ),
         )
-        with self.tracer.serving(request_id, *parents):
-            return await self._answer(caller, request_id)
+        with (
+            self.tracer.serving(request_id, *parents),
+            self.spans.span("proxy_call", {"request_id": request_id}) as span,
+        ):
+            return await self._answer(caller, request_id, span)
 
-    async def _answer(self, caller: CallerRequest, request_id: str) -> HttpResponse:
+    async def _answer(self, caller: CallerRequest, request_id: str, span: Span) -> HttpResponse:
         started = self.clock.monotonic()
         code = None
         signed_in = None
@@ -129,6 +134,17 @@ class Proxy:
             **found,
             **self._caller_fields(signed_in),
         )
+        if span.context is not None:
+            route = found["route"]
+            span.set(
+                {
+                    "method": caller.method,
+                    "route": route if isinstance(route, str) else None,
+                    "status": response.status,
+                }
+            )
+            if code is not None:
+                span.fail(code)
         return response
 
     def _identify(self, caller: CallerRequest) -> SignedInCaller | None:
@@ -179,7 +195,9 @@ class Proxy:
         headers = dict(forwarded_headers(caller.headers))
         headers |= self.tracer.outgoing_headers()
         headers["x-request-id"] = request_id
-        request = ApiRequest(method, target.path, target.query, tuple(headers.items()), caller.body)
+        request = ApiRequest(
+            method, target.path, target.query, tuple(headers.items()), caller.body, route.path
+        )
         response = await self.api.fetch(
             request, deadline=Deadline.after(self.call_seconds, self.clock)
         )

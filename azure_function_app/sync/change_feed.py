@@ -43,6 +43,7 @@ from azure_function_app.sync.records import (
     PoisonRecord,
     Record,
 )
+from azure_function_app.telemetry.spans import NO_SPANS, FieldValue, SpanRecorder
 from shared.clock import Clock
 from shared.log import log_fields
 from shared.routes import ROUTES, Route
@@ -82,6 +83,7 @@ class ChangeFeed:
     api: ApiClient
     clock: Clock
     tracer: Tracer
+    spans: SpanRecorder = NO_SPANS
 
     async def changes(self, cursor: str, *, limit: int, deadline: Deadline) -> ChangePage:
         """Return the page of the change feed that starts at the cursor.
@@ -102,14 +104,19 @@ class ChangeFeed:
         query = httpx.QueryParams(
             {"cursor": cursor, "limit": limit} if cursor else {"limit": limit}
         )
-        with log_fields(request_id=(request_id := self.tracer.new_request_id())):
-            response = await self._get(_ROUTE, request_id, deadline, str(query))
-            self._raise_for_status(response, _ROUTE)
-        # In a thread, because a page takes up to a second and the proxy has the same event loop.
-        page = await asyncio.to_thread(parse_change_page, response.content)
-        if page.has_more and page.next_cursor == cursor:
-            raise BackendContractError("The API's change feed has more but does not move on.")
-        return page
+        request_id = self.tracer.new_request_id()
+        fields: dict[str, FieldValue] = {"request_id": request_id, "limit": limit}
+        with self.spans.span("read_page", fields) as span:
+            with log_fields(request_id=request_id):
+                response = await self._get(_ROUTE, request_id, deadline, str(query))
+                self._raise_for_status(response, _ROUTE)
+            # In a thread, because a page takes up to a second and the proxy has the same event
+            # loop.
+            page = await asyncio.to_thread(parse_change_page, response.content)
+            if page.has_more and page.next_cursor == cursor:
+                raise BackendContractError("The API's change feed has more but does not move on.")
+            span.set({"records": len(page.records), "records_set_aside": len(page.poison)})
+            return page
 
     async def shards(self, *, deadline: Deadline) -> FeedShards | None:
         """Return the feed's shards, and where each of them stands now; None if there is no feed.
@@ -144,7 +151,7 @@ class ChangeFeed:
             ("x-request-id", request_id),
             *self.tracer.outgoing_headers(),
         )
-        request = ApiRequest(route.method, route.path, query, headers)
+        request = ApiRequest(route.method, route.path, query, headers, route=route.path)
         return await self.api.read(request, deadline=deadline)
 
     def _raise_for_status(self, response: ApiResponse, route: Route) -> None:

@@ -21,6 +21,7 @@ from azure_function_app.sync.runs.sweeper import Sweeper
 from azure_function_app.sync.runs.sync_run import RunRecorder, SyncRun
 from azure_function_app.sync.sweep import DeletionLimit
 from azure_function_app.sync.sync_store import SyncStore
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from shared.clock import Clock
 from shared.log import log_event
 
@@ -48,6 +49,7 @@ class SyncJob:
 
     after_shards: AfterShards | None = None
     """Takes over from runs that read the feed in shards; None where there never were any."""
+    spans: SpanRecorder = NO_SPANS
 
     async def run(self) -> SyncReport:
         """One run, until the end of the feed or of its time; gives the report that it has saved.
@@ -60,7 +62,12 @@ class SyncJob:
 
         """
         recorder = RunRecorder(
-            self.store, self.clock, self.new_run_id, self.run_seconds, self.most_poison_share
+            self.store,
+            self.clock,
+            self.new_run_id,
+            self.run_seconds,
+            self.most_poison_share,
+            self.spans,
         )
         return await recorder.record(self._advance)
 

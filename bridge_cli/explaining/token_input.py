@@ -13,7 +13,6 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final, TextIO
 
-from azure_function_app.bootstrap import token_leg
 from azure_function_app.errors import TokenAcquisitionError
 from azure_function_app.identity.credentials import request_token
 from azure_function_app.settings import Settings
@@ -98,7 +97,7 @@ def _request(settings: Settings) -> str:
     # Without any handler, logging would print the libraries' own warnings between our sentences.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        return request_token(settings.token_source, **token_leg(settings)).value
+        return request_token(settings.token_source, **settings.token_leg).value
     except TokenAcquisitionError as error:
         raise ExplainError(error.code, str(error)) from None
 

@@ -16,6 +16,10 @@ from azure_function_app.network_settings import (
     EXTRA_CA_FILE,
     TOKEN_HTTPS_PROXY,
 )
+from azure_function_app.telemetry.telemetry_settings import (
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING,
+    APPLICATIONINSIGHTS_CONNECTION_STRING,
+)
 from deployment.bridge_file import Environment
 from deployment.entra import registration
 from deployment.entra.registration import WantedRegistration
@@ -40,6 +44,8 @@ DERIVED: Final[Mapping[str, str]] = {
     function_app.CREDENTIAL.name: "the Function App's identity",
     function_app.AZURE_CLIENT_ID.name: "the Function App's identity",
     function_app.TABLE_ENDPOINT.name: "the storage account",
+    APPLICATIONINSIGHTS_CONNECTION_STRING.name: "the environment's own Application Insights",
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING.name: "the Function App's identity",
     function_app.PROXY_AUTHENTICATION.name: "proxy.authentication",
     authorizer.ALLOWED_CLIENT_IDS.name: "the Function App's identity, allowed_client_ids and"
     " developers",

@@ -164,7 +164,7 @@ class LocalResourceGroup:
             case "Microsoft.Insights/components":
                 # Port 9 discards (RFC 863); nothing of ours sends there.
                 return {
-                    "ConnectionString": "InstrumentationKey=00000000-0000-0000-0000-000000000000;"
+                    "ConnectionString": "InstrumentationKey=00000000-0000-4000-8000-000000000001;"
                     "IngestionEndpoint=http://127.0.0.1:9/"
                 }
             case "Microsoft.Web/sites":

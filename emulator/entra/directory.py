@@ -126,6 +126,14 @@ AZURE_STORAGE: Final = ApiRegistration(
 )
 """What a token for blobs, queues and tables is for; every tenant has it."""
 
+AZURE_MONITOR: Final = ApiRegistration(
+    # Made up: Microsoft's pages name it by its URI only, and nobody asks for it by anything else.
+    client_id="6d6f6e69-746f-4722-8000-000000000001",
+    app_id_uri="https://monitor.azure.com",
+    requested_access_token_version=1,
+)
+"""What a token for Application Insights is for; every tenant has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:
@@ -147,7 +155,7 @@ class Directory:
     @classmethod
     def empty(cls, tenant_id: str) -> Self:
         """Return a tenant on its first day: nobody has registered an API or an application."""
-        return cls(tenant_id, api=MICROSOFT_GRAPH, other_apis=(AZURE_STORAGE,))
+        return cls(tenant_id, api=MICROSOFT_GRAPH, other_apis=(AZURE_STORAGE, AZURE_MONITOR))
 
     def find_api(self, resource: str) -> ApiRegistration | None:
         """Return the API that a resource names, by App ID URI or client ID."""

@@ -240,6 +240,9 @@ param concurrentCalls string = ''
 @description('WAITING_CALLS: how many more may wait on an instance.')
 param waitingCalls string = ''
 
+@description('TELEMETRY_SAMPLED_SHARE: what share of the traces gets spans, here and in X-Ray; 0 turns the app\'s telemetry off.')
+param telemetrySampledShare string = ''
+
 // --- what there is already -------------------------------------------------------------------------
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
@@ -400,7 +403,9 @@ resource publishByPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolici
 
 // --- its settings ----------------------------------------------------------------------------------
 
-// Of the host. It must name the identity, for a user-assigned one is no default.
+// Of the host; the last two are the app's as well (docs/adr/0012), so neither PYTHON_ENABLE_OPENTELEMETRY nor
+// PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY may be set: the host would leave the log lines to the worker.
+// It must name the identity, for a user-assigned one is no default.
 var hostSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identity.properties.clientId
@@ -462,6 +467,7 @@ var chosenSettings = {
   TOKEN_WAIT_SECONDS: tokenWaitSeconds
   CONCURRENT_CALLS: concurrentCalls
   WAITING_CALLS: waitingCalls
+  TELEMETRY_SAMPLED_SHARE: telemetrySampledShare
 }
 var givenSettings = toObject(filter(items(chosenSettings), setting => !empty(setting.value)), setting => setting.key, setting => setting.value)
 

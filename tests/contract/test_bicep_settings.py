@@ -14,11 +14,12 @@ from azure_function_app.declared_settings import (
 )
 from azure_function_app.identity.credential_kinds import ManagedIdentity
 from azure_function_app.settings import PostgresSettings, Settings, TableSettings, load_settings
+from azure_function_app.telemetry.telemetry_settings import EntraSignIn, read_telemetry_settings
 from emulator.azure.bicep import BicepError
 from emulator.azure.bicep_syntax.parser import parse_bicep
 from emulator.azure.bicep_syntax.tree import ArrayLiteral, Literal, ObjectLiteral
 from shared.entra import CLOUDS, TokenVersion
-from shared.settings_reader import Setting, SettingsError
+from shared.settings_reader import Setting, SettingsError, reading_settings
 from tests.support.bicep import (
     APP,
     IDENTITY_CLIENT_ID,
@@ -43,12 +44,15 @@ HOST_SETTINGS = {
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__tableServiceUri",
-    "APPLICATIONINSIGHTS_CONNECTION_STRING",
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
-"""What the host reads; everything else is ours."""
-DERIVED = {"AZURE_CLIENT_ID", "TABLE_ENDPOINT"}
-"""What follows from the identity and the storage account."""
+"""What only the host reads; everything else is ours."""
+DERIVED = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AZURE_CLIENT_ID",
+    "TABLE_ENDPOINT",
+}
+"""What follows from the identity, the storage account and Application Insights."""
 NOT_SET = {
     "CREDENTIAL": "the app's identity is what is deployed, and the code's default",
     "AZURE_CLIENT_SECRET": "no secret is stored",
@@ -187,6 +191,33 @@ def test_when_the_host_stores_something_then_as_the_identity() -> None:
         f"ClientId={IDENTITY_CLIENT_ID};Authorization=AAD"
         == (settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"])
     )
+
+
+@pytest.mark.parametrize("variant", APP_VARIANTS)
+def test_when_settings_are_deployed_then_log_lines_are_left_to_the_host(variant: str) -> None:
+    """With either of these the worker says that it exports them itself, and the host drops them."""
+    names = set(app_settings(deploy_variant(variant)))
+
+    assert (
+        not {
+            "PYTHON_ENABLE_OPENTELEMETRY",
+            "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
+        }
+        & names
+    )
+
+
+@pytest.mark.parametrize("variant", APP_VARIANTS)
+def test_when_the_app_is_deployed_then_its_spans_are_signed_in_by_its_identity(
+    variant: str,
+) -> None:
+    """The connection string by itself opens nothing: local authentication is off."""
+    settings = app_settings(deploy_variant(variant))
+    with reading_settings(settings) as reader:
+        telemetry = read_telemetry_settings(reader, settings)
+
+    assert telemetry.is_on
+    assert EntraSignIn(IDENTITY_CLIENT_ID) == telemetry.sign_in
 
 
 # --- secrets --------------------------------------------------------------------------------------

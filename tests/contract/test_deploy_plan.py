@@ -15,6 +15,7 @@ from azure_function_app.declared_settings import (
     SYNC_SCHEDULE,
     TABLE_ENDPOINT,
 )
+from azure_function_app.telemetry.telemetry_settings import TELEMETRY_SETTINGS
 from bridge_cli.main import app
 from deployment.lines.line import Line
 from deployment.parameters.bicep_parameters import (
@@ -186,9 +187,10 @@ def test_when_the_module_is_deployed_then_the_app_gets_what_bridge_toml_gives_it
     deployed = app_settings(deploy("app", layer_parameters(Layer.APP, environment, STAND_INS)))
     ours = {setting.name for setting in SETTINGS} & deployed.keys()
     by_the_module = {AZURE_CLIENT_ID.name, CREDENTIAL.name, TABLE_ENDPOINT.name}
+    of_the_host = {each.name for each in TELEMETRY_SETTINGS[:2]}
 
     assert 8 < len(wanted)
-    assert {SYNC_SCHEDULE.name} >= ours - wanted.keys()
+    assert {SYNC_SCHEDULE.name} | of_the_host >= ours - wanted.keys()
     assert {each: wanted[each] for each in wanted.keys() - by_the_module} == {
         each: deployed.get(each) for each in wanted.keys() - by_the_module
     }

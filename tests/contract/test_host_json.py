@@ -124,3 +124,10 @@ def test_when_a_message_is_garbage_then_the_functions_see_it_too(
 ) -> None:
     """In the other encoding, what is not base64 reaches no trigger, that of the poison neither."""
     assert "none" == host_json["extensions"]["queues"]["messageEncoding"]
+
+
+def test_when_the_host_writes_telemetry_then_it_does_so_as_it_always_has(
+    host_json: dict[str, Any],
+) -> None:
+    """By Application Insights' own SDK: as OpenTelemetry it exports no timer (docs/adr/0012)."""
+    assert "telemetryMode" not in host_json

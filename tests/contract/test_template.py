@@ -539,6 +539,59 @@ def test_when_a_request_is_logged_then_the_line_is_json_without_a_token() -> Non
     assert len(LOGGED) == len(json.loads(re.sub(r"\$[A-Za-z_.]+", "1", line)))
 
 
+def traced(parameter: str) -> tuple[set[str], dict[str, bool], set[str]]:
+    """What traces where `Tracing` is that: the stage's or functions' modes, and who may write."""
+    branch = 1 if parameter == "true" else 2
+    modes = {
+        str(TEMPLATE["Globals"]["Function"]["Tracing"]["Fn::If"][branch]),
+        *(str(function["Tracing"]) for function in FUNCTIONS.values() if "Tracing" in function),
+    }
+    stages = {"Api": API["TracingEnabled"]["Fn::If"][branch]}
+    writers = {
+        name
+        for name in FUNCTIONS
+        for policy in RESOURCES[role_of(name)]["Properties"]["Policies"]
+        if "Fn::If" in policy
+        and policy["Fn::If"][0] == "TracesRequests"
+        and TRACES in policy["Fn::If"][branch].get("PolicyDocument", {}).get("Statement", [])
+    }
+    return modes, stages, writers
+
+
+def test_when_tracing_is_on_then_stage_and_functions_go_on_with_the_callers_trace() -> None:
+    """Every function, and each may write its segments: no layer, no library, no sampling rule.
+
+    What is recorded decides the caller's `Sampled=`; a rule of our own would record more.
+    """
+    assert ({"Active"}, {"Api": True}, set(FUNCTIONS)) == traced("true")
+    assert 4 <= len(FUNCTIONS)
+    assert not resources_of("AWS::XRay::SamplingRule")
+    assert not [name for name, each in FUNCTIONS.items() if "Layers" in each]
+
+
+def test_when_tracing_is_off_then_nothing_is_recorded_and_nobody_may() -> None:
+    """As it is unless somebody asks for it; the trace's ID is passed through all the same."""
+    assert "false" == TEMPLATE["Parameters"]["Tracing"]["Default"]
+    assert ({"PassThrough"}, {"Api": False}, set()) == traced("false")
+
+
+def test_when_tracing_is_decided_then_by_one_parameter() -> None:
+    """A stage that records without its functions, or they without it, leaves half a trace."""
+    assert {"Fn::Equals": [{"Ref": "Tracing"}, "true"]} == TEMPLATE["Conditions"]["TracesRequests"]
+    assert "TracesRequests" == API["TracingEnabled"]["Fn::If"][0]
+    assert "TracesRequests" == TEMPLATE["Globals"]["Function"]["Tracing"]["Fn::If"][0]
+
+
+def test_when_functions_are_traced_then_no_bundle_has_a_library_for_it() -> None:
+    """API Gateway and Lambda make their segments by themselves."""
+    for name in ("authorizer", "backend"):
+        lock = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        locked = {line.partition("==")[0] for line in lock.splitlines() if "==" in line}
+
+        assert locked
+        assert not {each for each in locked if "xray" in each or "opentelemetry" in each}
+
+
 def test_when_a_stage_is_deployed_then_it_is_throttled_and_traces_no_data() -> None:
     """Data traces would write tokens to the log."""
     (setting,) = API["MethodSettings"]

@@ -23,6 +23,7 @@ from emulator.functions_host.process import (
 )
 from emulator.stack import LocalStack
 from emulator.stack_options import function_app_python
+from tests.support.ingestion_endpoint import running_ingestion_endpoint
 from tests.support.local_stack import CHECKOUT, RECORD_COUNT, running_stack
 from tests.support.processes import becomes_true
 
@@ -201,6 +202,29 @@ def count_records(database: Path) -> int:
         except sqlite3.OperationalError:
             return 0
     return int(count)
+
+
+async def test_when_telemetry_is_on_then_the_package_has_all_that_its_spans_need(
+    stack: LocalStack, unpacked: Path, tmp_path: Path
+) -> None:
+    """OpenTelemetry's SDK and Microsoft's exporter, of which much is trimmed away."""
+    async with running_ingestion_endpoint() as endpoint:
+        settings = {
+            **stack.function_settings,
+            "SQLITE_PATH": str(tmp_path / "records.sqlite3"),
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": endpoint.connection_string,
+        }
+        async with running_app(tmp_path, unpacked, settings) as app:
+            answer = await ask(app, "GET", "/api/aws/v1/records/00AA", FUNCTION)
+            has_arrived = await asyncio.to_thread(
+                becomes_true, lambda: bool(endpoint.spans("/v1/records/{id}")), 20
+            )
+    (attempt,) = endpoint.spans("/v1/records/{id}")
+
+    assert 200 == answer.status_code
+    assert has_arrived
+    assert "200" == attempt["resultCode"]
+    assert "telemetry_lost" not in app.log_file.read_text()
 
 
 @pytest.mark.parametrize(

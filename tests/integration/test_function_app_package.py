@@ -65,7 +65,7 @@ def test_when_the_package_is_built_then_every_compiled_module_is_for_azures_mach
     """ELF for x86_64 (e_machine 62), on whatever machine it was built."""
     modules = [package.read(name) for name in package.namelist() if name.endswith(".so")]
 
-    assert 10 <= len(modules)
+    assert 8 <= len(modules)
     assert {b"\x7fELF"} == {module[:4] for module in modules}
     assert {62} == {int.from_bytes(module[18:20], "little") for module in modules}
 
@@ -119,6 +119,15 @@ def test_when_the_package_is_unpacked_then_every_module_of_it_can_be_imported(
     built = build_function_app(CHECKOUT, platform=choose_local_platform())
     zipfile.ZipFile(built).extractall(tmp_path)
     names = ["shared", "azure_function_app", "azure", "msal", "asyncpg", "cryptography", "httpx"]
+    names += [
+        "opentelemetry",
+        "requests",
+        "urllib3",
+        "werkzeug",
+        "yarl",
+        "multidict",
+        "charset_normalizer",
+    ]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", IMPORTS, tmp_path, *names],
         capture_output=True,
@@ -129,7 +138,7 @@ def test_when_the_package_is_unpacked_then_every_module_of_it_can_be_imported(
     tried, absent, authorities = json.loads(done.stdout)
 
     assert 400 < tried
-    assert set(absent) <= {"", "aiohttp", "click", "opentelemetry", "pymsalruntime", "trio"}
+    assert set(absent) <= {"", "aiohttp", "click", "pymsalruntime", "trio"}
     assert 100_000 < authorities
 
 

@@ -87,7 +87,7 @@ def state_of(resource: Resource) -> Mapping[str, object]:
             "clientId": IDENTITY_CLIENT_ID,
             "principalId": "1de00000-0000-4000-8000-000000000002",
             "primaryEndpoints": endpoints,
-            "ConnectionString": "InstrumentationKey=made-up;IngestionEndpoint=https://x.example/",
+            "ConnectionString": "InstrumentationKey=00000000-0000-4000-8000-000000000001;IngestionEndpoint=https://x.example/",
             "WorkspaceResourceId": workspace,
             "defaultHostName": f"{resource.name}.azurewebsites.net",
         }

@@ -15,6 +15,7 @@ from azure_function_app.aws_api.retry import Retrier
 from azure_function_app.aws_api.retry_budget import RetryBudget
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.identity.token_provider import TokenProvider
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from shared.clock import Clock, SystemClock
 
 TOKEN = "made-up.access.token"
@@ -56,6 +57,7 @@ def build_api(
     tokens: TokenProvider | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = middle,
+    spans: SpanRecorder = NO_SPANS,
 ) -> ApiClient:
     """The API client over the given HTTP client."""
     clock = clock or SystemClock()
@@ -65,6 +67,7 @@ def build_api(
         token_provider=tokens or build_token_provider(token_source(clock), clock),
         retrier=Retrier(budget=RetryBudget(clock), clock=clock, random=random, sleep=sleep),
         breaker=CircuitBreaker(clock=clock, random=middle),
+        spans=spans,
     )
 
 

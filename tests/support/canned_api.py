@@ -9,6 +9,7 @@ from pytest_httpx import HTTPXMock
 
 from azure_function_app.aws_api.bulkhead_transport import BEFORE_SENDING_EXTENSION
 from azure_function_app.deadline import Deadline
+from azure_function_app.telemetry.spans import NO_SPANS, SpanRecorder
 from tests.support.calling import TOKEN, build_api, build_token_provider, token_source
 from tests.support.fake_clock import FakeClock
 
@@ -68,7 +69,9 @@ def raising(error: Exception) -> Handler:
 class CannedApi:
     """The API client, the API that `handle` makes up for it, and a clock that pauses move."""
 
-    def __init__(self, httpx_mock: HTTPXMock, token: str = TOKEN) -> None:
+    def __init__(
+        self, httpx_mock: HTTPXMock, token: str = TOKEN, spans: SpanRecorder = NO_SPANS
+    ) -> None:
         """Answer each request with an empty 200 until a test sets `handle`."""
         self.clock = FakeClock()
         self.requests: list[httpx.Request] = []
@@ -80,6 +83,7 @@ class CannedApi:
             clock=self.clock,
             tokens=build_token_provider(token_source(self.clock, token), self.clock),
             sleep=self._sleep,
+            spans=spans,
         )
 
     def deadline(self, seconds: float = 30.0) -> Deadline:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from azure_function_app.bootstrap import build_store
 from azure_function_app.deadline import Deadline
 from azure_function_app.doctor.probes.background import in_background
 from azure_function_app.errors import BridgeError, CheckpointConflict
 from azure_function_app.settings import Settings, SqliteSettings
+from azure_function_app.stores.configured_store import build_store
 from azure_function_app.sync.checkpoint_store import BEGINNING, Checkpoint
 from shared.clock import Clock
 

@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 import jwt
 from azure.core.exceptions import AzureError
 
-from azure_function_app.bootstrap import token_leg
 from azure_function_app.deadline import Deadline
 from azure_function_app.doctor.probes.background import in_background
 from azure_function_app.doctor.probes.obstacle import Obstacle, chain_of, obstacle_of
@@ -64,7 +63,7 @@ def request_token(settings: Settings, deadline: Deadline) -> AccessToken:
     """Return a token for the API from a new credential of the settings' kind."""
     source = settings.token_source
     credential = build_credential(
-        source, **token_leg(settings), deadline=deadline, clock=deadline.clock
+        source, **settings.token_leg, deadline=deadline, clock=deadline.clock
     )
     with credential:
         token = credential.get_token(source.api.scope)

@@ -126,7 +126,8 @@ class PageLoop:
                 is_ahead = page.has_more and not run.stop.has_passed
                 if is_ahead:
                     reading = self._begin_reading(page.next_cursor)
-                checkpoint = await self._store(page, checkpoint, run)
+                with run.spans.span("write_page"):
+                    checkpoint = await self._store(page, checkpoint, run)
                 if not page.has_more:
                     has_items = bool(page.records or page.poison)
                     if not (checkpoint.is_rereading and has_items):

@@ -16,6 +16,7 @@ from azure_function_app.errors import (
 )
 from azure_function_app.sync.checkpoint_store import SyncReport, SyncStatus
 from azure_function_app.sync.unfit_records import PoisonAllowance
+from azure_function_app.telemetry.spans import NO_SPANS, Span, SpanRecorder
 from shared.clock import Clock
 from shared.formats.rfc3339 import format_rfc3339
 from shared.log import log_event
@@ -58,6 +59,7 @@ class SyncRun:
     """Of what is wrong, where the run ends as it should all the same."""
     shards: int | None = None
     """How many shards the run has planned for."""
+    spans: SpanRecorder = NO_SPANS
 
     @property
     def store_deadline(self) -> Deadline:
@@ -92,6 +94,7 @@ class RunRecorder:
     new_run_id: Callable[[], str]
     run_seconds: float
     most_poison_share: float
+    spans: SpanRecorder = NO_SPANS
 
     async def record(
         self, work: Callable[[SyncRun], Awaitable[SyncStatus]], *, shard: int | None = None
@@ -108,9 +111,17 @@ class RunRecorder:
             BridgeError: the run failed; its report is saved all the same, if the store lets it.
 
         """
+        with self.spans.span("sync_run", {"shard": shard}) as span:
+            report = await self._record(work, shard)
+            _describe(span, report)
+            return report
+
+    async def _record(
+        self, work: Callable[[SyncRun], Awaitable[SyncStatus]], shard: int | None
+    ) -> SyncReport:
         stop = Deadline.after(self.run_seconds, self.clock)
         allowance = PoisonAllowance(self.most_poison_share)
-        run = SyncRun(self.new_run_id(), stop, self.run_seconds, allowance)
+        run = SyncRun(self.new_run_id(), stop, self.run_seconds, allowance, spans=self.spans)
         started_at = format_rfc3339(self.clock.now())
 
         async def end(status: SyncStatus, error_code: str | None = None) -> SyncReport:
@@ -149,6 +160,23 @@ class RunRecorder:
                 await end(SyncStatus.FAILED, _code_of(error))
             raise
         return await end(status, DELETIONS_HELD if status is SyncStatus.HELD else run.error_code)
+
+
+def _describe(span: Span, report: SyncReport) -> None:
+    if span.context is None:
+        return
+    span.set(
+        {
+            "run_id": report.run_id,
+            "status": report.status,
+            "pages": report.pages,
+            "records_read": report.records_read,
+            "records_changed": report.records_changed,
+            "records_set_aside": report.records_set_aside,
+        }
+    )
+    if report.error_code is not None:
+        span.fail(report.error_code)
 
 
 async def _as_far_as_time_reaches(

@@ -429,5 +429,7 @@ def test_when_a_tenant_is_empty_then_it_has_microsofts_own_apis_and_no_other() -
     directory = Tenant(Directory.empty("x")).store.directory
 
     assert "https://graph.microsoft.com" == directory.api.app_id_uri
-    assert ["https://storage.azure.com"] == [api.app_id_uri for api in directory.other_apis]
+    assert ["https://storage.azure.com", "https://monitor.azure.com"] == [
+        api.app_id_uri for api in directory.other_apis
+    ]
     assert ADMINISTRATOR_RIGHTS

@@ -4,6 +4,7 @@ import gzip
 
 import httpx
 import pytest
+from pytest_httpx import HTTPXMock
 
 from azure_function_app.aws_api.circuit_breaker import FAILURES_IN_A_ROW, OPEN_SECONDS
 from azure_function_app.aws_api.client import (
@@ -12,6 +13,7 @@ from azure_function_app.aws_api.client import (
     ApiRequest,
     backend_error,
 )
+from azure_function_app.call_trace import TraceHeaders, Tracer
 from azure_function_app.deadline import DEADLINE_EXTENSION
 from azure_function_app.errors import (
     BackendContractError,
@@ -30,7 +32,9 @@ from tests.support.canned_api import (
     problem,
     raising,
 )
+from tests.support.recorded_spans import recorded_spans
 
+TRACER = Tracer(lambda size: "cd" * size)
 GZIP = ("content-encoding", "gzip")
 PROBLEM = ("content-type", "application/problem+json")
 
@@ -349,3 +353,58 @@ async def test_when_a_streamed_answer_is_replaced_then_it_is_closed(api: CannedA
 
     assert (200, 2) == (response.status_code, len(api.requests))
     assert b"x" == await response.aread()
+
+
+async def test_when_an_attempt_is_made_again_then_each_is_a_span_whose_id_goes_out(
+    httpx_mock: HTTPXMock,
+) -> None:
+    """In both clouds' headers, and with the caller's own ones in their place."""
+    sent: list[tuple[str, str]] = []
+
+    def fail_once(request: httpx.Request) -> httpx.Response:
+        sent.append((request.headers["traceparent"], request.headers["x-amzn-trace-id"]))
+        ids = [("x-amzn-requestid", f"aws-{len(sent)}")]
+        return httpx.Response(503 if len(sent) == 1 else 200, headers=ids, stream=Body(b""))
+
+    with recorded_spans() as spans:
+        api = CannedApi(httpx_mock, spans=spans)
+        api.handle = fail_once
+        request = ApiRequest(
+            "GET",
+            "/v1/records/ann-smith",
+            "code=secret",
+            (("traceparent", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"),),
+            route="/v1/records/{id}",
+        )
+        with TRACER.serving("r", TraceHeaders("00-" + "a" * 32 + "-" + "b" * 16 + "-01")):
+            await api.client.fetch(request, deadline=api.deadline())
+        spans.close()
+        first, second = (
+            span for span in spans.memory.get_finished_spans() if span.name != "get_token"
+        )
+
+    assert [
+        (f"00-{'a' * 32}-{span.context.span_id:016x}-01", f"{span.context.span_id:016x}")
+        for span in (first, second)
+    ] == [(parent, amzn.partition("Parent=")[2].partition(";")[0]) for parent, amzn in sent]
+    assert {"b" * 16} == {f"{span.parent.span_id:016x}" for span in (first, second) if span.parent}
+    assert [(1, 503, "aws-1", "503"), (2, 200, "aws-2", None)] == [
+        tuple(
+            (span.attributes or {}).get(name)
+            for name in ("attempt", "http.response.status_code", "aws.request_id", "error.type")
+        )
+        for span in (first, second)
+    ]
+    assert not {"ann-smith", "secret"} & set((first.to_json() + second.to_json()).split("/"))
+
+
+async def test_when_telemetry_is_off_then_the_trace_headers_go_out_as_they_came(
+    api: CannedApi,
+) -> None:
+    """Who made them has given the call a span ID already."""
+    headers = (("traceparent", "as-it-came"), ("x-amzn-trace-id", "as-well"))
+
+    await api.client.fetch(ApiRequest("GET", "/v1", headers=headers), deadline=api.deadline())
+
+    (request,) = api.requests
+    assert headers == tuple((name, request.headers[name]) for name, _ in headers)

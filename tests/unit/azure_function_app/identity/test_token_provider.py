@@ -23,6 +23,7 @@ from azure_function_app.identity.token_provider import (
 )
 from tests.support.calling import build_token_provider, token_source
 from tests.support.fake_clock import FakeClock
+from tests.support.recorded_spans import recorded_spans
 
 HOUR = 3600.0
 
@@ -867,3 +868,24 @@ def test_when_a_token_is_shown_then_its_value_is_not() -> None:
 
     assert "made-up" not in f"{token!r} {token}"
     assert "Bearer made-up.access.token" == token.authorization
+
+
+async def test_when_a_token_is_asked_for_then_that_is_a_span_of_the_call_that_needed_it() -> None:
+    """One that is at hand costs no span; one that does not come is a failed one."""
+    clock = FakeClock()
+    issuer = Issuer(clock)
+    with recorded_spans() as spans:
+        provider = provider_of(issuer, clock, spans=spans)
+        with spans.span("call") as call:
+            await provider.get_token()
+            await provider.get_token()
+        issuer.is_down = True
+        clock.advance(2 * HOUR)
+        await error_of(provider)
+        spans.close()
+        asked = [span for span in spans.memory.get_finished_spans() if span.name == "get_token"]
+
+    assert call.context is not None
+    assert call.context.span_id == f"{asked[0].parent.span_id:016x}"  # type: ignore[union-attr]
+    assert [None, "token_down"] == [(span.attributes or {}).get("error.type") for span in asked]
+    assert "token-1" not in "".join(span.to_json() for span in asked)
