@@ -28,6 +28,8 @@ class Misconfiguration:
     or the sync by the queue."""
     asked: Asked = "command"
     """Whether the doctor is asked by `bridge doctor`, or by the running app's own route."""
+    steps: int = 1
+    """How many fixes it takes, where one cannot be seen before the other is made."""
 
 
 def row(
@@ -37,6 +39,7 @@ def row(
     *causes: str,
     breaks: Broken = "call",
     asked: Asked = "command",
+    steps: int = 1,
 ) -> Misconfiguration:
     """Return a row of the table."""
-    return Misconfiguration(name, wrong, set_up, frozenset(causes), breaks, asked)
+    return Misconfiguration(name, wrong, set_up, frozenset(causes), breaks, asked, steps)

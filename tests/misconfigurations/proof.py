@@ -2,16 +2,112 @@
 
 import asyncio
 import json
-from typing import Final, assert_never
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
 
 import httpx
 
 from shared.clock import SystemClock
 from tests.misconfigurations.installation import Installation
 from tests.misconfigurations.misconfiguration import Misconfiguration
+from tests.misconfigurations.repair import apply
 
 _QUEUE_SECONDS: Final = 6.0
 _POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was said of a row that was then repaired."""
+
+    name: str
+    check: str
+    cause: str
+    fix: str
+    """The sentence of the first fix; a second one follows only where a row has two steps."""
+    doctor_milliseconds: float
+    milliseconds: float
+
+
+async def prove(installation: Installation, row: Misconfiguration) -> Proof:
+    """Return what the doctor said, once it was right.
+
+    Raises:
+        AssertionError: nothing was broken, the doctor named no or another cause, or what it said
+            did not put it right.
+        NotDoableError: nobody could do what it said.
+
+    """
+    clock = SystemClock()
+    began = clock.monotonic()
+    async with installation.trial(row.name) as on:
+        await row.set_up(on)
+        before, report = await _break_and_ask(on, row)
+        assert before is not None, f"{row.wrong} And yet it works."
+        check = _root(report)
+        named = check["cause"]
+        assert named in row.causes, f"{named}, not {' or '.join(row.causes)}: {_told(report)}"
+        fixes = [check["fix"]]
+        await apply(check["fix"], on)
+        after = await works(on, row)
+        while after is not None and len(fixes) < row.steps:
+            further = _root((await _break_and_ask(on, row))[1])
+            fixes.append(further["fix"])
+            await apply(further["fix"], on)
+            after = await works(on, row)
+        assert after is None, f"it is as before, {after}, after: {fixes}"
+    return Proof(
+        row.name,
+        check["check"],
+        named,
+        fixes[0]["sentence"],
+        report["seconds"] * 1000,
+        (clock.monotonic() - began) * 1000,
+    )
+
+
+async def _break_and_ask(
+    on: Installation, row: Misconfiguration
+) -> tuple[str | None, dict[str, Any]]:
+    match row.asked:
+        case "command":
+            broken, report = await asyncio.gather(works(on, row), _ask_by_command(on))
+            return broken, report
+        case "route":
+            broken = await works(on, row)
+            if on.app is None:
+                await on.start_app()
+            return broken, await on.doctor_route()
+        case _:
+            assert_never(row.asked)
+
+
+async def _ask_by_command(on: Installation) -> dict[str, Any]:
+    code, output, errors = await on.run_bridge("doctor", "--json")
+    assert code == 1, f"the doctor ended with {code}: {output}{errors}"
+    report: dict[str, Any] = json.loads(output)
+    return report
+
+
+def _root(report: dict[str, Any]) -> dict[str, Any]:
+    """The one check that failed; the others wait for it."""
+    failed = find_failures(report)
+    assert len(failed) == 1, f"{len(failed)} checks failed: {_told(report)}"
+    return failed[0]
+
+
+def find_failures(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the checks of a report that failed."""
+    return [check for check in report["checks"] if check["status"] == "failed"]
+
+
+def _told(report: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{check['check']} {check['status']}: {check['found']}"
+        + (f" [{check['cause']}, {check['fix']}]" if check["cause"] else "")
+        for check in report["checks"]
+        if check["status"] != "passed"
+    )
 
 
 async def works(on: Installation, row: Misconfiguration) -> str | None:

@@ -104,7 +104,7 @@ STORAGE_ROWS: Final = (
     row("file-of-something-else", "SQLITE_PATH names a file that is no database.",
         _file_of_something_else, "store_damaged", asked="route", breaks="store"),
     row("sqlite-in-azure", "RECORD_STORE is sqlite in Azure, where its file would be lost.",
-        _sqlite_in_azure, "settings_invalid", breaks="store"),
+        _sqlite_in_azure, "settings_invalid", breaks="store", steps=2),
     row("endpoint-of-the-blobs", "TABLE_ENDPOINT is that of the account's blob service.",
         _endpoint_of_the_blobs, "store_endpoint_wrong", breaks="store"),
     row("no-account-there", "Nobody listens at TABLE_ENDPOINT.",

@@ -11,6 +11,7 @@ from emulator.loopback import LOOPBACK, find_free_port
 from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
 from shared.routes import Role
+from tests.misconfigurations.devices import company_proxy
 from tests.misconfigurations.installation import Installation, free_identifier
 from tests.misconfigurations.misconfiguration import row
 
@@ -174,14 +175,13 @@ async def _federated_token_missing(on: Installation) -> None:
 
 
 async def _no_identity_here(on: Installation) -> None:
-    principal = on.stack.tenant.settings_by_credential[LocalCredentialKind.CLIENT_CERTIFICATE]
-    # What a person has at hand on such a machine.
-    on.facts |= principal
     del on.app_settings["IDENTITY_ENDPOINT"], on.app_settings["IDENTITY_HEADER"]
 
 
 async def _proxy_to_entra_is_off(on: Installation) -> None:
     _use(on, LocalCredentialKind.CLIENT_SECRET)
+    proxy = await on.exits.enter_async_context(company_proxy({}))
+    on.facts["proxy"] = f"http://{LOOPBACK}:{proxy.port}"
     on.app_settings["TOKEN_HTTPS_PROXY"] = f"http://{LOOPBACK}:{find_free_port()}"
 
 
@@ -262,8 +262,8 @@ TOKEN_ROWS: Final = (
         _federation_of_another_subject, "federation_mismatch"),
     row("federated-token-missing", "AZURE_FEDERATED_TOKEN_FILE names no file.",
         _federated_token_missing, "federated_token_unusable"),
-    row("no-identity-here", "CREDENTIAL is managed_identity on a machine without one.",
-        _no_identity_here, "managed_identity_missing"),
+    row("no-identity-here", "CREDENTIAL is managed_identity, and the app has none.",
+        _no_identity_here, "managed_identity_missing", asked="route"),
     row("proxy-to-entra-is-off", "Nobody listens at TOKEN_HTTPS_PROXY.",
         _proxy_to_entra_is_off, "issuer_proxy"),
     row("authorizer-without-way-to-entra", "The authorizer cannot reach the tenant's key set.",
