@@ -12,6 +12,10 @@ from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
+CLIENT_ID_MEMBER: Final = "azure_aws_bridge_api_client_id"
+TOKEN_VERSIONS_MEMBER: Final = "azure_aws_bridge_token_versions"
+"""Beyond those of RFC 9728, whose section 2 lets there be more: what `bridge doctor` compares with
+the caller's own settings. Both stand in every token, and neither says who is let in."""
 
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -37,6 +41,8 @@ class ProtectedResourceApi:
             "authorization_servers": [self.identity.issuer(TokenVersion.V2)],
             "scopes_supported": [self.identity.scope],
             "bearer_methods_supported": ["header"],
+            CLIENT_ID_MEMBER: self.identity.client_id,
+            TOKEN_VERSIONS_MEMBER: sorted(self.identity.token_versions),
         }
         return json_response(200, document, {"Cache-Control": "public, max-age=3600"})
 

@@ -72,7 +72,7 @@ _POSTGRES_SCOPES: Final = {
 
 _TURN_SECONDS: Final = 0.0005
 
-type _Store = SqliteStore | TableStore | PostgresStore
+type Store = SqliteStore | TableStore | PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ def build_api_clients(config: Settings, clock: Clock) -> ApiClients:
         proxy=network.api_proxy,
     )
     token_provider = TokenProvider(
-        partial(request_token, config.token_source, **_token_leg(config)),
+        partial(request_token, config.token_source, **token_leg(config)),
         clock=clock,
         random=random.random,
         wait_seconds=calls.token_wait_seconds,
@@ -272,12 +272,15 @@ class _RunLimits(TypedDict):
     deletion_limit: DeletionLimit
 
 
-class _TokenLeg(TypedDict):
+class TokenLeg(TypedDict):
+    """How the endpoints that issue tokens are reached."""
+
     proxy_url: str | None
     ca_file: str | None
 
 
-def _token_leg(config: Settings) -> _TokenLeg:
+def token_leg(config: Settings) -> TokenLeg:
+    """Return how the endpoints that issue tokens are reached, by the settings."""
     proxy = config.network.token_proxy
     return {
         "proxy_url": None if proxy is None else proxy.url,
@@ -319,15 +322,15 @@ def _forwards_writes(forwarded: ForwardedCalls) -> bool:
 
 class _Stores(NamedTuple):
     sync: SyncStore
-    sink: _Store
+    sink: Store
     checkpoints: CheckpointStore
 
 
 def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _Stores:
-    checkpoints = _build_store(config.checkpoint_store, config, clock)
+    checkpoints = build_store(config.checkpoint_store, config, clock)
     closing.push_async_callback(checkpoints.aclose)
     if config.record_sink != config.checkpoint_store:
-        sink = _build_store(config.record_sink, config, clock)
+        sink = build_store(config.record_sink, config, clock)
         closing.push_async_callback(sink.aclose)
         return _Stores(StoresInOrder(sink, checkpoints), sink, checkpoints)
     # One store keeps both, over the same connections.
@@ -336,15 +339,16 @@ def _build_stores(config: Settings, clock: Clock, closing: AsyncExitStack) -> _S
     return _Stores(checkpoints, checkpoints, checkpoints)
 
 
-def _build_store(
+def build_store(
     chosen: SqliteSettings | TableSettings | PostgresSettings, config: Settings, clock: Clock
-) -> _Store:
+) -> Store:
+    """Return the store that is chosen, which opens nothing before it is used."""
     match chosen:
         case SqliteSettings(path=path):
             return SqliteStore(Path(path))
         case TableSettings(endpoint=endpoint):
             return build_table_store(
-                endpoint, partial(build_credential, config.token_source, **_token_leg(config))
+                endpoint, partial(build_credential, config.token_source, **token_leg(config))
             )
         case PostgresSettings():
             return _build_postgres_store(chosen, config, clock)
@@ -352,7 +356,7 @@ def _build_store(
             assert_never(chosen)
 
 
-def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> _Store:
+def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clock) -> Store:
     # Only who has chosen it waits for its driver at a cold start.
     from azure_function_app.stores.postgres.connections import Server  # noqa: PLC0415
     from azure_function_app.stores.postgres.store import build_postgres_store  # noqa: PLC0415
@@ -365,7 +369,7 @@ def _build_postgres_store(chosen: PostgresSettings, config: Settings, clock: Clo
             request_token,
             config.token_source,
             scope=_POSTGRES_SCOPES[config.api.cloud.name],
-            **_token_leg(config),
+            **token_leg(config),
         ),
     )
 

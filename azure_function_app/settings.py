@@ -68,7 +68,7 @@ from azure_function_app.identity.credential_kinds import (
 from azure_function_app.network_settings import NetworkSettings, read_network_settings
 from shared.contract import ENTRA_AUTHORITY, ApiIdentity, read_api_identity
 from shared.routes import Role
-from shared.settings_reader import Setting, SettingsReader, reading_settings
+from shared.settings_reader import Setting, SettingProblem, SettingsError, SettingsReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +355,15 @@ def _find_unresolved(environment: Mapping[str, str]) -> list[Setting[object]]:
     return [setting for setting in SETTINGS if _REFERENCE.match(environment.get(setting.name, ""))]
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsReading:
+    """What the settings say, and everything that is wrong with them."""
+
+    settings: Settings
+    """Complete only where there is no problem: elsewhere a default or an example stands in."""
+    problems: tuple[SettingProblem, ...]
+
+
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Return the Function App's settings, all of them checked.
 
@@ -362,46 +371,63 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: with every problem that there is; nothing is half-configured.
 
     """
+    reading = inspect_settings(environment)
+    if reading.problems:
+        raise SettingsError(reading.problems)
+    return reading.settings
+
+
+def inspect_settings(environment: Mapping[str, str]) -> SettingsReading:
+    """Return the settings with their problems, for who wants to go on with what is sound.
+
+    Where a setting has a problem, its default or its example stands in its place. Nothing but a
+    diagnosis may work with that.
+    """
     unresolved = _find_unresolved(environment)
     stand_ins = {setting.name: setting.default or setting.example for setting in unresolved}
-    with reading_settings({**environment, **stand_ins}) as reader:
-        for setting in unresolved:
-            reader.reject(
-                setting,
-                "is a reference that App Service has not resolved: check that it names the secret,"
-                " and that the app's identity may read it",
-            )
-        api = read_api_identity(reader)
-        credential = _read_credential(reader)
-        record_sink, checkpoint_store = _read_stores(reader, environment)
-        proxy_authentication = _read_proxy_authentication(reader, environment)
-        return Settings(
-            api_base_url=reader.read(AWS_API_BASE_URL),
-            api=api,
-            network=read_network_settings(
-                reader, None if reader.is_rejected(CREDENTIAL) else credential
-            ),
-            token_source=TokenSource(
-                credential=credential,
-                api=api,
-                authority=_read_token_authority(reader, credential, api),
-            ),
-            token_ca_file=environment.get("REQUESTS_CA_BUNDLE") or None,
-            record_sink=record_sink,
-            checkpoint_store=checkpoint_store,
-            calls=_read_call_limits(reader),
-            sync=SyncLimits(
-                schedule=reader.read(SYNC_SCHEDULE),
-                page_size=reader.read(SYNC_PAGE_SIZE),
-                run_seconds=reader.read(SYNC_RUN_SECONDS),
-                most_poison_share=reader.read(SYNC_MOST_POISON_SHARE),
-                most_deleted_share=reader.read(SYNC_MOST_DELETED_SHARE),
-                fans_out=reader.read(SYNC_FAN_OUT),
-            ),
-            proxy_authentication=proxy_authentication,
-            proxy_forwards=reader.read(PROXY_FORWARDS),
-            sign_in=_read_sign_in(reader, proxy_authentication, api),
+    reader = SettingsReader({**environment, **stand_ins})
+    for setting in unresolved:
+        reader.reject(
+            setting,
+            "is a reference that App Service has not resolved: check that it names the secret,"
+            " and that the app's identity may read it",
         )
+    settings = _read_settings(reader, environment)
+    return SettingsReading(settings, reader.problems)
+
+
+def _read_settings(reader: SettingsReader, environment: Mapping[str, str]) -> Settings:
+    api = read_api_identity(reader)
+    credential = _read_credential(reader)
+    record_sink, checkpoint_store = _read_stores(reader, environment)
+    proxy_authentication = _read_proxy_authentication(reader, environment)
+    return Settings(
+        api_base_url=reader.read(AWS_API_BASE_URL),
+        api=api,
+        network=read_network_settings(
+            reader, None if reader.is_rejected(CREDENTIAL) else credential
+        ),
+        token_source=TokenSource(
+            credential=credential,
+            api=api,
+            authority=_read_token_authority(reader, credential, api),
+        ),
+        token_ca_file=environment.get("REQUESTS_CA_BUNDLE") or None,
+        record_sink=record_sink,
+        checkpoint_store=checkpoint_store,
+        calls=_read_call_limits(reader),
+        sync=SyncLimits(
+            schedule=reader.read(SYNC_SCHEDULE),
+            page_size=reader.read(SYNC_PAGE_SIZE),
+            run_seconds=reader.read(SYNC_RUN_SECONDS),
+            most_poison_share=reader.read(SYNC_MOST_POISON_SHARE),
+            most_deleted_share=reader.read(SYNC_MOST_DELETED_SHARE),
+            fans_out=reader.read(SYNC_FAN_OUT),
+        ),
+        proxy_authentication=proxy_authentication,
+        proxy_forwards=reader.read(PROXY_FORWARDS),
+        sign_in=_read_sign_in(reader, proxy_authentication, api),
+    )
 
 
 def load_process_settings() -> Settings:

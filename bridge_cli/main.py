@@ -20,6 +20,7 @@ from bridge_cli.deploying.clouds_command import keep_clouds
 from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.entra_command import manage_registration
 from bridge_cli.deploying.smoke_command import smoke
+from bridge_cli.diagnosing.command import doctor
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
@@ -71,6 +72,7 @@ app.command("import")(import_file)
 app.add_typer(feed_app, name="feed")
 app.command("entra")(manage_registration)
 app.command("smoke")(smoke)
+app.command("doctor")(doctor)
 app.command("deploy")(deploy)
 app.command("clouds")(keep_clouds)
 

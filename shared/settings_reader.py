@@ -88,6 +88,11 @@ class SettingsReader:
         """Return whether a problem with the setting is noted, so that its value says nothing."""
         return any(problem.name == setting.name for problem in self._problems)
 
+    @property
+    def problems(self) -> tuple[SettingProblem, ...]:
+        """Return everything that was noted so far."""
+        return tuple(self._problems)
+
     def reject(self, setting: Setting[object], message: str) -> None:
         """Note a problem that only a rule across settings can see."""
         self._problems.append(SettingProblem(setting.name, message))

@@ -50,7 +50,7 @@ _EXCHANGE_SCOPES: Final = {
 }
 """What a managed identity's token must be for, to be good as an assertion, in each cloud."""
 
-_MISREADINGS: Final = (AttributeError, TypeError, OverflowError, RecursionError)
+MISREADINGS: Final = (AttributeError, TypeError, OverflowError, RecursionError)
 """What the libraries raise where an endpoint answers with JSON that is none of its answers."""
 _CLI_SECONDS: Final = 10
 _CLOCK: Final = SystemClock()
@@ -175,7 +175,7 @@ def request_token(
             token = credential.get_token(scope or source.api.scope)
             if not isinstance(token.token, str):
                 raise TypeError("the token is no string")
-    except (AzureError, ValueError, OSError, *_MISREADINGS) as error:
+    except (AzureError, ValueError, OSError, *MISREADINGS) as error:
         # ValueError and OSError: the certificate or token file is not there or not readable.
         code, message = explain_token_failure(str(error), source)
         raise TokenAcquisitionError(message, code=code) from error

@@ -5,9 +5,10 @@ decides. It saves the search for the reason of a bare 401.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 import jwt
 
@@ -21,6 +22,19 @@ from shared.routes import Role
 
 _logger = logging.getLogger(__name__)
 
+GRAPH_AUDIENCES: Final = frozenset(
+    {"00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"}
+)
+"""What a token for Microsoft Graph names, the API that tokens are asked for by mistake."""
+LEEWAY_SECONDS: Final = 60
+"""How far the authorizer lets a caller's clock be ahead."""
+LONGEST_SHOWN: Final = 80
+"""Characters shown of a value that somebody else chose."""
+_SHOWN_ITEMS: Final = 4
+_HUGE: Final = 10**15
+_LONG: Final = 10**9
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -30,6 +44,10 @@ class Finding:
     """The reason that the API's own log will have."""
     advice: str
     """One sentence that says what to change."""
+    expected: str = ""
+    """What the API takes."""
+    found: str = ""
+    """What the token says, bounded and printable."""
 
 
 def unverified_claims(token: str) -> Mapping[str, object] | None:
@@ -53,30 +71,65 @@ def unverified_roles(token: str) -> frozenset[str] | None:
     return frozenset(role for role in roles if isinstance(role, str))
 
 
-def diagnose(token: str, identity: ApiIdentity) -> tuple[Finding, ...]:
-    """Return everything in which the token differs from what the API expects, with its fix."""
+def diagnose(token: str, identity: ApiIdentity, *, now: float | None = None) -> tuple[Finding, ...]:
+    """Return everything in which the token differs from what the API expects, with its fix.
+
+    Its times are compared only with a `now`, in seconds since 1970.
+    """
     unverified = unverified_claims(token)
     if unverified is None:
         return (
-            Finding(Reason.MALFORMED_TOKEN, "The token is no JWT, so the API cannot accept it."),
+            Finding(
+                Reason.MALFORMED_TOKEN,
+                "The token is no JWT, so the API cannot accept it.",
+                "a signed JSON Web Token",
+                "something else",
+            ),
         )
-    return tuple(_findings(unverified, identity))
+    return tuple(_findings(unverified, identity, now))
 
 
-def _findings(unverified: Mapping[str, object], identity: ApiIdentity) -> Iterator[Finding]:
+def shown(value: object) -> str:
+    """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal.
+
+    A string is in quotes, so that where it ends can be seen.
+    """
+    if isinstance(value, str):
+        text = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
+        return f"'{_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)}'"
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        items = ", ".join(map(shown, value[:_SHOWN_ITEMS]))
+        return f"[{items}{', ...' if len(value) > _SHOWN_ITEMS else ''}]"
+    if isinstance(value, (bool, int, float)):
+        # The digits of a huge number take Python longer than anybody wants to wait.
+        return str(value) if isinstance(value, float) or abs(value) < _HUGE else "a huge number"
+    return f"a {type(value).__name__}"
+
+
+def _findings(
+    unverified: Mapping[str, object], identity: ApiIdentity, now: float | None
+) -> Iterator[Finding]:
     tenant = unverified.get(claims.TENANT_ID)
     if tenant != identity.tenant_id:
         yield Finding(
             Reason.WRONG_TENANT,
-            f"The token is of tenant {tenant!r}, the API of {identity.tenant_id}: set"
+            f"The token is of tenant {shown(tenant)}, the API of {identity.tenant_id}: set"
             " ENTRA_TENANT_ID to the same tenant on both sides, and sign in there.",
+            identity.tenant_id,
+            shown(tenant),
         )
     yield from _version_findings(unverified, identity)
+    if now is not None:
+        yield from _time_findings(unverified, now)
     if claims.SCOPES in unverified:
         yield Finding(
             Reason.DELEGATED_TOKEN,
             "The token stands for a signed-in user; the API takes only an application's unless"
             " it is told otherwise: use a managed identity or a service principal.",
+            "an application's token",
+            f"scp {shown(unverified[claims.SCOPES])}",
         )
     roles = unverified.get(claims.ROLES)
     if not isinstance(roles, list) or not any(role in roles for role in Role):
@@ -84,17 +137,42 @@ def _findings(unverified: Mapping[str, object], identity: ApiIdentity) -> Iterat
             Reason.MISSING_ROLE,
             f"The token has none of the API's app roles: assign {Role.READ} (or {Role.WRITE}) of"
             f" the API {identity.client_id} to the service principal"
-            f" {unverified.get(claims.OBJECT_ID)!r}; a managed identity's tokens show the change"
-            " only after hours.",
+            f" {shown(unverified.get(claims.OBJECT_ID))}; a managed identity's tokens show the"
+            " change only after hours.",
+            f"{Role.READ} or {Role.WRITE}",
+            f"roles {shown(roles)}",
+        )
+
+
+def _time_findings(unverified: Mapping[str, object], now: float) -> Iterator[Finding]:
+    ends, begins = unverified.get(claims.EXPIRES_AT), unverified.get(claims.NOT_BEFORE)
+    if isinstance(ends, int) and ends <= now:
+        yield Finding(
+            Reason.EXPIRED,
+            "The token has expired by this machine's clock: ask for a new one, or set the clock.",
+            "a token that is valid now",
+            f"expired {now - ends:.0f} s ago" if ends > now - _LONG else "expired long ago",
+        )
+    if isinstance(begins, int) and begins > now + LEEWAY_SECONDS:
+        yield Finding(
+            Reason.NOT_YET_VALID,
+            "The token is not valid yet by this machine's clock: set the clock.",
+            "a token that is valid now",
+            f"valid in {begins - now:.0f} s" if begins < now + _LONG else "valid much later",
         )
 
 
 def _version_findings(unverified: Mapping[str, object], identity: ApiIdentity) -> Iterator[Finding]:
     accepted = ", ".join(sorted(identity.token_versions))
     try:
-        version = TokenVersion(str(unverified.get(claims.VERSION)))
+        version = TokenVersion(unverified.get(claims.VERSION))  # type: ignore[arg-type]  # anything may stand there
     except ValueError:
-        yield Finding(Reason.UNACCEPTED_VERSION, "The token says no version that Entra ID issues.")
+        yield Finding(
+            Reason.UNACCEPTED_VERSION,
+            "The token says no version that Entra ID issues.",
+            f"version {accepted}",
+            f"version {shown(unverified.get(claims.VERSION))}",
+        )
         return
     if version not in identity.token_versions:
         wanted = max(identity.token_versions)
@@ -104,21 +182,28 @@ def _version_findings(unverified: Mapping[str, object], identity: ApiIdentity) -
             f" api.requestedAccessTokenVersion to {_manifest_version(wanted)} in the manifest of"
             f" the API's registration {identity.client_id}, or add {version} to"
             " ACCEPTED_TOKEN_VERSIONS on both sides.",
+            f"version {accepted}",
+            f"version {version}",
         )
     issuer = unverified.get(claims.ISSUER)
     if issuer != identity.issuer(version):
         yield Finding(
             Reason.WRONG_ISSUER,
-            f"The token was issued by {issuer!r}, the API expects {identity.issuer(version)}:"
+            f"The token was issued by {shown(issuer)}, the API expects {identity.issuer(version)}:"
             " check ENTRA_TENANT_ID and ENTRA_CLOUD on both sides.",
+            identity.issuer(version),
+            shown(issuer),
         )
     audience = unverified.get(claims.AUDIENCE)
     if not isinstance(audience, str) or audience not in identity.audiences(version):
+        is_graph = isinstance(audience, str) and audience.rstrip("/") in GRAPH_AUDIENCES
         yield Finding(
             Reason.WRONG_AUDIENCE,
-            f"The token is for {audience!r}, the API is"
+            f"The token is for {'Microsoft Graph' if is_graph else shown(audience)}, the API is"
             f" {' or '.join(sorted(identity.audiences(version)))}: set API_APP_ID_URI to the"
             " Application ID URI of the API's own registration, API_CLIENT_ID to its client ID.",
+            " or ".join(sorted(identity.audiences(version))),
+            "Microsoft Graph" if is_graph else shown(audience),
         )
 
 

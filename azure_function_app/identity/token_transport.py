@@ -48,6 +48,16 @@ _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 _WHOLE_SECONDS = re.compile(r"[0-9]{1,9}")
 _TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 200\b")
+_TUNNEL_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
+
+
+class ProxyRefused(ConnectionError):
+    """The proxy opened no tunnel."""
+
+    def __init__(self, status: int | None) -> None:
+        """Take the proxy's status; None if it said none."""
+        super().__init__("the proxy refused to open a tunnel")
+        self.status = status
 
 
 class Endpoint(Enum):
@@ -284,7 +294,8 @@ def _ask_for_tunnel(
             raise ConnectionError("the proxy gave no answer to CONNECT")
         head += byte
     if not _TUNNEL_OPEN.match(head):
-        raise ConnectionError("the proxy refused to open a tunnel")
+        refused = _TUNNEL_STATUS.match(head)
+        raise ProxyRefused(int(refused[1]) if refused else None)
 
 
 class _BoundedReader(io.RawIOBase):

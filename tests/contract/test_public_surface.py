@@ -153,8 +153,8 @@ token_provider.TokenProvider(request_token, *, clock, random, wait_seconds, on_f
 token_provider.TokenProvider.get_token(*, wait_seconds=)
 token_provider.TokenProvider.refresh_after_rejection(rejected, *, wait_seconds=)
 token_provider.TokenProvider.aclose()
-token_diagnosis.Finding(code, advice)
-token_diagnosis.diagnose(token, identity)
+token_diagnosis.Finding(code, advice, expected=, found=)
+token_diagnosis.diagnose(token, identity, *, now=)
 """,
 }
 

@@ -51,7 +51,21 @@ def test_when_metadata_is_asked_for_then_it_says_how_to_get_a_token(versions: st
         "authorization_servers": [f"https://login.microsoftonline.com/{TENANT}/v2.0"],
         "scopes_supported": [f"api://{CLIENT}/.default"],
         "bearer_methods_supported": ["header"],
+        "azure_aws_bridge_api_client_id": CLIENT,
+        "azure_aws_bridge_token_versions": versions.split(","),
     } == metadata(versions=versions)
+
+
+def test_when_metadata_is_asked_for_then_it_does_not_say_who_is_let_in() -> None:
+    """The allow-list would tell an attacker which identity to steal."""
+    assert {
+        "resource",
+        "authorization_servers",
+        "scopes_supported",
+        "bearer_methods_supported",
+        "azure_aws_bridge_api_client_id",
+        "azure_aws_bridge_token_versions",
+    } == set(metadata())
 
 
 def test_when_a_public_url_is_set_then_it_is_the_resource() -> None:

@@ -1,0 +1,78 @@
+"""One examination of an app, from its settings to the report."""
+
+from collections.abc import Mapping
+from copy import replace
+
+from azure_function_app import __version__
+from azure_function_app.doctor.checks.api_checks import check_api_call, check_api_reachable
+from azure_function_app.doctor.checks.app_checks import (
+    check_clock,
+    check_settings,
+    check_versions,
+)
+from azure_function_app.doctor.checks.contract_checks import (
+    check_api_metadata,
+    check_token_contract,
+)
+from azure_function_app.doctor.checks.identity_checks import check_credential, check_token
+from azure_function_app.doctor.checks.issuer_checks import check_discovery, check_key_set
+from azure_function_app.doctor.checks.store_check import check_store
+from azure_function_app.doctor.evidence import Evidence
+from azure_function_app.doctor.observation import ProbeLimits, observe
+from azure_function_app.doctor.report import Check, CheckName, Report, without_repeats
+from azure_function_app.doctor.subject import Subject
+from azure_function_app.settings import inspect_settings
+from shared.clock import Clock
+
+
+async def examine(
+    environment: Mapping[str, str],
+    *,
+    at: str,
+    clock: Clock,
+    limits: ProbeLimits | None = None,
+) -> Report:
+    """Return what is found of the app that these settings make, in less than five seconds.
+
+    Args:
+        environment: where the settings are read from; they may be wrong.
+        at: `laptop` or `function_app`.
+        clock: tells the time that is compared with Entra ID's and the API's.
+        limits: how long each probe may take.
+
+    """
+    begun = clock.monotonic()
+    subject = Subject(inspect_settings(environment), environment, at, clock)
+    evidence = await observe(subject, limits=limits)
+    checks = judge(subject, evidence)
+    return Report(
+        version=__version__,
+        at=at,
+        seconds=clock.monotonic() - begun,
+        checks=checks,
+        call=evidence.mark,
+    )
+
+
+def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
+    """Return every check, in the report's order."""
+    made = [
+        check_settings(subject),
+        check_versions(),
+        check_clock(evidence),
+        check_credential(subject, evidence),
+        check_token(subject, evidence),
+        check_token_contract(subject, evidence),
+        check_discovery(subject, evidence),
+        check_key_set(subject, evidence),
+        check_api_reachable(subject, evidence),
+        check_api_metadata(subject, evidence),
+    ]
+    by_name = {check.name: check for check in without_repeats(made)}
+    made.append(check_api_call(subject, evidence, by_name))
+    made.append(check_store(subject, evidence))
+    timed = [
+        replace(check, milliseconds=evidence.milliseconds.get(check.name, 0.0)) for check in made
+    ]
+    assert [check.name for check in timed] == list(CheckName)  # noqa: S101 - each is made, once
+    return without_repeats(timed)
