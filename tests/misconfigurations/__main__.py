@@ -5,7 +5,9 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,21 +19,30 @@ from tests.misconfigurations.proof import Proof, prove
 from tests.misconfigurations.repair import NotDoableError
 from tests.misconfigurations.table import ROWS
 
+_WIDTH: Final = 160
+
 
 def main(arguments: Sequence[str]) -> int:
     """Return 0 if the doctor named the cause of every row, and what it said put it right."""
     parser = ArgumentParser(prog="python -m tests.misconfigurations", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows; all by default")
-    wanted: list[str] = parser.parse_args(arguments).rows
+    parser.add_argument("--asked", choices=("command", "route"), help="ask the doctor only so")
+    options = parser.parse_args(arguments)
+    wanted: list[str] = options.rows
     unknown = set(wanted) - {row.name for row in ROWS}
     if unknown:
         parser.error(f"no row is called {', '.join(sorted(unknown))}")
-    rows = [row for row in ROWS if not wanted or row.name in wanted]
-    console = Console()
+    rows = [
+        replace(row, asked=options.asked or row.asked)
+        for row in ROWS
+        if not wanted or row.name in wanted
+    ]
+    console = Console(width=_WIDTH)
     proofs, failures = asyncio.run(_try(rows, console))
     table = Table(box=None, pad_edge=False)
-    for column in ("row", "check", "cause", "fix"):
-        table.add_column(column, overflow="fold")
+    for column in ("row", "check", "cause"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("fix", overflow="fold")
     for column in ("doctor ms", "ms"):
         table.add_column(column, justify="right")
     for proof in proofs:

@@ -134,7 +134,9 @@ class Installation:
         """What the running Function App's own doctor finds."""
         assert self.app is not None
         async with httpx.AsyncClient(timeout=_COMMAND_SECONDS, trust_env=False) as client:
-            report: dict[str, Any] = (await client.get(f"{self.app.url}/api/doctor")).json()
+            answer = await client.get(f"{self.app.url}/api/doctor")
+            assert httpx.codes.OK == answer.status_code, f"{answer.status_code} {answer.text}"
+            report: dict[str, Any] = answer.json()
             return report
 
     # --- commands -----------------------------------------------------------------------------
@@ -183,6 +185,18 @@ class Installation:
         aws = LocalAws(self.stack.aws_endpoint_url)
         session: Any = aws.session()
         return session.client(service, endpoint_url=aws.endpoint_url, config=aws.config)
+
+    def throttle(self, *, rate: int, burst: int) -> None:
+        """Set the stage's limits, past the stack, as the console of API Gateway does."""
+        limits = {"rateLimit": rate, "burstLimit": burst}
+        self.aws("apigateway").update_stage(
+            restApiId=self.stack.deployment.api_id,
+            stageName=self.stack.deployment.stage,
+            patchOperations=[
+                {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)}
+                for name, value in limits.items()
+            ],
+        )
 
     def stack_outputs(self) -> dict[str, str]:
         """The outputs of the deployed stack."""

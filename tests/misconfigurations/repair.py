@@ -119,6 +119,13 @@ def _fact(name: str) -> Reader:
     return read
 
 
+async def _store_page(on: Installation, setting: str, _: object) -> str:
+    facts = {"POSTGRES_HOST": "postgres_host", "TABLE_ENDPOINT": "table_endpoint"}
+    if setting not in facts:
+        raise NotDoableError(f"the store's page does not say {setting}")
+    return on.facts[facts[setting]]
+
+
 async def _writable_folder(on: Installation, *_: object) -> str:
     return str(on.folder / "data" / "records.sqlite3")
 
@@ -136,6 +143,14 @@ _PLACES: Final[tuple[tuple[str, Reader], ...]] = (
     (r"Certificates & secrets", _new_secret),
     (r"the Function App's page Identity", _identity_page),
     (r"where the file is mounted", _mounted_file),
+    (r"the platform, which sets it where workload identity is on", _mounted_file),
+    (r"whoever issues client certificates", _fact("client_certificate")),
+    (r"a folder that the app may write", _writable_folder),
+    (r"Endpoints: Table service", _fact("table_endpoint")),
+    (r"the store's page in the Azure portal", _store_page),
+    (r"the server's page Databases", _fact("postgres_database")),
+    (r"Access keys", _fact("storage_connection")),
+    (r"the API key's page in API Gateway", _api_key),
     (r"whoever runs the proxy", _fact("proxy")),
     (r"whoever runs the network, or the server", _fact("authority")),
 )
@@ -219,4 +234,24 @@ async def _give_data_role(on: Installation, fix: Fix) -> None:
 
 
 _IN_STORAGE: Final[Mapping[str, Doing]] = {"roleAssignments": _give_data_role}
-_IN_OPERATION: Final[Mapping[str, Doing]] = {}
+
+
+async def _open_way_out(on: Installation, fix: Fix) -> None:
+    if not str(fix["value"]).startswith(on.stack.entra.authority):
+        raise NotDoableError(f"nobody opens a way to anywhere: {fix}")
+    on.stack.entra.lose(None)
+
+
+async def _set_limits_of_the_stack(on: Installation, _: Fix) -> None:
+    on.throttle(rate=200, burst=400)
+
+
+async def _set_clock_of_entra(on: Installation, _: Fix) -> None:
+    on.entra_clock.offset = 0.0
+
+
+_IN_OPERATION: Final[Mapping[str, Doing]] = {
+    "clock": _set_clock_of_entra,
+    "egress": _open_way_out,
+    "ThrottleRate": _set_limits_of_the_stack,
+}

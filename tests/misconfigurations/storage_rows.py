@@ -15,14 +15,12 @@ from tests.misconfigurations.misconfiguration import row
 async def _folder_is_a_file(on: Installation) -> None:
     file = on.folder / "notes"
     file.write_text("Not a folder.\n")
-    on.facts["folder"] = str(on.folder)
     on.app_settings["SQLITE_PATH"] = str(file / "records.sqlite3")
 
 
 async def _file_of_something_else(on: Installation) -> None:
     file = on.folder / "notes"
     file.write_text("Not a database.\n" * 300)
-    on.facts["folder"] = str(on.folder)
     on.app_settings["SQLITE_PATH"] = str(file)
 
 
@@ -67,11 +65,13 @@ async def _without_data_role(on: Installation) -> None:
 
 async def _postgres_is_off(on: Installation) -> None:
     server = await on.start_postgres()
-    on.facts["postgres_port"] = str(server.port)
+    on.facts["postgres_host"] = server.host
+    on.facts["postgres_database"] = server.database
     on.app_settings |= {
         "RECORD_STORE": "postgres",
-        "POSTGRES_HOST": server.host,
-        "POSTGRES_PORT": str(find_free_port()),
+        # Also this machine's, but nobody listens there.
+        "POSTGRES_HOST": "127.0.0.2",
+        "POSTGRES_PORT": str(server.port),
         "POSTGRES_DATABASE": server.database,
         "POSTGRES_USER": server.user,
     }
@@ -79,8 +79,7 @@ async def _postgres_is_off(on: Installation) -> None:
 
 async def _postgres_without_database(on: Installation) -> None:
     await _postgres_is_off(on)
-    on.facts["postgres_database"] = on.app_settings["POSTGRES_DATABASE"]
-    on.app_settings["POSTGRES_PORT"] = on.facts["postgres_port"]
+    on.app_settings["POSTGRES_HOST"] = on.facts["postgres_host"]
     on.app_settings["POSTGRES_DATABASE"] = "bridge"
 
 
@@ -111,7 +110,7 @@ STORAGE_ROWS: Final = (
         _no_account_there, "store_unreachable", breaks="store"),
     row("without-data-role", "The app's identity may not write the account's tables.",
         _without_data_role, "store_rights_missing", asked="route", breaks="store"),
-    row("postgres-is-off", "Nobody listens at POSTGRES_PORT.",
+    row("postgres-is-off", "POSTGRES_HOST is a machine where no PostgreSQL listens.",
         _postgres_is_off, "store_unreachable", breaks="store"),
     row("postgres-without-database", "PostgreSQL has no database POSTGRES_DATABASE.",
         _postgres_without_database, "store_database_unknown", breaks="store"),
