@@ -13,7 +13,7 @@ from shared.entra import TokenVersion
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 CLIENT_ID_MEMBER: Final = "azure_aws_bridge_api_client_id"
-TOKEN_VERSIONS_MEMBER: Final = "azure_aws_bridge_token_versions"
+TOKEN_VERSIONS_MEMBER: Final = "azure_aws_bridge_token_versions"  # noqa: S105 - a name
 """Beyond those of RFC 9728, whose section 2 lets there be more: what `bridge doctor` compares with
 the caller's own settings. Both stand in every token, and neither says who is let in."""
 

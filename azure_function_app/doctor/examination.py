@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from copy import replace
 
 from azure_function_app import __version__
-from azure_function_app.doctor.checks.api_checks import check_api_call, check_api_reachable
+from azure_function_app.doctor.checks.agreement import check_api_metadata
+from azure_function_app.doctor.checks.api_call import check_api_call
+from azure_function_app.doctor.checks.api_reach import check_api_reachable
 from azure_function_app.doctor.checks.app_checks import (
     check_clock,
     check_settings,
     check_versions,
 )
-from azure_function_app.doctor.checks.contract_checks import (
-    check_api_metadata,
-    check_token_contract,
-)
 from azure_function_app.doctor.checks.identity_checks import check_credential, check_token
 from azure_function_app.doctor.checks.issuer_checks import check_discovery, check_key_set
 from azure_function_app.doctor.checks.store_check import check_store
+from azure_function_app.doctor.checks.token_contract import check_token_contract
 from azure_function_app.doctor.evidence import Evidence
 from azure_function_app.doctor.observation import ProbeLimits, observe
 from azure_function_app.doctor.report import Check, CheckName, Report, without_repeats
@@ -69,7 +68,7 @@ def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
         check_api_metadata(subject, evidence),
     ]
     by_name = {check.name: check for check in without_repeats(made)}
-    made.append(check_api_call(subject, evidence, by_name))
+    made.append(check_api_call(evidence, by_name))
     made.append(check_store(subject, evidence))
     timed = [
         replace(check, milliseconds=evidence.milliseconds.get(check.name, 0.0)) for check in made

@@ -119,6 +119,26 @@ class Check:
         """Return a check that could not be made, or says nothing of its own, without others."""
         return cls(name, Status.NOT_CHECKED, f"{found}needs {' and '.join(needed)}")
 
+    @classmethod
+    def without_settings(cls, name: CheckName, broken: Sequence[str]) -> Self:
+        """Return a check that could not be made for settings that are not right."""
+        found = f"{', '.join(broken)} not set right; "
+        return cls.needs(name, CheckName.SETTINGS, found=found)
+
+    @classmethod
+    def broke(cls, name: CheckName, kind: str | None) -> Self:
+        """Return a check that the doctor itself failed at."""
+        return cls(
+            name,
+            Status.NOT_CHECKED,
+            f"the doctor failed at it ({kind or 'nothing was asked'})",
+            Cause.PROBE_FAILED,
+            Fix(
+                "Report this: it is a fault of the doctor, and says nothing about the app.",
+                Place.FUNCTION_APP,
+            ),
+        )
+
     def to_members(self) -> dict[str, Any]:
         """Return the JSON members."""
         return {

@@ -17,6 +17,7 @@ TESTED_PYTHON: Final = (3, 13)
 CLOCK_FAILS_SECONDS: Final = 60.0
 CLOCK_WARNS_SECONDS: Final = 5.0
 _SHOWN_PROBLEMS: Final = 5
+_NTP: Final = "a time server"
 _LIBRARIES: Final = ("azure-identity", "azure-functions")
 
 
@@ -90,9 +91,9 @@ def check_clock(evidence: Evidence) -> Check:
     worst = max(map(abs, known.values()))
     if worst <= CLOCK_WARNS_SECONDS:
         return Check.passed(CheckName.CLOCK, found)
-    cause, sentence, place = _whose_clock(issuer, api)
+    cause, fix = _whose_clock(issuer, api)
     make = Check.failed if worst > CLOCK_FAILS_SECONDS else Check.warned
-    return make(CheckName.CLOCK, found, cause, Fix(sentence, place))
+    return make(CheckName.CLOCK, found, cause, fix)
 
 
 def _ahead(outcome: object) -> float | None:
@@ -105,32 +106,25 @@ def _distance(seconds: float) -> str:
     return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"
 
 
-def _whose_clock(issuer: float | None, api: float | None) -> tuple[Cause, str, Place]:
-    """Return the one clock on which two others do not agree."""
+def _whose_clock(issuer: float | None, api: float | None) -> tuple[Cause, Fix]:
+    """Return whose clock is off: the one that two others do not agree with."""
     if issuer is None or api is None:
-        return (
-            Cause.CLOCKS_APART,
-            "Set this machine's clock by a time server (NTP): it is the likelier one of the two to"
-            " be off.",
-            Place.MACHINE,
-        )
+        sentence = "Set this machine's clock by a time server (NTP): it is the likelier one."
+        return Cause.CLOCKS_APART, Fix(sentence, Place.MACHINE, setting="clock", value_from=_NTP)
     if abs(issuer - api) <= CLOCK_WARNS_SECONDS:
+        sentence = (
+            f"Set this machine's clock by a time server (NTP): it is {_distance(-issuer)} both"
+            " Entra ID and the API."
+        )
         return (
             Cause.MACHINE_CLOCK_OFF,
-            f"Set this machine's clock by a time server (NTP): it is {_distance(-issuer)} both"
-            " Entra ID and the API.",
-            Place.MACHINE,
+            Fix(sentence, Place.MACHINE, setting="clock", value_from=_NTP),
         )
-    if abs(api) > abs(issuer):
-        return (
-            Cause.API_CLOCK_OFF,
-            "Look at what answers in the API's place: its clock is"
-            f" {_distance(api)} this machine and Entra ID, which no AWS service's is.",
-            Place.NETWORK,
-        )
-    return (
-        Cause.ISSUER_CLOCK_OFF,
-        "Look at what answers in Entra ID's place: its clock is"
-        f" {_distance(issuer)} this machine and the API.",
-        Place.NETWORK,
+    is_api = abs(api) > abs(issuer)
+    whose, seconds = ("the API", api) if is_api else ("Entra ID", issuer)
+    sentence = (
+        f"Look at what answers in the place of {whose}: its clock is {_distance(seconds)} the other"
+        " two, which a cloud's own never is."
     )
+    cause = Cause.API_CLOCK_OFF if is_api else Cause.ISSUER_CLOCK_OFF
+    return cause, Fix(sentence, Place.NETWORK, value_from="who runs the proxy in between")

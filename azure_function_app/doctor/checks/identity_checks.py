@@ -1,31 +1,15 @@
 """Who the app is to Entra ID, and whether it gets a token."""
 
-from dataclasses import replace
-from typing import Final, NamedTuple, assert_never
+from typing import Final
 
 from azure_function_app.doctor.cause import Cause
-from azure_function_app.doctor.evidence import (
-    Broke,
-    Evidence,
-    own_scope_is_derived,
-    published_contract,
-)
-from azure_function_app.doctor.probes.obstacle import Obstacle
-from azure_function_app.doctor.probes.token_request import TokenFailed
+from azure_function_app.doctor.checks.token_failures import explain_failure
+from azure_function_app.doctor.checks.ways import Failure
+from azure_function_app.doctor.evidence import Evidence
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
-from azure_function_app.identity.access_token import LONGEST_TOKEN
-from azure_function_app.identity.credential_kinds import (
-    AzureCli,
-    ClientCertificate,
-    ClientSecret,
-    ManagedIdentity,
-    ManagedIdentityFederation,
-    WorkloadIdentity,
-)
+from azure_function_app.identity.access_token import LONGEST_TOKEN, AccessToken
 
-_PORTAL: Final = "the Entra admin center, App registrations"
-_IDENTITY_PAGE: Final = "the Function App's page Identity in the Azure portal"
 _MINUTE: Final = 60
 _OF_CREDENTIAL: Final = frozenset(
     {
@@ -46,21 +30,11 @@ _OF_CREDENTIAL: Final = frozenset(
 """What is wrong with who asks; the rest is about what is asked, and whom."""
 
 
-class Failure(NamedTuple):
-    """Why there is no token."""
-
-    cause: Cause
-    found: str
-    fix: Fix
-
-
 def check_credential(subject: Subject, evidence: Evidence) -> Check:
     """Return whether Entra ID takes the app for who it says it is."""
     name = CheckName.CREDENTIAL
     if broken := subject.broken_for_token():
-        return Check.needs(
-            name, CheckName.SETTINGS, found=f"{', '.join(broken)} is not set right; "
-        )
+        return Check.without_settings(name, broken)
     kind = subject.settings.token_source.credential.kind
     obtained = evidence.obtained
     if obtained is not None:
@@ -68,7 +42,7 @@ def check_credential(subject: Subject, evidence: Evidence) -> Check:
     failure = explain_failure(subject, evidence)
     if failure is None or failure.cause not in _OF_CREDENTIAL:
         return Check.needs(name, CheckName.TOKEN, found=f"{kind} could not be tried; ")
-    return Check.failed(name, failure.found, failure.cause, failure.fix)
+    return failure.failed(name)
 
 
 def check_token(subject: Subject, evidence: Evidence) -> Check:
@@ -79,467 +53,40 @@ def check_token(subject: Subject, evidence: Evidence) -> Check:
     obtained = evidence.obtained
     if obtained is None:
         failure = explain_failure(subject, evidence)
-        if failure is None:
+        if failure is None or failure.cause in _OF_CREDENTIAL:
             return Check.needs(name, CheckName.CREDENTIAL)
-        if failure.cause in _OF_CREDENTIAL:
-            return Check.needs(name, CheckName.CREDENTIAL)
-        return Check.failed(name, failure.found, failure.cause, failure.fix)
+        return failure.failed(name)
+    unsendable = _unsendable(obtained.token)
+    if unsendable is not None:
+        return unsendable.failed(name)
     lifetime = obtained.token.expires_at - evidence.now
-    if len(obtained.token.value) > LONGEST_TOKEN:
-        return Check.failed(
-            name,
-            f"a token of {len(obtained.token.value)} characters came",
-            Cause.TOKEN_TOO_LONG,
-            Fix(
-                f"Assign fewer roles or groups to this identity: no more than {LONGEST_TOKEN}"
-                " characters of a token reach the API.",
-                Place.ENTRA,
-            ),
-        )
-    if not obtained.token.is_well_formed:
-        return Check.failed(
-            name,
-            "what came has characters that no token has",
-            Cause.MALFORMED_TOKEN,
-            Fix("Look at what answers in the place of the issuer.", Place.NETWORK),
-        )
     return Check.passed(
         name,
         f"obtained in {obtained.seconds:.1f} s, good for another {lifetime / _MINUTE:.0f} minutes",
     )
 
 
-def explain_failure(subject: Subject, evidence: Evidence) -> Failure | None:
-    """Return why there is no token; None if that is not known to have failed."""
-    failed = evidence.token
-    if isinstance(failed, Broke):
+def _unsendable(token: AccessToken) -> Failure | None:
+    if len(token.value) > LONGEST_TOKEN:
         return Failure(
-            Cause.PROBE_FAILED,
-            f"the doctor failed at it ({failed.kind})",
-            Fix("Report this: it is a fault of the doctor.", Place.FUNCTION_APP),
-        )
-    if not isinstance(failed, TokenFailed):
-        return None
-    if failed.aadsts is not None:
-        return _of_code(failed.aadsts, subject, evidence)
-    if failed.is_file:
-        return _of_file(subject)
-    if failed.obstacle is not None:
-        return _of_obstacle(failed, subject)
-    return _of_refusal(failed, subject)
-
-
-def _of_code(code: str, subject: Subject, evidence: Evidence) -> Failure:
-    cause = _CAUSES.get(code) or _CAUSES.get(code[:-1]) or Cause.TOKEN_REFUSED
-    fix = _fix_of(cause, subject, evidence)
-    return Failure(cause, f"Entra ID refused with AADSTS{code}: {_lower(cause.meaning)}", fix)
-
-
-_CAUSES: Final = {
-    "50001": Cause.API_UNKNOWN_IN_TENANT,
-    "500011": Cause.API_UNKNOWN_IN_TENANT,
-    "70011": Cause.API_UNKNOWN_IN_TENANT,
-    "1002012": Cause.API_UNKNOWN_IN_TENANT,
-    "501051": Cause.MISSING_ROLE,
-    "50105": Cause.CONSENT_MISSING,
-    "65001": Cause.CONSENT_MISSING,
-    "90002": Cause.TENANT_UNKNOWN,
-    "900023": Cause.TENANT_UNKNOWN,
-    "700016": Cause.APPLICATION_UNKNOWN,
-    "7000215": Cause.SECRET_WRONG,
-    "7000222": Cause.SECRET_EXPIRED,
-    "7000112": Cause.APPLICATION_DISABLED,
-    "700027": Cause.CERTIFICATE_UNREGISTERED,
-    "7000214": Cause.CERTIFICATE_NOT_CURRENT,
-    "700024": Cause.CERTIFICATE_NOT_CURRENT,
-    "70021": Cause.FEDERATION_MISMATCH,
-    "700211": Cause.FEDERATION_MISMATCH,
-    "700212": Cause.FEDERATION_MISMATCH,
-    "700213": Cause.FEDERATION_MISMATCH,
-    "90033": Cause.ISSUER_THROTTLED,
-    "50196": Cause.ISSUER_THROTTLED,
-}
-"""What Entra ID's codes mean; they choose words only.
-https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
-
-
-def _fix_of(cause: Cause, subject: Subject, evidence: Evidence) -> Fix:
-    api = subject.settings.api
-    published = published_contract(evidence.metadata_document)
-    other_tenant = published.tenant_id if published.tenant_id not in {None, api.tenant_id} else None
-    match cause:
-        case Cause.TENANT_UNKNOWN:
-            if other_tenant is None and published.authority not in {None, api.cloud.authority}:
-                return Fix(
-                    f"Set ENTRA_CLOUD to the cloud of {published.authority}, which the API's"
-                    " metadata names.",
-                    Place.FUNCTION_APP,
-                    setting="ENTRA_CLOUD",
-                    value=_cloud_name(published.authority),
-                )
-            return Fix(
-                _with_evidence(
-                    "Set ENTRA_TENANT_ID to the tenant that the API's registration is in",
-                    other_tenant,
-                ),
-                Place.FUNCTION_APP,
-                setting="ENTRA_TENANT_ID",
-                value=other_tenant,
-                value_from=None if other_tenant else "the Entra overview page, Tenant ID",
-            )
-        case Cause.API_UNKNOWN_IN_TENANT:
-            return _fix_of_scope(subject, evidence)
-        case Cause.APPLICATION_UNKNOWN:
-            if other_tenant is not None:
-                return Fix(
-                    _with_evidence(
-                        f"Set ENTRA_TENANT_ID to the API's tenant, which is not {api.tenant_id}",
-                        other_tenant,
-                    ),
-                    Place.FUNCTION_APP,
-                    setting="ENTRA_TENANT_ID",
-                    value=other_tenant,
-                )
-            return Fix(
-                "Set AZURE_CLIENT_ID to the client ID of the calling application, as this tenant"
-                " has it.",
-                Place.FUNCTION_APP,
-                setting="AZURE_CLIENT_ID",
-                value_from=f"{_PORTAL}: Application (client) ID",
-            )
-        case Cause.MISSING_ROLE:
-            return Fix(
-                "Assign the app role Records.Read of the API to this app's service principal.",
-                Place.ENTRA,
-                setting="appRoleAssignments",
-                value="Records.Read",
-            )
-        case _:
-            return _FIXES.get(cause, _FALLBACK)
-
-
-def _fix_of_scope(subject: Subject, evidence: Evidence) -> Fix:
-    api = subject.settings.api
-    published = published_contract(evidence.metadata_document)
-    other = published.app_id_uri if published.app_id_uri not in {None, api.app_id_uri} else None
-    is_derived = not subject.is_set("API_APP_ID_URI") and own_scope_is_derived(api)
-    if is_derived and published.client_id not in {None, api.client_id}:
-        return Fix(
-            _with_evidence(
-                "Set API_CLIENT_ID to the client ID of the API's registration, which the App ID URI"
-                " follows from",
-                published.client_id,
-            ),
-            Place.FUNCTION_APP,
-            setting="API_CLIENT_ID",
-            value=published.client_id,
-        )
-    if other is None and published.tenant_id not in {None, api.tenant_id}:
-        return Fix(
-            _with_evidence("Set ENTRA_TENANT_ID to the API's tenant", published.tenant_id),
-            Place.FUNCTION_APP,
-            setting="ENTRA_TENANT_ID",
-            value=published.tenant_id,
-        )
-    return Fix(
-        _with_evidence("Set API_APP_ID_URI to the API's Application ID URI", other),
-        Place.FUNCTION_APP,
-        setting="API_APP_ID_URI",
-        value=other,
-        value_from=None if other else f"{_PORTAL}: the API's Expose an API, Application ID URI",
-    )
-
-
-def _cloud_name(authority: str | None) -> str | None:
-    from shared.entra import CLOUDS  # noqa: PLC0415
-
-    return next((cloud.name for cloud in CLOUDS.values() if cloud.authority == authority), None)
-
-
-def _with_evidence(sentence: str, value: str | None) -> str:
-    return f"{sentence}." if value is None else f"{sentence}: the API's metadata says {value}."
-
-
-_FALLBACK: Final = Fix(
-    "Look the AADSTS code up in Entra's sign-in logs, where the reason stands.",
-    Place.ENTRA,
-    value_from="the Entra admin center, Sign-in logs, service principal sign-ins",
-)
-_FIXES: Final = {
-    Cause.SECRET_WRONG: Fix(
-        "Set AZURE_CLIENT_SECRET to the secret's value, not to its ID.",
-        Place.FUNCTION_APP,
-        setting="AZURE_CLIENT_SECRET",
-        value_from=f"{_PORTAL}: Certificates & secrets, where it is shown once, when it is made",
-    ),
-    Cause.SECRET_EXPIRED: Fix(
-        "Make a new secret, and set AZURE_CLIENT_SECRET to it; better, use a managed identity.",
-        Place.FUNCTION_APP,
-        setting="AZURE_CLIENT_SECRET",
-        value_from=f"{_PORTAL}: Certificates & secrets",
-    ),
-    Cause.APPLICATION_DISABLED: Fix(
-        "Enable the calling application's service principal (accountEnabled).",
-        Place.ENTRA,
-        setting="accountEnabled",
-        value="true",
-    ),
-    Cause.CERTIFICATE_UNREGISTERED: Fix(
-        "Upload the certificate's public part to the calling application, or set"
-        " AZURE_CLIENT_CERTIFICATE_PATH to one that it has.",
-        Place.ENTRA,
-        setting="keyCredentials",
-        value_from="the file that AZURE_CLIENT_CERTIFICATE_PATH names",
-    ),
-    Cause.CERTIFICATE_NOT_CURRENT: Fix(
-        "Renew the certificate, or set this machine's clock, if the check clock says so.",
-        Place.FUNCTION_APP,
-        setting="AZURE_CLIENT_CERTIFICATE_PATH",
-        value_from="the certificate's dates",
-    ),
-    Cause.FEDERATION_MISMATCH: Fix(
-        "Give the calling application a federated credential with exactly the issuer, subject and"
-        " audience of the token that vouches for it.",
-        Place.ENTRA,
-        setting="federatedIdentityCredentials",
-        value_from="the claims iss, sub and aud of that token",
-    ),
-    Cause.CONSENT_MISSING: Fix(
-        "Let an administrator grant the API's permission, or assign the user to the API.",
-        Place.ENTRA,
-        setting="appRoleAssignments",
-    ),
-    Cause.ISSUER_THROTTLED: Fix("Wait a minute, and ask Entra ID less often.", Place.ENTRA),
-}
-
-
-def _of_file(subject: Subject) -> Failure:
-    credential = subject.settings.token_source.credential
-    match credential:
-        case ClientCertificate():
-            return Failure(
-                Cause.CERTIFICATE_UNUSABLE,
-                "the certificate's file cannot be used",
-                Fix(
-                    "Set AZURE_CLIENT_CERTIFICATE_PATH to a readable PEM file with certificate and"
-                    " private key, and AZURE_CLIENT_CERTIFICATE_PASSWORD if the key is encrypted.",
-                    Place.FUNCTION_APP,
-                    setting="AZURE_CLIENT_CERTIFICATE_PATH",
-                    value_from="where the file is mounted",
-                ),
-            )
-        case WorkloadIdentity():
-            return Failure(
-                Cause.FEDERATED_TOKEN_UNUSABLE,
-                "the token's file cannot be read",
-                Fix(
-                    "Set AZURE_FEDERATED_TOKEN_FILE to the file that the platform keeps fresh.",
-                    Place.FUNCTION_APP,
-                    setting="AZURE_FEDERATED_TOKEN_FILE",
-                    value_from="the platform, which sets it where workload identity is on",
-                ),
-            )
-        case ClientSecret() | ManagedIdentity() | ManagedIdentityFederation() | AzureCli():
-            return Failure(
-                Cause.TOKEN_UNAVAILABLE,
-                "the credential could not be built",
-                Fix(
-                    "Check REQUESTS_CA_BUNDLE and EXTRA_CA_FILE: a file that the credential needs"
-                    " cannot be read.",
-                    Place.FUNCTION_APP,
-                    setting="EXTRA_CA_FILE",
-                ),
-            )
-        case _:
-            assert_never(credential)
-
-
-def _of_refusal(failed: TokenFailed, subject: Subject) -> Failure:
-    credential = subject.settings.token_source.credential
-    match credential:
-        case ManagedIdentity() | ManagedIdentityFederation():
-            return _of_identity_endpoint(subject)
-        case AzureCli():
-            tenant_id = subject.settings.api.tenant_id
-            return Failure(
-                Cause.AZURE_CLI_UNUSABLE,
-                "the Azure CLI gave no token",
-                Fix(
-                    f"Run az login --tenant {tenant_id}, or install the Azure CLI.",
-                    Place.MACHINE,
-                ),
-            )
-        case ClientSecret() | ClientCertificate() | WorkloadIdentity():
-            return Failure(
-                Cause.ISSUER_ANSWER,
-                "what came is no answer of Entra ID's"
-                + (f" (HTTP {failed.status})" if failed.status else ""),
-                Fix(
-                    "Look at what answers in the place of Entra ID: a proxy, or a page to sign in"
-                    " to the network.",
-                    Place.NETWORK,
-                    setting=_authority_setting(subject),
-                ),
-            )
-        case _:
-            assert_never(credential)
-
-
-def _of_identity_endpoint(subject: Subject) -> Failure:
-    source = subject.settings.token_source.credential
-    if not subject.is_set("IDENTITY_ENDPOINT"):
-        return _no_endpoint(subject)
-    if isinstance(source, ManagedIdentityFederation):
-        setting, client_id = "MANAGED_IDENTITY_CLIENT_ID", source.managed_identity_client_id
-    else:
-        assert isinstance(source, ManagedIdentity)  # noqa: S101 - the caller's match
-        setting, client_id = "AZURE_CLIENT_ID", source.client_id or ""
-    if client_id:
-        return Failure(
-            Cause.MANAGED_IDENTITY_UNKNOWN,
-            f"the app has no managed identity of the client ID that {setting} says",
+            Cause.TOKEN_TOO_LONG,
+            f"a token of {len(token.value)} characters came",
             Fix(
-                f"Set {setting} to the client ID of an identity that is assigned to this Function"
-                " App, or to nothing for the system-assigned one.",
-                Place.FUNCTION_APP,
-                setting=setting,
-                value_from=f"{_IDENTITY_PAGE}, User assigned: Client ID",
+                f"Assign fewer roles or groups to this identity: no more than {LONGEST_TOKEN}"
+                " characters of a token reach the API.",
+                Place.ENTRA,
+                setting="groupMembershipClaims",
+                value_from="the API's registration",
             ),
         )
-    return Failure(
-        Cause.MANAGED_IDENTITY_UNKNOWN,
-        "the app has no system-assigned managed identity",
-        Fix(
-            "Set AZURE_CLIENT_ID to the client ID of an identity that is assigned to this Function"
-            " App, or turn its system-assigned one on.",
-            Place.FUNCTION_APP,
-            setting=setting,
-            value_from=f"{_IDENTITY_PAGE}, User assigned: Client ID",
-        ),
-    )
-
-
-def _no_endpoint(subject: Subject) -> Failure:
-    is_laptop = subject.at == "laptop"
-    return Failure(
-        Cause.MANAGED_IDENTITY_MISSING,
-        "no managed identity endpoint answers here",
-        Fix(
-            "Set CREDENTIAL to azure_cli (or client_secret, client_certificate): only Azure gives"
-            " an app a managed identity."
-            if is_laptop
-            else "Turn a managed identity on for this Function App, and restart it.",
-            Place.FUNCTION_APP,
-            setting="CREDENTIAL",
-            value="azure_cli" if is_laptop else None,
-            value_from=None if is_laptop else _IDENTITY_PAGE,
-        ),
-    )
-
-
-def _authority_setting(subject: Subject) -> str:
-    return (
-        "AZURE_AUTHORITY_HOST"
-        if subject.settings.token_source.is_local_authority
-        else "ENTRA_CLOUD"
-    )
-
-
-def _of_obstacle(failed: TokenFailed, subject: Subject) -> Failure:
-    settings = subject.settings
-    credential = settings.token_source.credential
-    if isinstance(credential, ManagedIdentity):
-        return _no_endpoint(subject) if not subject.is_set("IDENTITY_ENDPOINT") else _silent(failed)
-    if isinstance(credential, AzureCli):
-        return _of_refusal(failed, subject)
-    return issuer_obstacle(
-        subject, failed.obstacle or Obstacle.BROKEN, failed.detail, settings.token_source.authority
-    )
-
-
-def _silent(failed: TokenFailed) -> Failure:
-    is_late = failed.obstacle is Obstacle.TIMED_OUT
-    return Failure(
-        Cause.ISSUER_TIMEOUT if is_late else Cause.MANAGED_IDENTITY_MISSING,
-        f"the managed identity endpoint gives no answer: {failed.detail}",
-        Fix(
-            "Restart the Function App, whose platform sets IDENTITY_ENDPOINT and answers there;"
-            " do not set it yourself.",
-            Place.FUNCTION_APP,
-            setting="IDENTITY_ENDPOINT",
-            value_from="the platform",
-        ),
-    )
-
-
-def issuer_obstacle(subject: Subject, obstacle: Obstacle, detail: str, authority: str) -> Failure:
-    """Return what it means that Entra ID could not be asked."""
-    settings = subject.settings
-    proxy = settings.network.token_proxy if authority.startswith("https") else None
-    found = f"{authority} gave no answer: {detail}"
-    if obstacle is Obstacle.PROXY or (
-        proxy is not None and obstacle in {Obstacle.NAME_UNKNOWN, Obstacle.UNREACHABLE}
-    ):
-        return Failure(Cause.ISSUER_PROXY, found, proxy_fix("TOKEN_HTTPS_PROXY", authority))
-    is_wrong_address = settings.token_source.is_local_authority
-    address = Fix(
-        f"Let this machine reach {authority}, over TOKEN_HTTPS_PROXY if only a proxy gets out.",
-        Place.NETWORK,
-        setting="TOKEN_HTTPS_PROXY",
-        value_from="whoever runs the network",
-    )
-    if is_wrong_address:
-        address = replace(
-            address,
-            sentence=f"Start the local Entra ID, or set {_authority_setting(subject)} to where it"
-            " is: nobody answers at its address.",
-            where=Place.FUNCTION_APP,
-            setting=_authority_setting(subject),
-            value_from="bridge up, which prints it",
+    if not token.is_well_formed:
+        return Failure(
+            Cause.MALFORMED_TOKEN,
+            "what came has characters that no token has",
+            Fix(
+                "Look at what answers in the place of the issuer.",
+                Place.NETWORK,
+                value_from="who runs the proxy in between",
+            ),
         )
-    match obstacle:
-        case Obstacle.NAME_UNKNOWN:
-            return Failure(Cause.ISSUER_NAME_UNKNOWN, found, address)
-        case Obstacle.UNREACHABLE:
-            return Failure(Cause.ISSUER_UNREACHABLE, found, address)
-        case Obstacle.TIMED_OUT:
-            return Failure(Cause.ISSUER_TIMEOUT, found, address)
-        case (
-            Obstacle.TLS_UNTRUSTED
-            | Obstacle.TLS_NAME
-            | Obstacle.TLS_DATES
-            | Obstacle.TLS_FAILED
-            | Obstacle.CLIENT_CERTIFICATE
-        ):
-            return Failure(Cause.ISSUER_TLS, found, authorities_fix())
-        case Obstacle.BROKEN:
-            return Failure(Cause.ISSUER_ANSWER, found, address)
-        case _:
-            assert_never(obstacle)
-
-
-def proxy_fix(setting: str, target: str) -> Fix:
-    """Return what to change where a proxy lets nothing through."""
-    return Fix(
-        f"Set {setting} to a proxy that answers, with its user and password if it wants them, and"
-        f" let it allow {target}.",
-        Place.FUNCTION_APP,
-        setting=setting,
-        value_from="whoever runs the proxy",
-    )
-
-
-def authorities_fix() -> Fix:
-    """Return what to change where a certificate is not trusted."""
-    return Fix(
-        "Set EXTRA_CA_FILE to a PEM file with the authority that issued the certificate: where a"
-        " company's proxy opens TLS, its own.",
-        Place.FUNCTION_APP,
-        setting="EXTRA_CA_FILE",
-        value_from="whoever runs the network, or the server",
-    )
-
-
-def _lower(sentence: str) -> str:
-    text = sentence.rstrip(".")
-    return text if text[:2].isupper() or text.startswith("Entra") else text[:1].lower() + text[1:]
+    return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from azure_function_app.doctor.cause import Cause
-from azure_function_app.doctor.checks.identity_checks import issuer_obstacle
+from azure_function_app.doctor.checks.ways import issuer_obstacle
 from azure_function_app.doctor.evidence import Broke, Evidence, published_contract
 from azure_function_app.doctor.probes.exchange import Answered, Outcome, Unanswered
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
@@ -52,35 +52,40 @@ def check_key_set(subject: Subject, evidence: Evidence) -> Check:
     if subject.broken_for_issuer():
         return Check.needs(name, CheckName.SETTINGS)
     outcome = evidence.key_set
-    if not isinstance(outcome, Answered):
-        if _is_unread(evidence.discovery):
-            return Check.needs(name, CheckName.DISCOVERY)
-        return _unread(name, subject, outcome)
-    if outcome.status != _OK and not _is_well(evidence.discovery):
+    if not _is_well(outcome) and not _is_well(evidence.discovery):
         return Check.needs(name, CheckName.DISCOVERY)
-    keys = outcome.members.get("keys")
-    ids = (
-        [key.get("kid") for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
+    if not isinstance(outcome, Answered):
+        return _unread(name, subject, outcome)
+    ids = _key_ids(outcome)
+    if outcome.status == _OK and ids:
+        return _with_keys(subject, evidence, ids, f"{len(ids)} keys, {_freshness(outcome.headers)}")
+    return Check.failed(
+        name,
+        f"HTTP {outcome.status}, and no key that can be read",
+        Cause.KEY_SET_UNAVAILABLE,
+        Fix(
+            "Look at what answers in the place of Entra ID: a key set always has keys.",
+            Place.NETWORK,
+            value_from=subject.settings.api.key_set_url,
+        ),
     )
-    if outcome.status != _OK or not ids:
-        return Check.failed(
-            name,
-            f"HTTP {outcome.status}, and no key that can be read",
-            Cause.KEY_SET_UNAVAILABLE,
-            Fix(
-                "Look at what answers in the place of Entra ID: a key set always has keys.",
-                Place.NETWORK,
-                value_from=subject.settings.api.key_set_url,
-            ),
-        )
-    found = f"{len(ids)} keys, {_freshness(outcome.headers)}"
-    obtained = evidence.obtained
-    if obtained is None:
+
+
+def _key_ids(outcome: Answered) -> list[object]:
+    keys = outcome.members.get("keys")
+    if not isinstance(keys, list):
+        return []
+    return [key.get("kid") for key in keys if isinstance(key, dict)]
+
+
+def _with_keys(subject: Subject, evidence: Evidence, ids: list[object], found: str) -> Check:
+    name = CheckName.KEY_SET
+    if evidence.obtained is None:
         return Check.passed(name, f"{found}; no token to look for its key")
-    key_id = obtained.header.get("kid")
+    key_id = evidence.obtained.header.get("kid")
     if key_id in ids:
         return Check.passed(name, f"{found}; the token's key {shown(key_id)} is among them")
-    if _is_of_another_tenant(subject, evidence):
+    if evidence.claims.get("tid") != subject.settings.api.tenant_id:
         return Check.needs(name, CheckName.TOKEN_CONTRACT, found=f"{found}; ")
     return Check.failed(
         name,
@@ -95,24 +100,13 @@ def check_key_set(subject: Subject, evidence: Evidence) -> Check:
     )
 
 
-def _is_of_another_tenant(subject: Subject, evidence: Evidence) -> bool:
-    return evidence.claims.get("tid") != subject.settings.api.tenant_id
-
-
 def _freshness(headers: Mapping[str, str]) -> str:
     age = headers.get("age", "")
-    age_text = (
-        f"{int(age) / _HOUR:.1f} h old in a cache"
-        if age.isdecimal() and len(age) < 9
-
-        else ("fetched just now")
-    )
+    # More digits than that are no age of anything.
+    is_cached = age.isdecimal() and len(age) <= len("999999999")
+    age_text = f"{int(age) / _HOUR:.1f} h old in a cache" if is_cached else "fetched just now"
     control = headers.get("cache-control")
     return age_text if not control else f"{age_text} (Cache-Control: {shown(control)})"
-
-
-def _is_unread(outcome: Outcome | Broke | None) -> bool:
-    return isinstance(outcome, Unanswered)
 
 
 def _is_well(outcome: Outcome | Broke | None) -> bool:
@@ -121,8 +115,7 @@ def _is_well(outcome: Outcome | Broke | None) -> bool:
 
 def _unread(name: CheckName, subject: Subject, outcome: Outcome | Broke | None) -> Check:
     if not isinstance(outcome, Unanswered):
-        kind = outcome.kind if isinstance(outcome, Broke) else "nothing was asked"
-        return Check.needs(name, "the doctor to work", found=f"it failed ({kind}); ")
+        return Check.broke(name, outcome.kind if isinstance(outcome, Broke) else None)
     authority = subject.settings.api.cloud.authority
     failure = issuer_obstacle(subject, outcome.obstacle, outcome.detail, authority)
     if subject.settings.token_source.credential.asks_entra:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from azure_function_app.doctor.cause import Cause
-from azure_function_app.doctor.checks.identity_checks import authorities_fix
+from azure_function_app.doctor.checks.ways import authorities_fix
 from azure_function_app.doctor.evidence import Evidence
 from azure_function_app.doctor.probes.obstacle import Obstacle, chain_of, obstacle_of
 from azure_function_app.doctor.probes.store_trial import StoreOutcome
@@ -29,13 +29,10 @@ def check_store(subject: Subject, evidence: Evidence) -> Check:
     """Return whether the store can be written."""
     name = CheckName.STORE
     if broken := subject.broken_for_store():
-        return Check.needs(
-            name, CheckName.SETTINGS, found=f"{', '.join(broken)} is not set right; "
-        )
+        return Check.without_settings(name, broken)
     outcome = evidence.store
     if not isinstance(outcome, StoreOutcome):
-        kind = outcome.kind if outcome is not None else "nothing was tried"
-        return Check.needs(name, "the doctor to work", found=f"it failed ({kind}); ")
+        return Check.broke(name, None if outcome is None else outcome.kind)
     chosen = subject.settings.checkpoint_store
     if outcome.error is None:
         how = "was written and cleaned up" if outcome.is_made else "can be made on first use"

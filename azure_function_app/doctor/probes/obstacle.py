@@ -25,10 +25,9 @@ _CERTIFICATE_ALERTS: Final = frozenset(
         "TLSV1_ALERT_UNKNOWN_CA",
     }
 )
-"""What a server says that does not like our certificate, or the lack of one (RFC 8446 section 6)."""
+"""What a server says that does not take our certificate, or wants one (RFC 8446 section 6)."""
 
 
-_STATUS_DIGITS: Final = 3
 _MOST_NESTED: Final = 32
 _BROKEN_OFF: Final = (
     httpx.ReadError,
@@ -54,42 +53,50 @@ class Obstacle(Enum):
     BROKEN = "broken"
 
 
+_BROAD: Final = (
+    ((TimeoutError, httpx.TimeoutException), Obstacle.TIMED_OUT, "no answer in time"),
+    (_BROKEN_OFF, Obstacle.BROKEN, "the answer broke off"),
+    ((httpx.ConnectError, OSError), Obstacle.UNREACHABLE, "no connection could be made"),
+)
+"""What errors mean of which the chain holds no exact one; the first that fits."""
+
+
 def obstacle_of(error: BaseException) -> tuple[Obstacle, str, int | None]:
     """Return what stood in the way, in words, and a proxy's status, if that is what it was.
 
     The words are the machine's own, and quote nothing that the far end sent.
     """
     chain = chain_of(error)
-    for each in chain:
-        match each:
-            case ProxyRefused():
-                return Obstacle.PROXY, f"the proxy answered {each.status}", each.status
-            case TunnelRefused():
-                # Ours, and all that it quotes is a status.
-                digits = "".join(filter(str.isdecimal, str(each)))
-                status = int(digits) if len(digits) == _STATUS_DIGITS else None
-                return Obstacle.PROXY, _clause(str(each)), status
-            case ssl.SSLCertVerificationError():
-                return _untrusted(each)
-            case socket.gaierror():
-                return Obstacle.NAME_UNKNOWN, "the name has no address", None
-            case ssl.SSLError() if each.reason in _CERTIFICATE_ALERTS:
-                return Obstacle.CLIENT_CERTIFICATE, "the server refused our certificate", None
-            case ssl.SSLError():
-                return Obstacle.TLS_FAILED, f"TLS failed ({each.reason or 'no reason'})", None
-            case ConnectionRefusedError():
-                return Obstacle.UNREACHABLE, "the connection was refused", None
-            case UnicodeError():
-                return Obstacle.NAME_UNKNOWN, "the name is none", None
-            case _:
-                pass
-    if any(isinstance(each, (TimeoutError, httpx.TimeoutException)) for each in chain):
-        return Obstacle.TIMED_OUT, "no answer in time", None
-    if any(isinstance(each, _BROKEN_OFF) for each in chain):
-        return Obstacle.BROKEN, "the answer broke off", None
-    if any(isinstance(each, (httpx.ConnectError, OSError)) for each in chain):
-        return Obstacle.UNREACHABLE, "no connection could be made", None
+    exact = next(filter(None, map(_exact, chain)), None)
+    if exact is not None:
+        return exact
+    for kinds, obstacle, words in _BROAD:
+        if any(isinstance(each, kinds) for each in chain):
+            return obstacle, words, None
     return Obstacle.BROKEN, f"the answer broke off ({type(error).__name__})", None
+
+
+def _exact(error: BaseException) -> tuple[Obstacle, str, int | None] | None:
+    """Return what this error of the chain says all by itself; None if that is nothing exact."""
+    match error:
+        case ProxyRefused():
+            found = (Obstacle.PROXY, f"the proxy answered {error.status}", error.status)
+        case TunnelRefused():
+            # The sentence is ours, and all that it quotes is a status.
+            found = (Obstacle.PROXY, str(error)[:1].lower() + str(error)[1:].rstrip("."), None)
+        case ssl.SSLCertVerificationError():
+            found = _untrusted(error)
+        case ssl.SSLError() if error.reason in _CERTIFICATE_ALERTS:
+            found = (Obstacle.CLIENT_CERTIFICATE, "the server refused our certificate", None)
+        case ssl.SSLError():
+            found = (Obstacle.TLS_FAILED, f"TLS failed ({error.reason or 'no reason'})", None)
+        case socket.gaierror() | UnicodeError():
+            found = (Obstacle.NAME_UNKNOWN, "the name has no address", None)
+        case ConnectionRefusedError():
+            found = (Obstacle.UNREACHABLE, "the connection was refused", None)
+        case _:
+            return None
+    return found
 
 
 def chain_of(error: BaseException) -> list[BaseException]:
@@ -113,7 +120,7 @@ def chain_of(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _untrusted(error: ssl.SSLCertVerificationError) -> tuple[Obstacle, str, None]:
+def _untrusted(error: ssl.SSLCertVerificationError) -> tuple[Obstacle, str, int | None]:
     message = (error.verify_message or "").lower()
     if "hostname" in message or "ip address" in message:
         # OpenSSL's words repeat the host's name, which is known.
@@ -121,7 +128,3 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> tuple[Obstacle, str, None
     if "expired" in message or "not yet valid" in message:
         return Obstacle.TLS_DATES, f"the {message}", None
     return Obstacle.TLS_UNTRUSTED, message or "the certificate is not trusted", None
-
-
-def _clause(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:].rstrip(".")

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,10 +37,9 @@ async def try_store(settings: Settings, deadline: Deadline, clock: Clock) -> Sto
     is_made = True
     error: Exception | None = None
     try:
-        if isinstance(chosen, SqliteSettings) and not Path(chosen.path).exists():
-            is_made = False
-            await in_background(lambda: _try_folder(Path(chosen.path)))
-        else:
+        if isinstance(chosen, SqliteSettings):
+            is_made = await in_background(lambda: _is_made(Path(chosen.path)))
+        if is_made:
             await _write_and_take_back(settings, deadline, clock)
     except (BridgeError, OSError, ValueError) as raised:
         error = raised
@@ -52,22 +51,22 @@ async def _write_and_take_back(settings: Settings, deadline: Deadline, clock: Cl
         store = build_store(settings.checkpoint_store, settings, clock)
         closing.push_async_callback(store.aclose)
         row = store.for_row(_ROW)
-        try:
+        # A conflict is with another doctor, or with one that was ended before it had cleaned up:
+        # whether we may write shows in the deletion too.
+        with suppress(CheckpointConflict):
             await row.save(Checkpoint(cursor="", fence=""), replacing=BEGINNING, deadline=deadline)
-        except CheckpointConflict:
-            # Another doctor is at it, or one was ended before it had cleaned up. Either was let
-            # write; so are we, which deleting shows.
-            pass
         await row.reset(deadline=deadline)
 
 
-def _try_folder(path: Path) -> None:
-    """Write where the file and its folders will be made, and delete that again.
+def _is_made(path: Path) -> bool:
+    """Return whether the file is there; if not, write where it will be made, and delete that.
 
     Raises:
         OSError: that is not possible.
 
     """
+    if path.exists():
+        return True
     folder = path.absolute().parent
     while not os.path.lexists(folder):
         folder = folder.parent
@@ -75,3 +74,4 @@ def _try_folder(path: Path) -> None:
         trial.write(bytes(_TRIAL_BYTES))
         trial.flush()
         os.fsync(trial.fileno())
+    return False
