@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     """Return 0 if the doctor named the cause of every row, and what it said put it right."""
     parser = ArgumentParser(prog="python -m tests.misconfigurations", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows; all by default")
-    parser.add_argument("--asked", choices=("command", "route"), help="ask the doctor only so")
+    parser.add_argument(
+        "--asked", choices=("command", "command_with_log", "route"), help="ask the doctor only so"
+    )
     options = parser.parse_args(arguments)
     wanted: list[str] = options.rows
     unknown = set(wanted) - {row.name for row in ROWS}

@@ -10,6 +10,7 @@ from emulator.loopback import LOOPBACK, find_free_port
 from tests.misconfigurations.devices import (
     company_proxy,
     domain_front,
+    moved,
     no_such_api,
     portal,
     serving,
@@ -64,6 +65,16 @@ async def _stage_twice(on: Installation) -> None:
 async def _the_app_itself(on: Installation) -> None:
     port = await on.exits.enter_async_context(serving(portal))
     on.app_settings["AWS_API_BASE_URL"] = f"http://{LOOPBACK}:{port}/api"
+
+
+async def _left_address(on: Installation) -> None:
+    port = await on.exits.enter_async_context(serving(moved))
+    on.app_settings["AWS_API_BASE_URL"] = f"http://{LOOPBACK}:{port}/{_STAGE}"
+
+
+async def _tls_where_none_is(on: Installation) -> None:
+    url = on.stack.api_url
+    on.app_settings["AWS_API_BASE_URL"] = url.replace("http://", "https://", 1)
 
 
 async def _nobody_listens(on: Installation) -> None:
@@ -201,6 +212,10 @@ API_ROWS: Final = (
         _stage_twice, "route_unknown"),
     row("a-portal", "AWS_API_BASE_URL is the address of a web page.",
         _the_app_itself, "not_the_api"),
+    row("left-address", "AWS_API_BASE_URL is an address that sends callers elsewhere.",
+        _left_address, "api_redirects"),
+    row("tls-where-none-is", "AWS_API_BASE_URL says https where only http is spoken.",
+        _tls_where_none_is, "backend_tls", "backend_protocol"),
     row("nobody-listens", "Nobody listens at the port of AWS_API_BASE_URL.",
         _nobody_listens, "backend_unreachable", asked="route"),
     row("name-of-nothing", "The host of AWS_API_BASE_URL has no address.",

@@ -101,6 +101,11 @@ async def no_such_api(_: web.Request) -> web.Response:
     return refused_by_gateway()
 
 
+async def moved(_: web.Request) -> web.Response:
+    """An address that the API has left."""
+    return web.Response(status=301, headers={"Location": "https://www.example.com/"})
+
+
 async def portal(_: web.Request) -> web.Response:
     """A company's own page, which answers whatever is asked."""
     return web.Response(text="<html><title>Sign in</title></html>", content_type="text/html")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import asyncpg
 import httpx
 
 from emulator.aws.deployment import LocalAws, deploy
@@ -76,6 +77,7 @@ class Installation:
     app: FunctionsHostProcess | None = None
     storage: StorageAccount | None = None
     """The account whose role assignments count, where a row has one."""
+    postgres: Postgres | None = None
     _deployed: dict[str, str] = field(default_factory=dict)
 
     # --- the Function App ---------------------------------------------------------------------
@@ -275,7 +277,20 @@ class Installation:
             sleep=time.sleep,
         )
         self.exits.push_async_callback(asyncio.to_thread, postgres.stop)
+        self.postgres = postgres
         return postgres
+
+    async def run_sql(self, command: str) -> None:
+        """Have the present row's PostgreSQL do something, as its administrator."""
+        assert self.postgres is not None
+        server = self.postgres
+        connection = await asyncpg.connect(
+            host=server.host, port=server.port, database=server.database, user=server.user
+        )
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
 
     # --- from row to row ----------------------------------------------------------------------
 
@@ -303,7 +318,7 @@ class Installation:
                 directory
             )
             store.base, self.app_settings, self.parameters = base, settings, parameters
-            self.facts, self.storage = facts, None
+            self.facts, self.storage, self.postgres = facts, None, None
             await self.deploy()
 
 

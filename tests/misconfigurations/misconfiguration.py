@@ -7,7 +7,7 @@ from typing import Literal
 from tests.misconfigurations.installation import Installation
 
 type Broken = Literal["call", "store", "queue"]
-type Asked = Literal["command", "route"]
+type Asked = Literal["command", "command_with_log", "route"]
 type SetUp = Callable[[Installation], Awaitable[None]]
 """Sets the installation up wrong; what it starts ends with the installation's `exits`, and what it
 changed in the stack and in Entra ID is put back by the installation."""
@@ -27,7 +27,8 @@ class Misconfiguration:
     """What fails: the proxied call (for want of a token, too), `bridge sync` for want of its store,
     or the sync by the queue."""
     asked: Asked = "command"
-    """Whether the doctor is asked by `bridge doctor`, or by the running app's own route."""
+    """Whether the doctor is asked by `bridge doctor`, by that and the authorizer's log, or by the
+    running app's own route."""
     steps: int = 1
     """How many fixes it takes, where one cannot be seen before the other is made."""
 

@@ -14,6 +14,7 @@ from tests.misconfigurations.repair import apply
 
 _QUEUE_SECONDS: Final = 6.0
 _POLL_SECONDS: Final = 0.1
+_SECRETS: Final = ("AZURE_CLIENT_SECRET", "IDENTITY_HEADER", "AWS_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +74,38 @@ async def _break_and_ask(
         case "command":
             broken, report = await asyncio.gather(works(on, row), _ask_by_command(on))
             return broken, report
+        case "command_with_log":
+            log = ("--authorizer-log", str(on.stack.log_folder / "lambda.log"))
+            broken, report = await asyncio.gather(works(on, row), _ask_by_command(on, *log))
+            return broken, report
         case "route":
             broken = await works(on, row)
             if on.app is None:
                 await on.start_app()
-            return broken, await on.doctor_route()
+            report = await on.doctor_route()
+            _check_for_secrets(on, json.dumps(report))
+            return broken, report
         case _:
             assert_never(row.asked)
 
 
-async def _ask_by_command(on: Installation) -> dict[str, Any]:
-    code, output, errors = await on.run_bridge("doctor", "--json")
+async def _ask_by_command(on: Installation, *options: str) -> dict[str, Any]:
+    code, output, errors = await on.run_bridge("doctor", "--json", *options)
+    _check_for_secrets(on, output + errors)
     assert code == 1, f"the doctor ended with {code}: {output}{errors}"
     report: dict[str, Any] = json.loads(output)
     return report
+
+
+def _check_for_secrets(on: Installation, shown: str) -> None:
+    """Raise if what was shown has a secret of the app's, or a part of a token."""
+    connection = on.app_settings.get("AzureWebJobsStorage", "")
+    secrets = {on.app_settings.get(name, "") for name in _SECRETS}
+    secrets |= {part for part in connection.split(";") if part.startswith("AccountKey=")}
+    for secret in secrets - {""}:
+        assert secret not in shown
+    # What every JSON Web Token begins with.
+    assert "eyJ" not in shown
 
 
 def _root(report: dict[str, Any]) -> dict[str, Any]:

@@ -233,7 +233,23 @@ async def _give_data_role(on: Installation, fix: Fix) -> None:
     held.add(TABLE_WRITER_ROLE)
 
 
-_IN_STORAGE: Final[Mapping[str, Doing]] = {"roleAssignments": _give_data_role}
+async def _make_database(on: Installation, fix: Fix) -> None:
+    await on.run_sql(f'CREATE DATABASE "{on.app_settings[fix["setting"]]}"')
+
+
+async def _make_role(on: Installation, fix: Fix) -> None:
+    role = on.app_settings[fix["setting"]]
+    await on.run_sql(f'CREATE ROLE "{role}" LOGIN')
+    await on.run_sql(
+        f'GRANT CREATE ON DATABASE "{on.app_settings["POSTGRES_DATABASE"]}" TO "{role}"'
+    )
+
+
+_IN_STORAGE: Final[Mapping[str, Doing]] = {
+    "roleAssignments": _give_data_role,
+    "POSTGRES_DATABASE": _make_database,
+    "POSTGRES_USER": _make_role,
+}
 
 
 async def _open_way_out(on: Installation, fix: Fix) -> None:

@@ -83,6 +83,13 @@ async def _postgres_without_database(on: Installation) -> None:
     on.app_settings["POSTGRES_DATABASE"] = "bridge"
 
 
+async def _postgres_without_role(on: Installation) -> None:
+    await _postgres_is_off(on)
+    on.facts["postgres_user"] = on.app_settings["POSTGRES_USER"]
+    on.app_settings["POSTGRES_HOST"] = on.facts["postgres_host"]
+    on.app_settings["POSTGRES_USER"] = "function-app"
+
+
 async def _queue_of_another_key(on: Installation) -> None:
     azurite = await on.start_azurite()
     good = azurite.connection_string
@@ -114,6 +121,8 @@ STORAGE_ROWS: Final = (
         _postgres_is_off, "store_unreachable", breaks="store"),
     row("postgres-without-database", "PostgreSQL has no database POSTGRES_DATABASE.",
         _postgres_without_database, "store_database_unknown", breaks="store"),
+    row("postgres-without-role", "PostgreSQL has no role POSTGRES_USER.",
+        _postgres_without_role, "store_role_unknown", breaks="store"),
     row("queue-of-another-key", "AzureWebJobsStorage has a replaced key, and the sync fans out.",
         _queue_of_another_key, "queue_unavailable", breaks="queue"),
 )  # fmt: skip

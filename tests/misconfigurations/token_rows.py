@@ -178,6 +178,10 @@ async def _no_identity_here(on: Installation) -> None:
     del on.app_settings["IDENTITY_ENDPOINT"], on.app_settings["IDENTITY_HEADER"]
 
 
+async def _secret_left_over(on: Installation) -> None:
+    on.app_settings["AZURE_CLIENT_SECRET"] = "made-up-left-over-secret"
+
+
 async def _proxy_to_entra_is_off(on: Installation) -> None:
     _use(on, LocalCredentialKind.CLIENT_SECRET)
     proxy = await on.exits.enter_async_context(company_proxy({}))
@@ -264,12 +268,14 @@ TOKEN_ROWS: Final = (
         _federated_token_missing, "federated_token_unusable"),
     row("no-identity-here", "CREDENTIAL is managed_identity, and the app has none.",
         _no_identity_here, "managed_identity_missing", asked="route"),
+    row("secret-left-over", "AZURE_CLIENT_SECRET is set, though the identity is a managed one.",
+        _secret_left_over, "settings_invalid"),
     row("proxy-to-entra-is-off", "Nobody listens at TOKEN_HTTPS_PROXY.",
         _proxy_to_entra_is_off, "issuer_proxy"),
     row("authorizer-without-way-to-entra", "The authorizer cannot reach the tenant's key set.",
-        _authorizer_without_way_to_entra, "authorizer_undecided", "key_set_unavailable"),
+        _authorizer_without_way_to_entra, "key_set_unavailable", asked="command_with_log"),
     row("key-set-file-missing", "KeySetFile of the stack names no file of the bundle.",
-        _key_set_file_missing, "authorizer_undecided", "authorizer_settings_invalid"),
+        _key_set_file_missing, "authorizer_settings_invalid", asked="command_with_log"),
     row("clock-of-entra", "Entra ID's clock is an hour ahead of the authorizer's.",
         _clock_of_entra, "issuer_clock_off"),
     row("clock-of-the-machine", "The machine's clock is an hour ahead, and it signs assertions.",
