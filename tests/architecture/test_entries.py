@@ -13,6 +13,7 @@ ENTRIES = {
     "azure_function_app/functions/sync_shards.py": 60,
     "azure_function_app/functions/http_proxy.py": 60,
     "azure_function_app/functions/health.py": 60,
+    "azure_function_app/functions/doctor.py": 60,
     "aws_authorizer/handler.py": 100,
     "aws_backend/handlers/records.py": 120,
     "aws_backend/handlers/discovery.py": 80,

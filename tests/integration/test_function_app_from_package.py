@@ -123,7 +123,7 @@ async def test_when_the_package_runs_then_its_functions_are_indexed(
     app: FunctionsHostProcess,
 ) -> None:
     """By Microsoft's worker library of the version that the package pins."""
-    assert {"health", "http_proxy", "sync_timer"} == await functions_of(app)
+    assert {"doctor", "health", "http_proxy", "sync_timer"} == await functions_of(app)
 
 
 async def test_when_the_sync_runs_by_shards_then_theirs_are_indexed_too(
@@ -135,7 +135,14 @@ async def test_when_the_sync_runs_by_shards_then_theirs_are_indexed_too(
     async with running_app(tmp_path, unpacked, settings) as app:
         names = await functions_of(app)
 
-    assert {"health", "http_proxy", "sync_timer", "sync_shard", "sync_shards_poison"} == names
+    assert {
+        "doctor",
+        "health",
+        "http_proxy",
+        "sync_timer",
+        "sync_shard",
+        "sync_shards_poison",
+    } == names
 
 
 async def test_when_health_is_asked_then_the_package_answers(app: FunctionsHostProcess) -> None:
@@ -153,6 +160,10 @@ async def test_when_health_is_asked_then_the_package_answers(app: FunctionsHostP
         ("/api/aws/v1/records/00AA", FUNCTION, 200),
         ("/api/aws/v1/records/00AA", MASTER, 200),
         (f"/api/aws/v1/records/00AA?code={FUNCTION}", None, 200),
+        ("/api/doctor", None, 401),
+        ("/api/doctor", "wrong", 401),
+        ("/api/doctor", FUNCTION, 401),
+        ("/api/doctor", MASTER, 200),
         ("/admin/functions", None, 401),
         ("/admin/functions", FUNCTION, 401),
         ("/admin/host/ping", None, 200),

@@ -327,7 +327,9 @@ async def test_when_a_package_is_published_then_the_site_runs_it_by_key(
     assert "running" == site["state"]
     assert 200 == await health(site["url"])
     assert 401 == without.status_code
-    assert {"health", "http_proxy", "sync_timer"} == {each["name"] for each in listed.json()}
+    assert {"doctor", "health", "http_proxy", "sync_timer"} == {
+        each["name"] for each in listed.json()
+    }
 
 
 async def test_when_nothing_changes_then_the_app_runs_on(

@@ -191,7 +191,7 @@ def _judge(disagreements: tuple[Disagreement, ...], evidence: Evidence) -> Check
         disagreements[0],
     )
     found = "; ".join(
-        f"{each.what} is {each.own} here ({each.own_setting}) and {shown(each.published)} there"
+        f"{each.what}: {each.own} here ({each.own_setting}), {shown(each.published)} there"
         f" ({each.stack_parameter})"
         for each in disagreements
     )

@@ -49,7 +49,7 @@ def check_token_contract(subject: Subject, evidence: Evidence) -> Check:
     if not findings:
         return Check.passed(name, describe_token(evidence.claims))
     first = min(findings, key=lambda finding: _ORDER.index(finding.code))
-    found = f"{first.code}: expected {first.expected}, found {first.found}"
+    found = f"expected {first.expected}, found {first.found}"
     others = [finding.code for finding in findings if finding is not first]
     if others:
         found += f" (also {', '.join(others)})"

@@ -23,7 +23,7 @@ def triggers(app: func.FunctionApp) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_when_the_app_is_indexed_then_it_has_these_three_functions() -> None:
+def test_when_the_app_is_indexed_then_it_has_these_four_functions() -> None:
     """Names, routes, methods and levels are an interface: the demo, Bicep and callers use them."""
     assert {
         "sync_timer": {
@@ -48,6 +48,14 @@ def test_when_the_app_is_indexed_then_it_has_these_three_functions() -> None:
             "authLevel": "ANONYMOUS",
             "route": "health",
         },
+        "doctor": {
+            "type": "httpTrigger",
+            "direction": "IN",
+            "name": "req",
+            "methods": ["GET"],
+            "authLevel": "ADMIN",
+            "route": "doctor",
+        },
     } == triggers(build_app(services_per_loop()))
 
 
@@ -64,9 +72,14 @@ def test_when_the_sync_fans_out_then_the_app_has_a_queue() -> None:
     sends = {"type": "queue", "direction": "OUT", "name": "following"} | queue
     starts = {"type": "queueTrigger", "direction": "IN", "name": "message"}
 
-    assert {"sync_timer", "sync_shard", "sync_shards_poison", "http_proxy", "health"} == set(
-        bindings
-    )
+    assert {
+        "sync_timer",
+        "sync_shard",
+        "sync_shards_poison",
+        "http_proxy",
+        "health",
+        "doctor",
+    } == set(bindings)
     assert sends in bindings["sync_timer"]
     assert sends in bindings["sync_shard"]
     assert starts | queue in bindings["sync_shard"]
@@ -97,7 +110,7 @@ def test_when_the_entry_file_is_loaded_then_it_holds_the_one_app() -> None:
     apps = [value for value in vars(entry).values() if isinstance(value, func.FunctionApp)]
 
     assert 1 == len(apps)
-    assert {"sync_timer", "http_proxy", "health"} == triggers(apps[0]).keys()
+    assert {"sync_timer", "http_proxy", "health", "doctor"} == triggers(apps[0]).keys()
 
 
 def test_when_the_version_moves_then_it_moves_in_both_places() -> None:
