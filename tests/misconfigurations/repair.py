@@ -239,7 +239,9 @@ async def _make_database(on: Installation, fix: Fix) -> None:
 
 async def _make_role(on: Installation, fix: Fix) -> None:
     role = on.app_settings[fix["setting"]]
-    await on.run_sql(f'CREATE ROLE "{role}" LOGIN')
+    # Who is a guest needs no password here; on Azure a token is it.
+    await on.run_sql("CREATE ROLE guest")
+    await on.run_sql(f'CREATE ROLE "{role}" LOGIN IN ROLE guest')
     await on.run_sql(
         f'GRANT CREATE ON DATABASE "{on.app_settings["POSTGRES_DATABASE"]}" TO "{role}"'
     )
