@@ -20,7 +20,7 @@ class Cause(StrEnum):
         return cause
 
     @classmethod
-    def of(cls, code: str) -> "Cause":
+    def of(cls, code: str) -> Self:
         """Return the cause of that code, such as one of the authorizer's reasons.
 
         Raises:
@@ -167,6 +167,43 @@ class Cause(StrEnum):
     FEED_MISSING = "feed_missing", "The API has no feed: nothing was ever imported."
     BACKEND_CONTRACT = "backend_contract", "The API's answer is not what its description promises."
     BACKEND_UNAVAILABLE = "backend_unavailable", "The API says that it is busy or broken."
+
+    # What only the authorizer's own log says, in its words.
+    NO_TOKEN = "no_token", "No token reached the authorizer."
+    NOT_BEARER = "not_bearer", "What reached the authorizer does not begin with Bearer."
+    SEVERAL_TOKENS = "several_tokens", "Several Authorization headers reached the authorizer."
+    ENCRYPTED_TOKEN = "encrypted_token", "The token is encrypted."
+    MALFORMED_HEADER = "malformed_header", "The token's header is not as Entra ID writes it."
+    MALFORMED_CLAIMS = "malformed_claims", "The token's claims are not as Entra ID writes them."
+    WRONG_ALGORITHM = "wrong_algorithm", "The token is not signed with RS256."
+    WRONG_TYPE = "wrong_type", "The token is of another kind than an access token."
+    CRITICAL_HEADER = (
+        "critical_header",
+        "The token's header has extensions that must be understood.",
+    )
+    MISSING_KEY_ID = "missing_key_id", "The token does not name the key that signed it."
+    MALFORMED_TIMES = "malformed_times", "The token's times are no numbers, or contradict."
+    LIFETIME_TOO_LONG = "lifetime_too_long", "The token lives longer than Entra ID's do."
+    MISSING_SUBJECT = "missing_subject", "The token names no service principal."
+    MISSING_CLIENT = "missing_client", "The token names no calling application."
+    CONFLICTING_CLIENT = "conflicting_client", "The token names two calling applications."
+    UNAUTHENTICATED_CLIENT = (
+        "unauthenticated_client",
+        "The calling application proved nothing to Entra ID: it is a public client.",
+    )
+    MALFORMED_ROLES = "malformed_roles", "The token's roles are no list of names."
+    ROLES_ELSEWHERE = "roles_elsewhere", "The token does not hold the roles, but where to ask."
+    FOREIGN_KEY = "foreign_key", "The key that signed the token belongs to another issuer."
+    BAD_SIGNATURE = "bad_signature", "The token's signature is not that of the key that it names."
+    UNCLEAR_IDENTITY = "unclear_identity", "The token does not say whether a user stands behind it."
+    MISSING_SCOPE = "missing_scope", "The token has none of the scopes that the API takes."
+    EVENT_NOT_UNDERSTOOD = (
+        "event_not_understood",
+        "The authorizer was called by something other than API Gateway.",
+    )
+    IDENTITY_SOURCE = "identity_source", "The gateway caches decisions by the wrong values."
+    POLICY_TOO_LONG = "policy_too_long", "The route's path or the stage's name is too long."
+    INTERNAL_ERROR = "internal_error", "The authorizer failed, which is a fault of it."
 
     # The store of records and checkpoints.
     STORE_UNAVAILABLE = "store_unavailable", "The store of records and checkpoints does not work."

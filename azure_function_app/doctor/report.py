@@ -206,16 +206,19 @@ class Report:
 
 
 def without_repeats(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """Return the checks, each failure that an earlier one's fix ends as not checked."""
+    """Return the checks, each failure as not checked that has an earlier one's cause or fix."""
     kept: list[Check] = []
-    by_target: dict[tuple[Place, str], CheckName] = {}
+    first_of: dict[object, CheckName] = {}
     for check in checks:
-        fix = check.fix
-        if check.status is not Status.FAILED or fix is None or fix.setting is None:
+        if check.status is not Status.FAILED or check.fix is None:
             kept.append(check)
             continue
-        first = by_target.setdefault((fix.where, fix.setting), check.name)
-        if first is check.name:
+        marks: list[object] = [check.cause]
+        if check.fix.setting is not None:
+            marks.append(check.fix.target)
+        first = next((first_of[mark] for mark in marks if mark in first_of), None)
+        if first is None:
+            first_of |= dict.fromkeys(marks, check.name)
             kept.append(check)
         else:
             follows = Check.needs(check.name, first, found=f"{check.found.rstrip('.')}; ")

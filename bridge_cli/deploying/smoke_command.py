@@ -179,7 +179,7 @@ def smoke(
             region=region,
             profile=profile,
         )
-        given = GivenKeys(_read_keys(keys)) if keys else None
+        given = GivenKeys(read_keys(keys)) if keys else None
         if env is not None or file is not None:
             options = _completed(options, file or Path("bridge.toml"), env, as_json=as_json)
         advice = "" if env or file else ". With --env all of it is taken from bridge.toml."
@@ -304,7 +304,7 @@ def _local(folder: Path, function_app_url: str) -> tuple[SmokeTarget, SmokeSourc
     )
 
 
-def _read_keys(file: str) -> FunctionKeys:
+def read_keys(file: str) -> FunctionKeys:
     """Return the keys that the file holds.
 
     Raises:

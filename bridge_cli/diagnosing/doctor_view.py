@@ -28,8 +28,9 @@ _PLACES: Final = {
 
 
 def print_report(report: Mapping[str, object], console: Console) -> None:
-    """Print the report's members as a sentence and a table."""
-    console.print(escape(printable(verdict_sentence(report))), highlight=False, soft_wrap=True)
+    """Print the report's members: a sentence, a table, and what to set, on lines to copy from."""
+    sentence = escape(printable(verdict_sentence(report)))
+    console.print(sentence, highlight=False, soft_wrap=not console.is_terminal)
     if not console.is_terminal:
         for line in plain_lines(report):
             console.print(escape(line), highlight=False, soft_wrap=True)
@@ -38,39 +39,51 @@ def print_report(report: Mapping[str, object], console: Console) -> None:
     for name in ("", "check", "found", "what to do"):
         table.add_column(name, overflow="fold")
     for check in _checks(report):
-        mark = _MARKS.get(str(check.get("status")), "?")
-        row = (_text(check, "check"), _found(check), _what_to_do(check))
+        mark = _MARKS.get(_text(check, "status"), "?")
+        row = (_text(check, "check"), _found(check), _text(_fix(check), "sentence"))
         table.add_row(mark, *(escape(printable(cell)) for cell in row))
     console.print()
     console.print(table)
+    places = [place for check in _checks(report) if (place := _place(check))]
+    if places:
+        console.print()
+    for place in places:
+        # Nothing breaks such a line: a broken value cannot be copied.
+        console.print(f"  {escape(printable(place))}", highlight=False, soft_wrap=True)
 
 
 def plain_lines(report: Mapping[str, object]) -> list[str]:
     """Return a line a check, for a log or a pipe."""
     lines = []
     for check in _checks(report):
-        what = _what_to_do(check)
         line = f"{_text(check, 'status')}: {_text(check, 'check')}: {_found(check)}"
+        what = " ".join(filter(None, (_text(_fix(check), "sentence"), _place(check))))
         lines.append(printable(f"{line} -> {what}" if what else line).replace("\n", " "))
     return lines
 
 
 def verdict_sentence(report: Mapping[str, object]) -> str:
-    """Return the one sentence that says how things are."""
+    """Return the one sentence that says how things are, and what to change if they are not well."""
     checks = _checks(report)
     failed = [check for check in checks if check.get("status") == "failed"]
     if failed:
-        return f"Something is wrong: {_text(failed[0], 'check')}: {_found(failed[0])}." + (
-            f" ({len(failed) - 1} more)" if len(failed) > 1 else ""
+        first = failed[0]
+        more = f" Then look at {_names(failed[1:])}." if failed[1:] else ""
+        return (
+            f"Something is wrong: {_text(first, 'check')}: {_found(first)}."
+            f" {_text(_fix(first), 'sentence')}{more}"
         )
-    unchecked = [_text(check, "check") for check in checks if check.get("status") == "not_checked"]
+    unchecked = [check for check in checks if check.get("status") == "not_checked"]
     if unchecked:
-        return f"Nothing is wrong, but not checked: {', '.join(unchecked)}."
-    warned = [_text(check, "check") for check in checks if check.get("status") == "warned"]
-    seconds = report.get("seconds")
-    return f"All is well ({len(checks)} checks in {seconds} s)" + (
-        f"; look at {', '.join(warned)}." if warned else "."
+        return f"Nothing is wrong, and not checked: {_names(unchecked)}."
+    warned = [check for check in checks if check.get("status") == "warned"]
+    return f"All is well: {len(checks)} checks in {report.get('seconds')} s" + (
+        f"; look at {_names(warned)}." if warned else "."
     )
+
+
+def _names(checks: list[Mapping[str, object]]) -> str:
+    return ", ".join(_text(check, "check") for check in checks)
 
 
 def to_json(report: Mapping[str, object]) -> str:
@@ -90,20 +103,20 @@ def _text(members: Mapping[str, object], name: str) -> str:
 
 def _found(check: Mapping[str, object]) -> str:
     cause = _text(check, "cause")
-    return _text(check, "found") + (f" ({cause})" if cause else "")
+    return (f"{cause}: " if cause else "") + _text(check, "found")
 
 
-def _what_to_do(check: Mapping[str, object]) -> str:
+def _fix(check: Mapping[str, object]) -> Mapping[str, object]:
     fix = check.get("fix")
-    if not isinstance(fix, dict):
-        return ""
-    lines = [_text(fix, "sentence")]
+    return fix if isinstance(fix, dict) else {}
+
+
+def _place(check: Mapping[str, object]) -> str:
+    """Return where something is set, and to what, or where that is read."""
+    fix = _fix(check)
     setting, value, source = (_text(fix, name) for name in ("setting", "value", "value_from"))
     where = _PLACES.get(_text(fix, "where"), "")
-    if setting and value:
-        lines.append(f"{where}: {setting}={value}")
-    elif setting:
-        lines.append(f"{where}: {setting}" + (f", from {source}" if source else ""))
-    elif source:
-        lines.append(f"{where}: {source}")
-    return "\n".join(lines)
+    if value:
+        return f"{where}: {setting}={value}"
+    told = " from ".join(filter(None, (setting, source)))
+    return f"{where}: {told}" if told else ""

@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from azure_function_app.doctor.examination import examine
@@ -12,23 +13,35 @@ from shared.clock import SystemClock
 
 _LIMIT_SECONDS: Final = 30.0
 """Far beyond what an examination takes, which bounds itself."""
+_CLOSING_SECONDS: Final = 0.3
+"""How long connections and threads may take to close, once the report is there."""
 
 
 class ExaminationError(Exception):
     """The examination itself failed, which is a fault of it."""
 
 
-def examine_here(environment: Mapping[str, str]) -> Report:
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A report, and what is left of its making."""
+
+    report: Report
+    hangs: bool
+    """Whether a thread is left that Python would wait for at the end: a name look-up that hangs
+    cannot be stopped."""
+
+
+def examine_here(environment: Mapping[str, str]) -> Examined:
     """Return the report on the app that these settings make, run from here.
 
-    A name look-up that hangs cannot be stopped, and an event loop waits at its end for its threads;
-    so the loop has a daemon thread, and nobody waits for its end.
+    The event loop has a daemon thread of its own, because a loop waits at its end for its threads.
 
     Raises:
         ExaminationError: it failed.
 
     """
     outcome: queue.SimpleQueue[Report | BaseException] = queue.SimpleQueue()
+    before = set(threading.enumerate())
 
     async def run() -> None:
         outcome.put(await examine(environment, at="laptop", clock=SystemClock()))
@@ -39,13 +52,16 @@ def examine_here(environment: Mapping[str, str]) -> Report:
         except BaseException as error:  # noqa: BLE001 - told to whoever waits
             outcome.put(error)
 
-    threading.Thread(target=work, daemon=True, name="doctor").start()
+    examining = threading.Thread(target=work, daemon=True, name="doctor")
+    examining.start()
     try:
         found = outcome.get(timeout=_LIMIT_SECONDS)
     except queue.Empty:
         raise ExaminationError("The examination did not end.") from None
-    if isinstance(found, Report):
-        return found
-    raise ExaminationError(
-        f"The examination failed ({type(found).__name__}); that is a fault of bridge doctor."
-    ) from found
+    if not isinstance(found, Report):
+        raise ExaminationError(
+            f"The examination failed ({type(found).__name__}); that is a fault of bridge doctor."
+        ) from found
+    examining.join(_CLOSING_SECONDS)
+    left = set(threading.enumerate()) - before
+    return Examined(found, hangs=any(not thread.daemon for thread in left))

@@ -22,7 +22,9 @@ FILES = [
     ),
 ]
 # A word that is in capitals or braces is a placeholder; after a bar come further choices.
-NAMED = re.compile(r"`(bridge (?:sync|feed|import|smoke|entra|deploy|clouds)\b[^`|]*)(?:\|[^`]*)?`")
+NAMED = re.compile(
+    r"`(bridge (?:sync|feed|import|smoke|doctor|entra|deploy|clouds)\b[^`|]*)(?:\|[^`]*)?`"
+)
 
 
 def _named() -> Iterator[str]:

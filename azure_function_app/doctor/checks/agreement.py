@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from azure_function_app.doctor.cause import Cause
+from azure_function_app.doctor.checks.ways import cloud_name
 from azure_function_app.doctor.evidence import (
     Broke,
     Evidence,
@@ -23,7 +24,6 @@ from azure_function_app.doctor.subject import Subject
 from azure_function_app.identity.token_diagnosis import shown
 from shared import claims
 from shared.contract import ApiIdentity
-from shared.entra import CLOUDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ def _make(name: CheckName, of: Disagreement, found: str, fix: Fix) -> Check:
 def _own_fix(of: Disagreement, because: str) -> Fix:
     value: str | None = of.published
     if of.own_setting == "ENTRA_CLOUD":
-        value = next((c.name for c in CLOUDS.values() if c.authority == of.published), None)
+        value = cloud_name(of.published)
     return Fix(
         f"Set {of.own_setting} to what the API says, {because}.",
         Place.FUNCTION_APP,

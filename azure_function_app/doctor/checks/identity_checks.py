@@ -5,7 +5,7 @@ from typing import Final
 from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.checks.token_failures import explain_failure
 from azure_function_app.doctor.checks.ways import Failure
-from azure_function_app.doctor.evidence import Evidence
+from azure_function_app.doctor.evidence import Broke, Evidence
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
 from azure_function_app.identity.access_token import LONGEST_TOKEN, AccessToken
@@ -51,6 +51,8 @@ def check_token(subject: Subject, evidence: Evidence) -> Check:
     if subject.broken_for_token():
         return Check.needs(name, CheckName.SETTINGS)
     obtained = evidence.obtained
+    if isinstance(evidence.token, Broke):
+        return Check.broke(name, evidence.token.kind)
     if obtained is None:
         failure = explain_failure(subject, evidence)
         if failure is None or failure.cause in _OF_CREDENTIAL:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from azure_function_app.doctor.cause import Cause
-from azure_function_app.doctor.checks.ways import issuer_obstacle
-from azure_function_app.doctor.evidence import Broke, Evidence, published_contract
+from azure_function_app.doctor.checks.ways import issuer_obstacle, tenant_fix
+from azure_function_app.doctor.evidence import Broke, Evidence
 from azure_function_app.doctor.probes.exchange import Answered, Outcome, Unanswered
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
@@ -132,23 +132,12 @@ def _refused(name: CheckName, subject: Subject, evidence: Evidence, outcome: Ans
         {90002, 900023} & {c for c in codes if isinstance(c, int)}
     )
     if is_tenant:
-        published = published_contract(evidence.metadata_document).tenant_id
         own = subject.settings.api.tenant_id
-        token = evidence.claims.get("tid")
-        value = next(
-            (each for each in (published, token) if isinstance(each, str) and each != own), None
-        )
         return Check.failed(
             name,
             f"Entra ID knows no tenant {own} in this cloud",
             Cause.TENANT_UNKNOWN,
-            Fix(
-                "Set ENTRA_TENANT_ID to the API's tenant, and ENTRA_CLOUD to its cloud.",
-                Place.FUNCTION_APP,
-                setting="ENTRA_TENANT_ID",
-                value=value,
-                value_from=None if value else "the Entra overview page, Tenant ID",
-            ),
+            tenant_fix(subject, evidence),
         )
     if outcome.status in _BUSY:
         return Check.warned(

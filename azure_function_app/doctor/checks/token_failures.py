@@ -3,9 +3,14 @@
 from typing import Final, assert_never
 
 from azure_function_app.doctor.cause import Cause
-from azure_function_app.doctor.checks.ways import Failure, issuer_obstacle
+from azure_function_app.doctor.checks.ways import (
+    Failure,
+    issuer_obstacle,
+    other_tenant,
+    tenant_fix,
+    with_evidence,
+)
 from azure_function_app.doctor.evidence import (
-    Broke,
     Evidence,
     own_scope_is_derived,
     published_contract,
@@ -22,7 +27,6 @@ from azure_function_app.identity.credential_kinds import (
     ManagedIdentityFederation,
     WorkloadIdentity,
 )
-from shared.entra import CLOUDS
 
 _PORTAL: Final = "the Entra admin center, App registrations"
 _IDENTITY_PAGE: Final = "the Function App's page Identity in the Azure portal"
@@ -31,12 +35,6 @@ _IDENTITY_PAGE: Final = "the Function App's page Identity in the Azure portal"
 def explain_failure(subject: Subject, evidence: Evidence) -> Failure | None:
     """Return why there is no token; None if that is not known to have failed."""
     failed = evidence.token
-    if isinstance(failed, Broke):
-        return Failure(
-            Cause.PROBE_FAILED,
-            f"the doctor failed at it ({failed.kind})",
-            Fix("Report this: it is a fault of the doctor.", Place.FUNCTION_APP),
-        )
     if not isinstance(failed, TokenFailed):
         return None
     if failed.aadsts is not None:
@@ -85,7 +83,7 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
 def _fix_of(cause: Cause, subject: Subject, evidence: Evidence) -> Fix:
     match cause:
         case Cause.TENANT_UNKNOWN:
-            return _fix_of_tenant(subject, evidence)
+            return tenant_fix(subject, evidence)
         case Cause.API_UNKNOWN_IN_TENANT:
             return _fix_of_scope(subject, evidence)
         case Cause.APPLICATION_UNKNOWN:
@@ -94,39 +92,11 @@ def _fix_of(cause: Cause, subject: Subject, evidence: Evidence) -> Fix:
             return _FIXES.get(cause, _FALLBACK)
 
 
-def _other_tenant(subject: Subject, evidence: Evidence) -> str | None:
-    """Return the tenant that the API's metadata names, if it is another one than this side's."""
-    tenant_id = published_contract(evidence.metadata_document).tenant_id
-    return None if tenant_id == subject.settings.api.tenant_id else tenant_id
-
-
-def _fix_of_tenant(subject: Subject, evidence: Evidence) -> Fix:
-    published = published_contract(evidence.metadata_document)
-    other = _other_tenant(subject, evidence)
-    if other is None and published.authority not in {None, subject.settings.api.cloud.authority}:
-        cloud = _cloud_name(published.authority)
-        return Fix(
-            f"Set ENTRA_CLOUD to the cloud of {published.authority}, which the API's metadata"
-            " names.",
-            Place.FUNCTION_APP,
-            setting="ENTRA_CLOUD",
-            value=cloud,
-            value_from=None if cloud else "the tenant's overview page",
-        )
-    return Fix(
-        _with_evidence("Set ENTRA_TENANT_ID to the tenant of the API's registration", other),
-        Place.FUNCTION_APP,
-        setting="ENTRA_TENANT_ID",
-        value=other,
-        value_from=None if other else "the Entra overview page, Tenant ID",
-    )
-
-
 def _fix_of_application(subject: Subject, evidence: Evidence) -> Fix:
-    other = _other_tenant(subject, evidence)
+    other = other_tenant(subject, evidence)
     if other is not None:
         return Fix(
-            _with_evidence("Set ENTRA_TENANT_ID to the API's tenant, which this one is not", other),
+            with_evidence("Set ENTRA_TENANT_ID to the API's tenant, which this one is not", other),
             Place.FUNCTION_APP,
             setting="ENTRA_TENANT_ID",
             value=other,
@@ -146,7 +116,7 @@ def _fix_of_scope(subject: Subject, evidence: Evidence) -> Fix:
     is_derived = not subject.is_set("API_APP_ID_URI") and own_scope_is_derived(api)
     if is_derived and published.client_id not in {None, api.client_id}:
         return Fix(
-            _with_evidence(
+            with_evidence(
                 "Set API_CLIENT_ID to the client ID of the API's registration, which the App ID URI"
                 " follows from",
                 published.client_id,
@@ -157,27 +127,18 @@ def _fix_of_scope(subject: Subject, evidence: Evidence) -> Fix:
         )
     if other is None and published.tenant_id not in {None, api.tenant_id}:
         return Fix(
-            _with_evidence("Set ENTRA_TENANT_ID to the API's tenant", published.tenant_id),
+            with_evidence("Set ENTRA_TENANT_ID to the API's tenant", published.tenant_id),
             Place.FUNCTION_APP,
             setting="ENTRA_TENANT_ID",
             value=published.tenant_id,
         )
     return Fix(
-        _with_evidence("Set API_APP_ID_URI to the API's Application ID URI", other),
+        with_evidence("Set API_APP_ID_URI to the API's Application ID URI", other),
         Place.FUNCTION_APP,
         setting="API_APP_ID_URI",
         value=other,
         value_from=None if other else f"{_PORTAL}: the API's Expose an API, Application ID URI",
     )
-
-
-def _cloud_name(authority: str | None) -> str | None:
-
-    return next((cloud.name for cloud in CLOUDS.values() if cloud.authority == authority), None)
-
-
-def _with_evidence(sentence: str, value: str | None) -> str:
-    return f"{sentence}." if value is None else f"{sentence}: the API's metadata says {value}."
 
 
 _FALLBACK: Final = Fix(
@@ -274,6 +235,7 @@ def _of_file(subject: Subject) -> Failure:
                     " cannot be read.",
                     Place.FUNCTION_APP,
                     setting="EXTRA_CA_FILE",
+                    value_from="where the file is mounted",
                 ),
             )
         case _:
@@ -305,6 +267,7 @@ def _of_refusal(failed: TokenFailed, subject: Subject) -> Failure:
                     " to the network.",
                     Place.NETWORK,
                     setting=_authority_setting(subject),
+                    value_from="the tenant's overview page",
                 ),
             )
         case _:

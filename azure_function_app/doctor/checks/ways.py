@@ -3,9 +3,12 @@
 from typing import Final, NamedTuple
 
 from azure_function_app.doctor.cause import Cause
+from azure_function_app.doctor.evidence import Evidence, guid_or_none, published_contract
 from azure_function_app.doctor.probes.obstacle import Obstacle
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
+from shared import claims
+from shared.entra import CLOUDS
 
 
 class Failure(NamedTuple):
@@ -89,3 +92,45 @@ def authorities_fix() -> Fix:
         setting="EXTRA_CA_FILE",
         value_from="whoever runs the network, or the server",
     )
+
+
+def other_tenant(subject: Subject, evidence: Evidence) -> str | None:
+    """Return the tenant that the API's metadata, or else the token, names beside this side's."""
+    own = subject.settings.api.tenant_id
+    named = (
+        published_contract(evidence.metadata_document).tenant_id,
+        guid_or_none(evidence.claims.get(claims.TENANT_ID)),
+    )
+    return next((each for each in named if each not in {None, own}), None)
+
+
+def tenant_fix(subject: Subject, evidence: Evidence) -> Fix:
+    """Return what to change where Entra ID knows no such tenant."""
+    authority = published_contract(evidence.metadata_document).authority
+    other = other_tenant(subject, evidence)
+    if other is None and authority not in {None, subject.settings.api.cloud.authority}:
+        cloud = cloud_name(authority)
+        return Fix(
+            with_evidence("Set ENTRA_CLOUD to the tenant's own cloud", authority),
+            Place.FUNCTION_APP,
+            setting="ENTRA_CLOUD",
+            value=cloud,
+            value_from=None if cloud else "the tenant's overview page",
+        )
+    return Fix(
+        with_evidence("Set ENTRA_TENANT_ID to the tenant of the API's registration", other),
+        Place.FUNCTION_APP,
+        setting="ENTRA_TENANT_ID",
+        value=other,
+        value_from=None if other else "the Entra overview page, Tenant ID",
+    )
+
+
+def cloud_name(authority: str | None) -> str | None:
+    """Return what ENTRA_CLOUD calls the cloud of that authority."""
+    return next((cloud.name for cloud in CLOUDS.values() if cloud.authority == authority), None)
+
+
+def with_evidence(sentence: str, value: str | None) -> str:
+    """Return the sentence, with what the API says for evidence."""
+    return f"{sentence}." if value is None else f"{sentence}: the API says {value}."
