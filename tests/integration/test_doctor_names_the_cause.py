@@ -13,7 +13,8 @@ from tests.misconfigurations.repair import NotDoableError, apply
 from tests.misconfigurations.table import ROWS
 
 BY_NAME = {row.name: row for row in ROWS}
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -29,6 +30,7 @@ def test_when_the_table_is_read_then_it_is_long_and_no_row_is_there_twice() -> N
     assert len(ROWS) == len({row.name for row in ROWS}) == len({row.set_up for row in ROWS})
 
 
+@in_one_loop
 async def test_when_nothing_is_wrong_then_the_doctor_finds_nothing(
     installation: Installation,
 ) -> None:
@@ -43,6 +45,7 @@ async def test_when_nothing_is_wrong_then_the_doctor_finds_nothing(
     assert "well" == report["verdict"]
 
 
+@in_one_loop
 @pytest.mark.parametrize("wrong", ROWS, ids=lambda wrong: wrong.name)
 async def test_when_the_two_sides_are_set_up_wrong_then_the_doctors_fix_puts_it_right(
     installation: Installation, wrong: Misconfiguration
@@ -55,6 +58,7 @@ async def _nothing(_: Installation) -> None:
     """Set nothing up wrong."""
 
 
+@in_one_loop
 async def test_when_nothing_is_broken_then_a_row_proves_nothing(
     installation: Installation,
 ) -> None:
@@ -63,6 +67,7 @@ async def test_when_nothing_is_broken_then_a_row_proves_nothing(
         await prove(installation, row("nothing", "Nothing is wrong.", _nothing, "wrong_tenant"))
 
 
+@in_one_loop
 async def test_when_another_cause_is_named_then_the_row_fails(installation: Installation) -> None:
     """However well its fix may work."""
     wrong = replace(BY_NAME["no-stage"], causes=frozenset({"wrong_tenant"}))
@@ -71,6 +76,7 @@ async def test_when_another_cause_is_named_then_the_row_fails(installation: Inst
         await prove(installation, wrong)
 
 
+@in_one_loop
 @pytest.mark.parametrize(
     "fix",
     [

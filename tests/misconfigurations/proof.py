@@ -14,6 +14,8 @@ from tests.misconfigurations.repair import apply
 
 _QUEUE_SECONDS: Final = 6.0
 _POLL_SECONDS: Final = 0.1
+_TRIES: Final = 3
+"""After a repair: functions that start anew are slow on a busy machine, as they are in AWS."""
 _SECRETS: Final = ("AZURE_CLIENT_SECRET", "IDENTITY_HEADER", "AWS_API_KEY")
 
 
@@ -50,12 +52,12 @@ async def prove(installation: Installation, row: Misconfiguration) -> Proof:
         assert named in row.causes, f"{named}, not {' or '.join(row.causes)}: {_told(report)}"
         fixes = [check["fix"]]
         await apply(check["fix"], on)
-        after = await works(on, row)
+        after = await works(on, row, tries=_TRIES)
         while after is not None and len(fixes) < row.steps:
             further = _root((await _break_and_ask(on, row))[1])
             fixes.append(further["fix"])
             await apply(further["fix"], on)
-            after = await works(on, row)
+            after = await works(on, row, tries=_TRIES)
         assert after is None, f"it is as before, {after}, after: {fixes}"
     return Proof(
         row.name,
@@ -76,8 +78,9 @@ async def _break_and_ask(
             return broken, report
         case "command_with_log":
             log = ("--authorizer-log", str(on.stack.log_folder / "lambda.log"))
-            broken, report = await asyncio.gather(works(on, row), _ask_by_command(on, *log))
-            return broken, report
+            # One after the other: the log's newest decision is then the doctor's own.
+            broken = await works(on, row)
+            return broken, await _ask_by_command(on, *log)
         case "route":
             broken = await works(on, row)
             if on.app is None:
@@ -129,16 +132,18 @@ def _told(report: dict[str, Any]) -> str:
     )
 
 
-async def works(on: Installation, row: Misconfiguration) -> str | None:
+async def works(on: Installation, row: Misconfiguration, *, tries: int = 1) -> str | None:
     """None if what the row breaks works, else what came instead."""
     match row.breaks:
         case "call":
             await on.start_app()
-            answer = await on.call()
-            is_feed = '"items"' in answer.text
-            if httpx.codes.OK == answer.status_code and is_feed:
-                return None
-            return f"{answer.status_code} {answer.text}"
+            told = ""
+            for _ in range(tries):
+                answer = await on.call()
+                if httpx.codes.OK == answer.status_code and '"items"' in answer.text:
+                    return None
+                told = f"{answer.status_code} {answer.text}"
+            return told
         case "store":
             code, output, errors = await on.run_bridge("sync", "--json")
             return None if code == 0 else f"{code} {output}{errors}"
