@@ -13,7 +13,7 @@ from shared.clock import SystemClock
 
 _LIMIT_SECONDS: Final = 30.0
 """Far beyond what an examination takes, which bounds itself."""
-_CLOSING_SECONDS: Final = 0.3
+_CLOSING_SECONDS: Final = 0.5
 """How long connections and threads may take to close, once the report is there."""
 
 
@@ -62,6 +62,10 @@ def examine_here(environment: Mapping[str, str]) -> Examined:
         raise ExaminationError(
             f"The examination failed ({type(found).__name__}); that is a fault of bridge doctor."
         ) from found
-    examining.join(_CLOSING_SECONDS)
+    clock = SystemClock()
+    end = clock.monotonic() + _CLOSING_SECONDS
     left = set(threading.enumerate()) - before
-    return Examined(found, hangs=any(not thread.daemon for thread in left))
+    for thread in left:
+        thread.join(max(0.0, end - clock.monotonic()))
+    # Daemon threads too: those of an executor are waited for all the same.
+    return Examined(found, hangs=any(thread.is_alive() for thread in left))
