@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tests.misconfigurations.installation import running_installation
 from tests.misconfigurations.misconfiguration import Misconfiguration
-from tests.misconfigurations.proof import Proof, prove
+from tests.misconfigurations.proof import prove
 from tests.misconfigurations.repair import NotDoableError
 from tests.misconfigurations.table import ROWS
 
@@ -39,38 +39,38 @@ def main(arguments: Sequence[str]) -> int:
         for row in ROWS
         if not wanted or row.name in wanted
     ]
-    console = Console(width=_WIDTH)
-    proofs, failures = asyncio.run(_try(rows, console))
-    table = Table(box=None, pad_edge=False)
-    for column in ("row", "check", "cause"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("fix", overflow="fold")
-    for column in ("doctor ms", "ms"):
-        table.add_column(column, justify="right")
-    for proof in proofs:
-        times = (f"{proof.doctor_milliseconds:.0f}", f"{proof.milliseconds:.0f}")
-        table.add_row(proof.name, proof.check, proof.cause, escape(proof.fix), *times)
-    console.print(table)
-    for name, reason in failures.items():
-        console.print(f"[red]{name}[/]: {escape(reason)}")
-    console.print(f"{len(proofs)} of {len(rows)} named and put right")
-    return int(bool(failures) or not proofs)
+    console = Console(width=_WIDTH, highlight=False)
+    console.print(_line("row", "check", "cause", "doctor ms", "ms", "fix"), style="bold")
+    proved = asyncio.run(_try(rows, console))
+    console.print(f"{proved} of {len(rows)} named and put right")
+    return int(proved != len(rows))
 
 
-async def _try(
-    rows: Sequence[Misconfiguration], console: Console
-) -> tuple[list[Proof], dict[str, str]]:
-    proofs: list[Proof] = []
-    failures: dict[str, str] = {}
+def _line(*cells: str) -> Table:
+    line = Table.grid(padding=(0, 1))
+    for width in (30, 15, 26):
+        line.add_column(width=width, no_wrap=True)
+    for _ in range(2):
+        line.add_column(width=9, justify="right")
+    line.add_column(overflow="fold")
+    line.add_row(*(escape(cell) for cell in cells))
+    return line
+
+
+async def _try(rows: Sequence[Misconfiguration], console: Console) -> int:
+    proved = 0
     with tempfile.TemporaryDirectory() as folder:
         async with running_installation(Path(folder) / "stack") as installation:
             for row in rows:
-                with console.status(row.wrong):
-                    try:
-                        proofs.append(await prove(installation, row))
-                    except (AssertionError, NotDoableError) as failure:
-                        failures[row.name] = str(failure)
-    return proofs, failures
+                try:
+                    proof = await prove(installation, row)
+                except (AssertionError, NotDoableError) as failure:
+                    console.print(f"[red]{row.name}[/]: {escape(str(failure))}")
+                else:
+                    proved += 1
+                    times = (f"{proof.doctor_milliseconds:.0f}", f"{proof.milliseconds:.0f}")
+                    console.print(_line(proof.name, proof.check, proof.cause, *times, proof.fix))
+    return proved
 
 
 if __name__ == "__main__":
