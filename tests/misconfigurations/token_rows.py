@@ -39,7 +39,7 @@ async def _stack_of_another_tenant(on: Installation) -> None:
 
 
 async def _app_id_uri_of_nothing(on: Installation) -> None:
-    on.app_settings["API_APP_ID_URI"] = "api://recrods"
+    on.app_settings["API_APP_ID_URI"] = "api://records-api-that-is-not"
 
 
 async def _app_id_uri_of_another_api(on: Installation) -> None:
