@@ -157,7 +157,6 @@ class Cause(StrEnum):
         "token_rejected",
         "The authorizer rejected a token that fits the published contract.",
     )
-    ACCESS_DENIED = "access_denied", "The gateway denied the call, and the token does not say why."
     BACKEND_FORBIDDEN = "backend_forbidden", "Something other than the API's checks refused."
     AUTHORIZER_UNDECIDED = "authorizer_undecided", "The authorizer could not judge the token."
     AUTHORIZER_SETTINGS_INVALID = (
@@ -225,4 +224,3 @@ class Cause(StrEnum):
         "PostgreSQL knows no such role, or refuses its token.",
     )
     STORE_DATABASE_UNKNOWN = "store_database_unknown", "PostgreSQL has no such database."
-    QUEUE_UNAVAILABLE = "queue_unavailable", "The queue of the sync by shards cannot be used."
