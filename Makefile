@@ -298,6 +298,13 @@ crash-matrix: $(VENV)/.installed .tools/azurite/.installed .tools/postgres/.inst
 	@$(BIN)/python -m tests.crash_matrix --store "$(STORE)" --scenario "$(SCENARIO)" --points "$(POINTS)" --seed "$(SEED)" \
 	  --jobs $(if $(POINT),1 --point "$(POINT)","$(JOBS)") $(ARGS)
 
+# --- misconfigurations ---------------------------------------------------------------------------
+
+ROWS ?=
+.PHONY: misconfigurations
+misconfigurations: install azurite postgres ## set the two sides up wrong in every known way, and see bridge doctor name it; ROWS=wrong-stage
+	@$(BIN)/python -m tests.misconfigurations $(ROWS)
+
 # --- the deployment -----------------------------------------------------------------------------
 
 KILLS ?= all

@@ -20,6 +20,7 @@ from emulator.client_certificate import make_client_certificate
 from emulator.entra.directory import (
     AZURE_MONITOR,
     AZURE_STORAGE,
+    MICROSOFT_GRAPH,
     ApiRegistration,
     Application,
     Directory,
@@ -114,7 +115,7 @@ def build_local_tenant(
             applications=(service_principal, editor, without_role, unknown_client),
             system_assigned=function_app,
             user_assigned=(voucher,),
-            other_apis=(AZURE_STORAGE, AZURE_MONITOR),
+            other_apis=(AZURE_STORAGE, AZURE_MONITOR, MICROSOFT_GRAPH),
         ),
         function_app=function_app,
         service_principal=service_principal,

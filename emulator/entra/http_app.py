@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import assert_never
 from uuid import uuid4
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from emulator.entra.developer_sign_in import make_developer_token
 from emulator.entra.directory import Directory
@@ -28,7 +30,7 @@ DEVELOPER_TOKEN_PATH = "/_emulator/developer-token"  # noqa: S105 - an address
 _TENANT_INDEPENDENT = ("common", "organizations")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EntraService:
     """What the request handlers work with."""
 
@@ -46,6 +48,8 @@ class EntraService:
     """Scheme, host and port of every listener."""
     faults: IssuerFaults = field(default_factory=IssuerFaults)
     """What the tenant's own addresses suffer from."""
+    loses: Callable[[web.Request], bool] | None = None
+    """Which requests get lost on their way: their connection is cut without an answer."""
 
     @property
     def directory(self) -> Directory:
@@ -55,8 +59,9 @@ class EntraService:
 
 def build_http_app(service: EntraService) -> web.Application:
     """Return the application; it serves every listener alike."""
-    app = web.Application()
+    app = web.Application(middlewares=[_lose])
     app[_SERVICE] = service
+    app.on_response_prepare.append(_date)
     app.add_routes(
         [
             web.get("/{tenant}/v2.0/.well-known/openid-configuration", _may_fail(_discovery_v2)),
@@ -94,6 +99,20 @@ def _may_fail(handler: _Handler) -> _Handler:
         return await handler(request)
 
     return answer
+
+
+@web.middleware
+async def _lose(request: web.Request, handler: Handler) -> web.StreamResponse:
+    loses = request.app[_SERVICE].loses
+    if loses is not None and loses(request) and request.transport is not None:
+        request.transport.abort()
+        return web.Response()
+    return await handler(request)
+
+
+async def _date(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever compares clocks by it (RFC 9110 section 6.6.1) sees the clock that dates the tokens.
+    response.headers["Date"] = formatdate(request.app[_SERVICE].clock.now(), usegmt=True)
 
 
 def _origin(request: web.Request) -> str:

@@ -13,7 +13,7 @@ import trustme
 from aiohttp import web
 
 from emulator.entra.developer_sign_in import make_developer_token
-from emulator.entra.directory import Directory, ManagedIdentity
+from emulator.entra.directory import Application, Directory, ManagedIdentity
 from emulator.entra.errors import EntraStartError
 from emulator.entra.graph.rights import ADMINISTRATOR_RIGHTS, make_administrator_token
 from emulator.entra.graph.service import Graph
@@ -171,6 +171,19 @@ class LocalEntra:
     def add_managed_identity(self, name: str, resource_id: str = "") -> ManagedIdentity:
         """Return a user-assigned identity; the same one for the same name and resource ID."""
         return self._service.store.add_managed_identity(name, resource_id)
+
+    def replace_application(self, application: Application) -> None:
+        """Give the application of the same client ID these secrets, certificates and federations.
+
+        Raises:
+            LookupError: the tenant has no such application.
+
+        """
+        self._service.store.replace_application(application)
+
+    def lose(self, is_lost: Callable[[web.Request], bool] | None) -> None:
+        """Cut the connection of each request that `is_lost` says, from now on; None ends it."""
+        self._service.loses = is_lost
 
     def add_user(self, name: str) -> str:
         """Return the object ID of a new person in the tenant."""

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from emulator.entra.directory import (
     MICROSOFT_GRAPH,
     ApiRegistration,
+    Application,
     Caller,
     Directory,
     ManagedIdentity,
@@ -139,6 +140,21 @@ class TenantStore:
         self._identities.append(identity)
         self._show_caller(identity, at_once=False)
         return identity
+
+    def replace_application(self, application: Application) -> None:
+        """Give the application of the same client ID these ways to sign in, at once.
+
+        Its roles stay as they are: those are assigned through Graph.
+
+        Raises:
+            LookupError: the tenant has no such application.
+
+        """
+        known = self.base.find_application(application.client_id)
+        if known is None:
+            raise LookupError(f"the tenant has no application {application.client_id}")
+        others = (other for other in self.base.applications if other is not known)
+        self.base = replace(self.base, applications=(application, *others))
 
     def add_user(self, name: str) -> str:
         """Return the object ID of a new user of that display name."""

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from emulator.entra.local_entra import LocalEntra
 from shared.clock import SystemClock
 from shared.entra import TokenVersion, parse_local_authority
 from shared.routes import Role
+from tests.support.fake_clock import FakeClock
 from tests.support.local_entra import (
     API,
     CLIENT,
@@ -565,3 +567,55 @@ async def test_when_old_keys_are_removed_then_only_the_one_that_signs_is_publish
 
     assert ((), (first,)) == (nothing, removed)
     assert (entra.issuer.keys.current,) == published
+
+
+async def test_when_an_application_is_replaced_then_it_signs_in_by_the_new_secret_only(
+    tmp_path: Path,
+) -> None:
+    """At once; who is not there cannot be replaced."""
+    async with LocalEntra.start(DIRECTORY, folder=tmp_path) as entra:
+        entra.replace_application(replace(CLIENT, secrets=("made-up-new-secret",)))
+        with pytest.raises(LookupError):
+            entra.replace_application(replace(CLIENT, client_id=TENANT_ID))
+
+        application = entra.directory.find_application(CLIENT.client_id)
+
+    assert application is not None
+    assert ("made-up-new-secret",) == application.secrets
+
+
+async def test_when_the_clock_of_entra_is_off_then_its_answers_say_its_own_time(
+    tmp_path: Path,
+) -> None:
+    """As a server whose clock is wrong does: tokens and the Date header agree."""
+    clock = FakeClock()
+    async with (
+        LocalEntra.start(DIRECTORY, folder=tmp_path, clock=clock) as entra,
+        aiohttp.ClientSession() as session,
+        session.get(f"{entra.authority}/{TENANT_ID}/discovery/v2.0/keys") as answer,
+    ):
+        date = parsedate_to_datetime(answer.headers["Date"])
+
+    assert int(clock.now()) == date.timestamp()
+
+
+async def test_when_requests_are_lost_on_their_way_then_only_those_get_no_answer(
+    tmp_path: Path,
+) -> None:
+    """Until the way is open again."""
+    async with (
+        LocalEntra.start(DIRECTORY, folder=tmp_path) as entra,
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"{entra.authority}/{TENANT_ID}/discovery/v2.0/keys"
+        entra.lose(lambda request: "x-lost" in request.headers)
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(url, headers={"x-lost": "1"})
+        async with session.get(url) as other:
+            assert 200 == other.status
+
+        entra.lose(None)
+        async with session.get(url, headers={"x-lost": "1"}) as answer:
+            status = answer.status
+
+    assert 200 == status

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.entra.directory import MICROSOFT_GRAPH
 from emulator.tenant import LocalCredentialKind, LocalTenant, build_local_tenant
 from shared.routes import Role
 from tests.support.fake_clock import FakeClock
@@ -53,3 +54,10 @@ def test_when_two_tenants_are_built_then_they_share_no_secret(tmp_path: Path) ->
 
     assert first.editor.client_id == second.editor.client_id
     assert first.editor.secrets != second.editor.secrets
+
+
+def test_when_graph_is_named_as_the_api_then_there_is_a_token_for_it_as_in_any_tenant(
+    tenant: LocalTenant,
+) -> None:
+    """Which is how a token for the wrong API is got by mistake."""
+    assert MICROSOFT_GRAPH == tenant.directory.find_api("https://graph.microsoft.com")
