@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from copy import replace
+from typing import Final
 
 from azure_function_app import __version__
+from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.checks.agreement import check_api_metadata
 from azure_function_app.doctor.checks.api_call import check_api_call
 from azure_function_app.doctor.checks.api_reach import check_api_reachable
@@ -18,7 +20,7 @@ from azure_function_app.doctor.checks.store_check import check_store
 from azure_function_app.doctor.checks.token_contract import check_token_contract
 from azure_function_app.doctor.evidence import Evidence
 from azure_function_app.doctor.observation import ProbeLimits, observe
-from azure_function_app.doctor.report import Check, CheckName, Report, without_repeats
+from azure_function_app.doctor.report import Check, CheckName, Report, Status, without_repeats
 from azure_function_app.doctor.subject import Subject
 from azure_function_app.settings import inspect_settings
 from shared.clock import Clock
@@ -53,6 +55,20 @@ async def examine(
     )
 
 
+_OF_CLOCKS: Final = frozenset({Cause.EXPIRED, Cause.NOT_YET_VALID, Cause.CERTIFICATE_NOT_CURRENT})
+
+
+def _behind_the_clock(checks: list[Check]) -> list[Check]:
+    """Return the checks, with what a clock that is off brings about told as its consequence."""
+    is_off = any(c.name is CheckName.CLOCK and c.status is Status.FAILED for c in checks)
+    return [
+        Check.needs(check.name, CheckName.CLOCK, found=f"{check.found}; ")
+        if is_off and check.status is Status.FAILED and check.cause in _OF_CLOCKS
+        else check
+        for check in checks
+    ]
+
+
 def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
     """Return every check, in the report's order."""
     made = [
@@ -67,6 +83,7 @@ def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
         check_api_reachable(subject, evidence),
         check_api_metadata(subject, evidence),
     ]
+    made = _behind_the_clock(made)
     by_name = {check.name: check for check in without_repeats(made)}
     made.append(check_api_call(evidence, by_name))
     made.append(check_store(subject, evidence))

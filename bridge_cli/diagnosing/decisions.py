@@ -211,9 +211,11 @@ _PLACES: Final = {
     Reason.UNCLEAR_IDENTITY: (Place.ENTRA, "optionalClaims"),
     Reason.ENCRYPTED_TOKEN: (Place.ENTRA, "tokenEncryptionKeyId"),
     Reason.UNAUTHENTICATED_CLIENT: (Place.ENTRA, "keyCredentials"),
+    Reason.KEY_SET_UNAVAILABLE: (Place.NETWORK, "egress"),
 }
 _FROM: Final = {
     Place.AWS_STACK: "the app's own settings",
     Place.ENTRA: "the API's registration",
+    Place.NETWORK: "the tenant's key set, at the issuer's address",
     Place.AWS_OPERATIONS: "the authorizer's log, where the line has the detail",
 }

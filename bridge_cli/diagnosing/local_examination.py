@@ -64,7 +64,8 @@ def examine_here(environment: Mapping[str, str]) -> Examined:
         ) from found
     clock = SystemClock()
     end = clock.monotonic() + _CLOSING_SECONDS
-    left = set(threading.enumerate()) - before
+    # What is listed but not yet started cannot be joined.
+    left = {thread for thread in set(threading.enumerate()) - before if thread.is_alive()}
     for thread in left:
         thread.join(max(0.0, end - clock.monotonic()))
     # Daemon threads too: those of an executor are waited for all the same.

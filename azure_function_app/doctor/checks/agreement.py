@@ -21,9 +21,10 @@ from azure_function_app.doctor.evidence import (
 from azure_function_app.doctor.probes.exchange import Answered, Unanswered
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
-from azure_function_app.identity.token_diagnosis import shown
+from azure_function_app.identity.token_diagnosis import GRAPH_AUDIENCES, shown
 from shared import claims
 from shared.contract import ApiIdentity
+from shared.entra import TokenVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def _disagreements(
         yield _disagreement_on_versions(identity, published.token_versions, unverified)
     if published.app_id_uri != identity.app_id_uri:
         # A token came for what was asked for, if it is for this API at all.
-        is_ours = audience in {identity.client_id, identity.app_id_uri}
+        is_graph = isinstance(audience, str) and audience.rstrip("/") in GRAPH_AUDIENCES
+        is_ours = audience in {identity.client_id, identity.app_id_uri} and not is_graph
         yield Disagreement(
             Cause.WRONG_SCOPE,
             "the App ID URI",
@@ -205,7 +207,9 @@ def _judge(disagreements: tuple[Disagreement, ...], evidence: Evidence) -> Check
             setting=first.stack_parameter,
             value=first.own,
         )
-        is_harmless = first.cause in _HARMLESS or _is_allowed(evidence)
+        # Nothing in a v2.0 token depends on the App ID URI; it is the audience of v1.0 ones.
+        is_v2 = evidence.claims.get(claims.VERSION) == TokenVersion.V2
+        is_harmless = (first.cause in _HARMLESS and is_v2) or _is_allowed(evidence)
         if is_harmless:
             return Check.warned(name, found, first.cause, stack_fix)
         return Check.failed(name, found, first.cause, stack_fix)

@@ -33,7 +33,8 @@ _QUOTA_FIX: Final = Fix(
 _THROTTLED_FIX: Final = Fix(
     "Wait a minute; if it stays so, raise the stage's throttling limits, or find who else calls.",
     Place.AWS_OPERATIONS,
-    value_from="the stage's metrics Count and 4XXError",
+    setting="ThrottleRate",
+    value_from="the stack's parameters ThrottleRate and ThrottleBurst",
 )
 _BY_CODE: Final = {
     "api_key_refused": (Cause.BACKEND_API_KEY, KEY_FIX),

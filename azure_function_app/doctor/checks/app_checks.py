@@ -12,6 +12,7 @@ from azure_function_app.doctor.evidence import Evidence
 from azure_function_app.doctor.probes.exchange import Answered
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place
 from azure_function_app.doctor.subject import Subject
+from shared.settings_reader import SettingProblem
 
 TESTED_PYTHON: Final = (3, 13)
 CLOCK_FAILS_SECONDS: Final = 60.0
@@ -43,9 +44,32 @@ def check_settings(subject: Subject) -> Check:
             else f"Set {', '.join(dict.fromkeys(problem.name for problem in problems))} as said.",
             Place.FUNCTION_APP,
             setting=first.name,
-            value_from="bridge settings, which lists every setting with what is expected",
+            value=_value_of(first),
+            value_from=None if _value_of(first) is not None else _place_of(first),
         ),
     )
+
+
+def _value_of(problem: SettingProblem) -> str | None:
+    if "remove it" in problem.message:
+        return ""
+    if problem.name == "RECORD_STORE" and "in Azure" in problem.message:
+        return "table"
+    return None
+
+
+def _place_of(problem: SettingProblem) -> str:
+    return _PLACES.get(problem.name, "bridge settings, which lists every setting")
+
+
+_PLACES: Final = {
+    "AWS_API_BASE_URL": "the stack's output AwsApiBaseUrl",
+    "ENTRA_TENANT_ID": "the Entra overview page, Tenant ID",
+    "API_CLIENT_ID": "the stack's output ApiClientId",
+    "API_APP_ID_URI": "the stack's output ApiAppIdUri",
+    "ACCEPTED_TOKEN_VERSIONS": "the stack's output AcceptedTokenVersions",
+    "TABLE_ENDPOINT": "the storage account's page Endpoints: Table service",
+}
 
 
 def check_versions() -> Check:
@@ -127,4 +151,5 @@ def _whose_clock(issuer: float | None, api: float | None) -> tuple[Cause, Fix]:
         " two, which a cloud's own never is."
     )
     cause = Cause.API_CLOCK_OFF if is_api else Cause.ISSUER_CLOCK_OFF
-    return cause, Fix(sentence, Place.NETWORK, value_from="who runs the proxy in between")
+    where = "who runs the proxy in between"
+    return cause, Fix(sentence, Place.NETWORK, setting="clock", value_from=where)

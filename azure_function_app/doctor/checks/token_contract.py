@@ -48,6 +48,16 @@ def check_token_contract(subject: Subject, evidence: Evidence) -> Check:
     findings = diagnose(obtained.token.value, identity, now=evidence.now)
     if not findings:
         return Check.passed(name, describe_token(evidence.claims))
+    # What a token for Graph says of its version and its roles is of another API's contract.
+    if is_for_graph(evidence.claims):
+        return Check.failed(
+            name,
+            "the token is for Microsoft Graph",
+            Cause.WRONG_AUDIENCE,
+            _fix_of_audience(
+                identity, published_contract(evidence.metadata_document), evidence.claims
+            ),
+        )
     first = min(findings, key=lambda finding: _ORDER.index(finding.code))
     found = f"expected {first.expected}, found {first.found}"
     others = [finding.code for finding in findings if finding is not first]
@@ -55,6 +65,12 @@ def check_token_contract(subject: Subject, evidence: Evidence) -> Check:
         found += f" (also {', '.join(others)})"
     fix = _fix_of_token(first, subject, evidence)
     return Check.failed(name, found, Cause.of(first.code), fix)
+
+
+def is_for_graph(unverified: Mapping[str, object]) -> bool:
+    """Return whether the token's audience is Microsoft Graph."""
+    audience = unverified.get(claims.AUDIENCE)
+    return isinstance(audience, str) and audience.rstrip("/") in GRAPH_AUDIENCES
 
 
 def describe_token(unverified: Mapping[str, object]) -> str:
