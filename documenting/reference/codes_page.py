@@ -12,9 +12,8 @@ TROUBLESHOOTING: Final = "docs/troubleshooting.md"
 _ROW: Final = re.compile(r"\| ((?:`[a-z][a-z_<>]*`(?:, )?)+) \|")
 
 
-def to_markdown(checkout: Path) -> str:
+def to_markdown(checkout: Path, page: str) -> str:
     """Return the page's sections."""
-    page = (checkout / TROUBLESHOOTING).read_text(encoding="utf-8")
     sections = sections_of_codes(page)
     statuses = gateway_codes(checkout)
     parts = []

@@ -16,6 +16,8 @@ def written_pages(checkout: Path) -> Mapping[Path, str]:
     """Return the text that each page must have, by its path in the checkout."""
     troubleshooting = Path(codes_page.TROUBLESHOOTING)
     old = (checkout / troubleshooting).read_text(encoding="utf-8")
+    # The codes point at its rows, so at those that it is about to have.
+    rows = _filled(_filled(old, "reasons", reasons.to_markdown()), "causes", causes.to_markdown())
     return {
         Path("docs/reference/settings.md"): _page(
             "Settings",
@@ -33,16 +35,14 @@ def written_pages(checkout: Path) -> Mapping[Path, str]:
             "Codes",
             "Codes are stable: logs, alarms and programs may rely on them. What each means and what"
             " to change stands in [troubleshooting](../troubleshooting.md).",
-            codes_page.to_markdown(checkout),
+            codes_page.to_markdown(checkout, rows),
         ),
         Path("docs/reference/metrics.md"): _page(
             "Metrics, alarms and log events",
             "What the deployed parts say about themselves.",
             metrics.to_markdown(checkout),
         ),
-        troubleshooting: _filled(
-            _filled(old, "reasons", reasons.to_markdown()), "causes", causes.to_markdown()
-        ),
+        troubleshooting: rows,
     }
 
 

@@ -21,8 +21,11 @@ from tests.support.page_lines import (
 
 pytestmark = pytest.mark.timeout(300)
 
-FREE_PORTS = "--functions-port 0 --aws-port 0 --entra-port 0 --functions-host emulated"
+FREE_PORTS = (
+    "--functions-port 0 --aws-port 0 --entra-port 0 --console-port 0 --functions-host emulated"
+)
 UP = "The bridge is up"
+SUPERSEDED = 4
 ALL_IS_PRINTED = "rotate-signing-key"
 
 
@@ -52,8 +55,10 @@ def test_when_the_tutorial_is_followed_then_each_line_does_what_it_shows(
     folder, places = up
     followed = 0
     with Shell(folder, places) as shell:
-        for command, status, printed in run_page("docs/tutorial.md", shell, but=("make up",)):
+        for command, *came in run_page("docs/tutorial.md", shell, but=("make up",)):
             followed += 1
+            # The timer's own run came in between then, and the page says what to do.
+            status, printed = shell.run(command.line) if came[0] == SUPERSEDED else came
             assert 0 == status, f"{command.line}\n{printed}"
             if command.output:
                 shown = "\n".join(command.output)
@@ -81,7 +86,10 @@ def test_when_the_stack_is_up_then_the_other_pages_lines_work(
     assert (0, True) == (sync[0], sync[1].startswith("Complete")), sync[1]
 
 
-@pytest.mark.parametrize("page", ["docs/explain.md", "docs/investigate-a-401.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["docs/explain.md", "docs/doctor.md", "docs/tracing.md", "docs/investigate-a-401.md"],
+)
 def test_when_a_token_is_investigated_then_each_line_of_the_page_works(
     up: tuple[Path, dict[str, str]], page: str
 ) -> None:
