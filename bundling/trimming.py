@@ -15,7 +15,6 @@ _UNUSED_PACKAGES: Final = (
     # azure-identity's credentials run in threads, and tables are asked over our own client.
     "azure/identity/aio",
     "azure/data/tables/aio",
-    "azure/data/tables/_generated/aio",
     # Of the exporter: live metrics, which only the distribution around it starts, and its second,
     # asynchronous client, which nothing does.
     "azure/monitor/opentelemetry/exporter/_quickpulse",
