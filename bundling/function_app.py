@@ -28,6 +28,8 @@ SITE_PACKAGES: Final = ".python_packages/lib/site-packages"
 NEVER_IMPORTED: Final = ("anyio", "h11", "httpcore", "msal_extensions")
 """What httpx requires for a transport that ours replaces, and azure-identity for a cache on disk:
 no bytecode for them, 0.5 MB."""
+SELDOM_IMPORTED: Final = ("azure_function_app/doctor/checks", "azure_function_app/doctor/probes")
+"""Ours without bytecode: an administrator who asks the doctor waits a moment longer, once."""
 
 _APP_ROOT: Final = "/home/site/wwwroot"  # where Azure unpacks it, and so what tracebacks should say
 _X86_64: Final = frozenset({"x86_64", "AMD64"})
@@ -65,7 +67,7 @@ class FunctionAppBuilder:
             shutil.copytree(
                 self.root / package, into / package, ignore=shutil.ignore_patterns("__pycache__")
             )
-        compile_sources(into, root=into, shown_as=_APP_ROOT)
+        compile_sources(into, root=into, shown_as=_APP_ROOT, uncompiled=SELDOM_IMPORTED)
         shutil.copytree(installed, into / SITE_PACKAGES)
         stamp(into)
 

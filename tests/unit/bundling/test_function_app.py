@@ -36,6 +36,8 @@ def checkout(folder: Path) -> Path:
         (folder / package / "__pycache__").mkdir(parents=True)
         (folder / package / "__init__.py").write_text("x = 1\n")
         (folder / package / "__pycache__" / "old.cpython-39.pyc").write_text("stale")
+    (folder / "azure_function_app" / "doctor" / "checks").mkdir(parents=True)
+    (folder / "azure_function_app" / "doctor" / "checks" / "__init__.py").write_text("x = 1\n")
     for name in ("function_app.py", "host.json", "requirements.txt"):
         (folder / name).write_text("")
     uv = folder / "uv"
@@ -75,6 +77,7 @@ def test_when_the_package_is_built_then_it_has_what_azure_looks_for(tmp_path: Pa
         f"__pycache__/function_app.{tag}.pyc",
         "azure_function_app/__init__.py",
         f"azure_function_app/__pycache__/__init__.{tag}.pyc",
+        "azure_function_app/doctor/checks/__init__.py",
         "function_app.py",
         "host.json",
         "requirements.txt",
