@@ -224,3 +224,6 @@ class Cause(StrEnum):
         "PostgreSQL knows no such role, or refuses its token.",
     )
     STORE_DATABASE_UNKNOWN = "store_database_unknown", "PostgreSQL has no such database."
+
+    # The queue of the sync by shards.
+    QUEUE_UNAVAILABLE = "queue_unavailable", "The queue of the sync by shards cannot be used."

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from azure_function_app.doctor.probes.exchange import Answered, Outcome
+from azure_function_app.doctor.probes.queue_connection import ConnectionProblem
+from azure_function_app.doctor.probes.queue_trial import QueueOutcome
 from azure_function_app.doctor.probes.store_trial import StoreOutcome
 from azure_function_app.doctor.probes.token_request import (
     TokenFailed,
@@ -43,6 +45,7 @@ class Evidence:
     call: Outcome | Broke | None = None
     mark: CallMark | None = None
     store: StoreOutcome | Broke | None = None
+    queue: QueueOutcome | ConnectionProblem | Broke | None = None
     milliseconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @property

@@ -1,6 +1,6 @@
 """One examination of an app, from its settings to the report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from azure_function_app.doctor.checks.app_checks import (
 )
 from azure_function_app.doctor.checks.identity_checks import check_credential, check_token
 from azure_function_app.doctor.checks.issuer_checks import check_discovery, check_key_set
+from azure_function_app.doctor.checks.queue_check import check_queue
 from azure_function_app.doctor.checks.store_check import check_store
 from azure_function_app.doctor.checks.token_contract import check_token_contract
 from azure_function_app.doctor.evidence import Evidence
@@ -60,13 +61,17 @@ _OF_CLOCKS: Final = frozenset({Cause.EXPIRED, Cause.NOT_YET_VALID, Cause.CERTIFI
 
 def _behind_the_clock(checks: list[Check]) -> list[Check]:
     """Return the checks, with what a clock that is off brings about told as its consequence."""
-    is_off = any(c.name is CheckName.CLOCK and c.status is Status.FAILED for c in checks)
+    is_off = _is_clock_off(checks)
     return [
         Check.needs(check.name, CheckName.CLOCK, found=f"{check.found}; ")
         if is_off and check.status is Status.FAILED and check.cause in _OF_CLOCKS
         else check
         for check in checks
     ]
+
+
+def _is_clock_off(checks: Iterable[Check]) -> bool:
+    return any(c.name is CheckName.CLOCK and c.status is Status.FAILED for c in checks)
 
 
 def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
@@ -87,6 +92,7 @@ def judge(subject: Subject, evidence: Evidence) -> tuple[Check, ...]:
     by_name = {check.name: check for check in without_repeats(made)}
     made.append(check_api_call(evidence, by_name))
     made.append(check_store(subject, evidence))
+    made.append(check_queue(subject, evidence, is_clock_off=_is_clock_off(made)))
     timed = [
         replace(check, milliseconds=evidence.milliseconds.get(check.name, 0.0)) for check in made
     ]

@@ -19,6 +19,11 @@ from azure_function_app.deadline import Deadline
 from azure_function_app.doctor.evidence import Broke, Evidence, is_our_health
 from azure_function_app.doctor.probes.exchange import Answered, Outcome, Unanswered, exchange
 from azure_function_app.doctor.probes.obstacle import Obstacle
+from azure_function_app.doctor.probes.queue_connection import (
+    ConnectionProblem,
+    read_connection,
+)
+from azure_function_app.doctor.probes.queue_trial import QueueOutcome, try_queue
 from azure_function_app.doctor.probes.store_trial import StoreOutcome, try_store
 from azure_function_app.doctor.probes.token_request import (
     RequestToken,
@@ -40,6 +45,7 @@ ISSUER_SECONDS: Final = 3.0
 API_SECONDS: Final = 3.0
 """A Lambda function that nobody has called for a while takes a second or two to start."""
 STORE_SECONDS: Final = 4.0
+QUEUE_SECONDS: Final = 3.0
 _GRACE_SECONDS: Final = 0.1
 """How long a probe may overrun its deadline: to say for itself that it has passed."""
 _PARENTS: Final = 3
@@ -58,6 +64,7 @@ class ProbeLimits:
     issuer: float = ISSUER_SECONDS
     api: float = API_SECONDS
     store: float = STORE_SECONDS
+    queue: float = QUEUE_SECONDS
 
 
 @dataclass(slots=True)
@@ -91,7 +98,9 @@ async def observe(
         Deadline.after(limits.whole, subject.clock),
     )
     async with AsyncExitStack() as closing:
-        await asyncio.gather(_store(run), _issuer(run, closing), _api_and_token(run, closing))
+        await asyncio.gather(
+            _store(run), _queue(run, closing), _issuer(run, closing), _api_and_token(run, closing)
+        )
     return run.evidence
 
 
@@ -133,6 +142,35 @@ async def _store(run: _Run) -> None:
         deadline,
         try_store(run.subject.settings, deadline, run.subject.clock),
         lambda: StoreOutcome(run.limits.store, StoreTimedOut("the store did not answer in time")),
+    )
+
+
+async def _queue(run: _Run, closing: AsyncExitStack) -> None:
+    subject = run.subject
+    if subject.broken_for_queue() or not subject.settings.sync.fans_out:
+        return
+    try:
+        connection = read_connection(subject.environment)
+    except ConnectionProblem as problem:
+        run.evidence.queue = problem
+        return
+    settings = subject.settings
+    authorities = settings.network.authorities_path or settings.token_ca_file
+    try:
+        tls = build_tls_context(authorities_path=authorities)
+    except (TlsFileProblem, OSError) as problem:
+        failed = Unanswered(Obstacle.TLS_FAILED, f"REQUESTS_CA_BUNDLE {problem}", 0.0)
+        run.evidence.queue = QueueOutcome(connection, failed)
+        return
+    transport = build_transport(connect_seconds=run.limits.queue, ssl_context=tls)
+    closing.push_async_callback(transport.aclose)
+    deadline = run.within(run.limits.queue)
+    run.evidence.queue = await _timed(
+        run,
+        CheckName.QUEUE,
+        deadline,
+        try_queue(connection, settings, transport, deadline, subject.clock),
+        lambda: QueueOutcome(connection, _unanswered()),
     )
 
 

@@ -24,6 +24,7 @@ class CheckName(StrEnum):
     API_METADATA = "api_metadata"
     API_CALL = "api_call"
     STORE = "store"
+    QUEUE = "queue"
 
 
 class Status(StrEnum):
@@ -72,9 +73,13 @@ class Fix:
     """Where that value is read, where it is not known."""
 
     @property
-    def target(self) -> tuple[Place, str | None]:
-        """Return what the fix changes; two fixes of one target are one."""
-        return self.where, self.setting
+    def target(self) -> tuple[Place, str | None, str | None]:
+        """Return what the fix changes; two fixes of one target are one.
+
+        An account's role assignments are several: each role is one of its own.
+        """
+        role = self.value if self.setting == "roleAssignments" else None
+        return self.where, self.setting, role
 
     def to_members(self) -> dict[str, str | None]:
         """Return the JSON members."""

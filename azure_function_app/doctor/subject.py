@@ -20,6 +20,7 @@ from azure_function_app.declared_settings import (
     POSTGRES_USER,
     RECORD_STORE,
     SQLITE_PATH,
+    SYNC_FAN_OUT,
     TABLE_ENDPOINT,
 )
 from azure_function_app.identity.credential_kinds import CredentialKind
@@ -133,6 +134,10 @@ class Subject:
             case _:
                 assert_never(store)
         return self._broken(needed)
+
+    def broken_for_queue(self) -> tuple[str, ...]:
+        """Return those without which the sync's queue cannot be asked for, if it has one."""
+        return self._broken((SYNC_FAN_OUT, EXTRA_CA_FILE))
 
     def _broken(self, needed: Sequence[Setting[object]]) -> tuple[str, ...]:
         wrong = {problem.name for problem in self.reading.problems}

@@ -3,9 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from azure_function_app.fan_out.shard_message import ShardMessage
+
+QUEUE: Final = "sync-shards"
+CONNECTION: Final = "AzureWebJobsStorage"
+"""The app setting, or what the names of several begin with, that says where the queue is."""
 
 
 class WorkQueue(Protocol):

@@ -6,13 +6,14 @@ from typing import Final
 import azure.functions as func
 
 from azure_function_app.bootstrap import ServicesPerLoop
+from azure_function_app.fan_out import work_queue
 from azure_function_app.fan_out.sharded_sync import ShardedSync, tell_poisoned
 from azure_function_app.functions.invocation import trace_headers
 
-QUEUE: Final = "sync-shards"
+QUEUE: Final = work_queue.QUEUE
 POISON_QUEUE: Final = f"{QUEUE}-poison"
 """Where the host puts a message after `maxDequeueCount` attempts."""
-CONNECTION: Final = "AzureWebJobsStorage"
+CONNECTION: Final = work_queue.CONNECTION
 
 
 def build_sync_shards(services: ServicesPerLoop) -> func.Blueprint:

@@ -89,12 +89,18 @@ def diagnose(token: str, identity: ApiIdentity, *, now: float | None = None) -> 
     return tuple(_findings(unverified, identity, now))
 
 
+_PLAIN_WORD: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/@+-]{{0,{LONGEST_SHOWN - 1}}}")
+"""An ID, a URL, a version or a role."""
+
+
 def shown(value: object) -> str:
     """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal.
 
-    A string is in quotes, so that where it ends can be seen.
+    A string that is more than a plain word is in quotes, so that where it ends can be seen.
     """
     if isinstance(value, str):
+        if _PLAIN_WORD.fullmatch(value):
+            return value
         text = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
         return f"'{_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)}'"
     if value is None:

@@ -58,8 +58,8 @@ from shared.loopback import is_loopback_address
 _THREADS: Final = 8
 
 # Azurite's account: the same on every machine, published in its README, good for nothing else.
-_AZURITE_ACCOUNT: Final = "devstoreaccount1"
-_AZURITE_KEY: Final = (
+AZURITE_ACCOUNT: Final = "devstoreaccount1"
+AZURITE_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
@@ -331,7 +331,7 @@ def build_table_store(
     with ExitStack() as stack:
         credential: AzureNamedKeyCredential | TokenCredential
         if _is_azurite(endpoint):
-            credential = AzureNamedKeyCredential(_AZURITE_ACCOUNT, _AZURITE_KEY)
+            credential = AzureNamedKeyCredential(AZURITE_ACCOUNT, AZURITE_KEY)
         else:
             credential = stack.enter_context(build_credential())
         service = stack.enter_context(

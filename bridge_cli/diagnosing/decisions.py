@@ -7,7 +7,7 @@ otherwise by when it was made.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import replace
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
+from aws_authorizer.settings import SETTINGS
 from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.report import CallMark, Check, CheckName, Fix, Place, Report, Status
+from shared.contract import ENTRA_AUTHORITY
 from shared.reasons import Reason
 
 _MOST_BYTES: Final = 1 << 20
@@ -32,6 +34,11 @@ _POLL_SECONDS: Final = 2.0
 _CONFIG: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 _LOG_GROUP: Final = "AuthorizerLogGroup"
 """The log group's logical ID in infra/aws/template.yaml."""
+_EVENTS: Final = ("decision", "settings_invalid")
+"""The lines that say what became of a call; the second stands in place of the first where the
+authorizer's own settings are not valid."""
+FILTER_PATTERN: Final = "{ " + " || ".join(f'($.event = "{event}")' for event in _EVENTS) + " }"
+"""Those lines, as CloudWatch Logs selects them."""
 _UNEXPLAINED: Final = frozenset({Cause.TOKEN_REJECTED, Cause.AUTHORIZER_UNDECIDED})
 """What only the log can explain; a denial explains itself by the token's roles."""
 
@@ -48,6 +55,8 @@ class Decision:
     at: float
     """Seconds since 1970, by the authorizer's clock."""
     trace_id: str | None
+    settings: tuple[str, ...] = ()
+    """Those of the authorizer's own settings that are not valid, if that is the reason."""
 
 
 def needs_the_log(report: Report) -> bool:
@@ -64,7 +73,7 @@ def decisions_in(lines: Iterable[str]) -> list[Decision]:
             members = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if not isinstance(members, dict) or members.get("event") != "decision":
+        if not isinstance(members, dict) or members.get("event") not in _EVENTS:
             continue
         decision = _decision(members)
         if decision is not None:
@@ -83,22 +92,38 @@ def _decision(members: dict[str, Any]) -> Decision | None:
         return None
     if at is None or not isinstance(reason, Reason):
         return None
-    return Decision(reason, at, trace_id if isinstance(trace_id, str) else None)
+    trace_id = trace_id if isinstance(trace_id, str) and trace_id else None
+    return Decision(reason, at, trace_id, _settings_in(members.get("problems")))
 
 
-def decision_of(call: CallMark, decisions: Sequence[Decision]) -> Reason | None:
-    """Return why this call was decided as it was; None if the decisions do not tell for sure."""
-    traced = {each.reason for each in decisions if each.trace_id == call.trace_id}
+def _settings_in(problems: object) -> tuple[str, ...]:
+    """Return which settings these problems, each `NAME: what is wrong`, are of."""
+    if not isinstance(problems, list):
+        return ()
+    names = (each.partition(":")[0] for each in problems if isinstance(each, str))
+    return tuple(dict.fromkeys(name for name in names if name in PARAMETERS))
+
+
+def decision_of(call: CallMark, decisions: Sequence[Decision]) -> Decision | None:
+    """Return the decision on this call; None if the log does not tell for sure."""
+    traced = {each.reason: each for each in decisions if each.trace_id == call.trace_id}
     if traced:
-        return traced.pop() if len(traced) == 1 else None
-    reasons = {
-        each.reason
-        for each in decisions
-        if call.began_at - _SLACK_SECONDS <= each.at <= call.ended_at + _SLACK_SECONDS
-        and each.reason is not Reason.ALLOWED
-    }
+        return _only(traced)
+    # A line with another trace may be of this call: where the stage has no X-Ray, Lambda makes a
+    # trace of its own.
+    return _only(
+        {
+            each.reason: each
+            for each in decisions
+            if call.began_at - _SLACK_SECONDS <= each.at <= call.ended_at + _SLACK_SECONDS
+            and each.reason is not Reason.ALLOWED
+        }
+    )
+
+
+def _only(by_reason: Mapping[Reason, Decision]) -> Decision | None:
     # Others call too: two reasons at one time are no answer.
-    return reasons.pop() if len(reasons) == 1 else None
+    return next(iter(by_reason.values())) if len(by_reason) == 1 else None
 
 
 def read_file(path: Path) -> list[Decision]:
@@ -169,7 +194,7 @@ class CloudWatchDecisions:
                 logGroupName=detail["StackResourceDetail"]["PhysicalResourceId"],
                 startTime=int(1_000 * (call.began_at - _SLACK_SECONDS)),
                 endTime=int(1_000 * (call.ended_at + _SLACK_SECONDS)) + 1,
-                filterPattern='{ $.event = "decision" }',
+                filterPattern=FILTER_PATTERN,
                 limit=_MOST_EVENTS,
             )["events"]
             found = decisions_in(event.get("message", "") for event in events)
@@ -179,29 +204,56 @@ class CloudWatchDecisions:
             waited += _POLL_SECONDS
 
 
-def with_decision(report: Report, reason: Reason | None) -> Report:
+def with_decision(report: Report, decision: Decision | None) -> Report:
     """Return the report with the authorizer's reason for what happened to the call."""
     check = report.check(CheckName.API_CALL)
-    if reason is None:
+    if decision is None:
         found = f"{check.found}; the authorizer's log has no one decision for this call"
         return report.with_check(replace(check, found=found))
-    cause = (
-        Cause.AUTHORIZER_SETTINGS_INVALID
-        if reason is Reason.SETTINGS_INVALID
-        else Cause.of(reason.value)
-    )
-    place, setting = _PLACES.get(reason, (Place.AWS_OPERATIONS, None))
-    changed = Check(
-        check.name,
-        Status.FAILED,
-        f"{check.found}; the authorizer's log says {reason.value}",
-        cause,
-        Fix(reason.what_to_change, place, setting=setting, value_from=_FROM.get(place)),
-        check.milliseconds,
-    )
+    reason = decision.reason
+    found = f"{check.found}; the authorizer's log says {reason.value}"
+    if reason is Reason.SETTINGS_INVALID:
+        cause, fix = Cause.AUTHORIZER_SETTINGS_INVALID, _fix_of_settings(decision.settings)
+        if decision.settings:
+            found += f" of {', '.join(decision.settings)}"
+    else:
+        cause = Cause.of(reason.value)
+        place, setting = _PLACES.get(reason, (Place.AWS_OPERATIONS, None))
+        fix = Fix(reason.what_to_change, place, setting=setting, value_from=_FROM.get(place))
+    changed = Check(check.name, Status.FAILED, found, cause, fix, check.milliseconds)
     return report.with_check(changed)
 
 
+def _fix_of_settings(names: Sequence[str]) -> Fix:
+    """Return what to change in the stack, where the log names settings that are not valid."""
+    sentence = Reason.SETTINGS_INVALID.what_to_change
+    if not names:
+        where = _FROM[Place.AWS_OPERATIONS]
+        return Fix(sentence, Place.AWS_OPERATIONS, value_from=where)
+    parameters = ", ".join(PARAMETERS[name] for name in names)
+    default = _DEFAULTS.get(names[0])
+    return Fix(
+        f"Set the stack's {parameters} as the authorizer's log says, and deploy again."
+        + (f" {PARAMETERS[names[0]]} may be left empty." if default == "" else ""),
+        Place.AWS_STACK,
+        setting=PARAMETERS[names[0]],
+        value=default,
+        value_from=None if default is not None else "the problems in the authorizer's log",
+    )
+
+
+PARAMETERS: Final = {
+    setting.name: "".join(map(str.capitalize, setting.name.split("_")))
+    for setting in SETTINGS
+    if setting is not ENTRA_AUTHORITY
+}
+"""The parameter of infra/aws/template.yaml behind each of the authorizer's settings; of the local
+authority there is none."""
+_DEFAULTS: Final = {
+    "KEY_SET_FILE": "",
+    "KEY_SET_FILE_MAX_AGE_SECONDS": "",
+}
+"""What such a parameter is by default, where that is right for everybody."""
 _PLACES: Final = {
     Reason.WRONG_TENANT: (Place.AWS_STACK, "EntraTenantId"),
     Reason.WRONG_ISSUER: (Place.AWS_STACK, "EntraCloud"),

@@ -8,10 +8,12 @@ from azure_function_app.doctor import evidence, observation
 from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.report import CheckName, Verdict
 from shared.reasons import Reason
+from tests.misconfigurations.table import ROWS
 
 CHECKOUT = Path(__file__).parents[2]
 PAGE = (CHECKOUT / "docs" / "doctor.md").read_text(encoding="utf-8")
 FEWEST_CAUSES = 80
+FEWEST_MISTAKES = 50
 
 
 def rows_below(heading: str) -> list[tuple[str, str]]:
@@ -29,6 +31,22 @@ def test_when_there_is_a_cause_then_the_page_has_its_meaning_and_no_other() -> N
 def test_when_there_is_a_check_then_the_page_says_what_it_looks_at() -> None:
     """Check by check, in the order of the report."""
     assert [name.value for name in CheckName] == [name for name, _ in rows_below("The checks")]
+
+
+def test_when_a_mistake_is_tested_then_the_page_says_so_and_no_other() -> None:
+    """Row by row, in the order of the table that the tests go through."""
+    section = PAGE.partition("## What is tested\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| (.+?) \| ((?:`[a-z_]+`(?: or )?)+) \|$", section, re.MULTILINE)
+
+    assert told == [
+        (row.wrong, " or ".join(f"`{cause}`" for cause in sorted(row.causes))) for row in ROWS
+    ]
+    assert len(told) >= FEWEST_MISTAKES
+
+
+def test_when_a_mistake_is_tested_then_its_causes_are_the_doctors() -> None:
+    """A word that the doctor does not have would be expected in vain."""
+    assert set() == {c for row in ROWS for c in row.causes} - {cause.value for cause in Cause}
 
 
 def test_when_there_is_a_verdict_then_the_page_says_what_it_means() -> None:

@@ -22,6 +22,7 @@ from aws_backend import settings as backend_settings
 from aws_backend import table_layout
 from aws_backend.record import StoredRecord
 from azure_function_app import declared_settings as function_app_settings
+from bridge_cli.diagnosing.decisions import PARAMETERS
 from bundling.bundles import AWS_PLATFORMS, DEFAULT_ARCHITECTURE, RECIPES
 from emulator.aws.template import load_template
 from emulator.aws.template_overlay import functions_in
@@ -751,3 +752,10 @@ def test_when_the_function_app_must_be_told_something_then_an_output_has_it() ->
     told = {name.title().replace("_", "") for name in contract | {"AWS_API_BASE_URL"}}
 
     assert told <= TEMPLATE["Outputs"].keys()
+
+
+def test_when_the_doctor_names_a_parameter_then_the_template_has_it() -> None:
+    """For each of the authorizer's settings that the stack gives, and for no other."""
+    given = {name: value["Ref"] for name, value in variables("AuthorizerFunction").items()}
+
+    assert PARAMETERS == given

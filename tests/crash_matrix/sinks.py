@@ -199,7 +199,7 @@ def new_table_sink(service: TableServiceClient) -> TableSink:
 
 def connect_to_azurite(table_url: str) -> TableServiceClient:
     """Return a client for looking at Azurite's tables past the proxy."""
-    credential = AzureNamedKeyCredential(table_store._AZURITE_ACCOUNT, table_store._AZURITE_KEY)
+    credential = AzureNamedKeyCredential(table_store.AZURITE_ACCOUNT, table_store.AZURITE_KEY)
     return TableServiceClient(table_url, credential=credential)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from copy import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from rich.console import Console
 
 from azure_function_app.doctor.examination import examine
 from azure_function_app.doctor.report import CheckName
+from bridge_cli.diagnosing.decisions import decision_of, read_file, with_decision
 from bridge_cli.diagnosing.doctor_view import print_report
 from emulator.stack import LocalStack
 from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
+from shared.reasons import Reason
 from tests.support.local_stack import CHECKOUT, another_function_app, running_stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -224,6 +227,42 @@ async def test_when_the_api_refuses_without_a_word_then_its_log_has_the_reason(
     fix = next(c["fix"] for c in report["checks"] if c["check"] == "api_call")
     assert [("api_call", "unknown_client")] == failures(report)
     assert ("AllowedClientIds", caller.client_id) == (fix["setting"], fix["value"])
+
+
+async def test_when_others_are_refused_at_that_moment_then_the_trace_tells(
+    stack: LocalStack,
+) -> None:
+    """A real 500 for a token that is sound: its key is new, and the authorizer cannot fetch it.
+
+    Before and after it another call is refused, for another reason.
+    """
+    async with httpx.AsyncClient(base_url=stack.api_url, timeout=30) as http:
+
+        async def be_refused() -> int:
+            others = {"Authorization": "Bearer a.b.c"}
+            return (await http.get("/v1/records", headers=others)).status_code
+
+        # The authorizer's fetch is the only request here that says no User-Agent.
+        stack.entra.lose(lambda asked: "/keys" in asked.path and "User-Agent" not in asked.headers)
+        stack.entra.rotate_signing_key()
+        try:
+            before = await be_refused()
+            report = await examine(stack.function_settings, at="laptop", clock=SystemClock())
+            after = await be_refused()
+        finally:
+            stack.entra.lose(None)
+
+    assert report.call is not None
+    decisions = read_file(stack.log_folder / "lambda.log")
+    told = decision_of(report.call, decisions)
+    assert (401, 401) == (before, after)
+    assert [("api_call", "authorizer_undecided")] == failures(json.loads(report.to_json()))
+    assert told is not None
+    assert (Reason.KEY_SET_UNAVAILABLE, report.call.trace_id) == (told.reason, told.trace_id)
+    untraced = [replace(each, trace_id=None) for each in decisions]
+    assert None is decision_of(report.call, untraced)
+    explained = json.loads(with_decision(report, told).to_json())
+    assert [("api_call", "key_set_unavailable")] == failures(explained)
 
 
 @contextmanager

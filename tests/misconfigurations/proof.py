@@ -162,7 +162,9 @@ async def _sync_by_queue(on: Installation) -> str | None:
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
         while clock.monotonic() < until:
             health = (await client.get(f"{app.url}/api/health")).text
-            if json.loads(health).get("last_success"):
+            # A plan is reported, too; only what came over the queue is of a shard.
+            run = json.loads(health).get("last_sync") or {}
+            if run.get("status") == "complete" and run.get("shard") is not None:
                 return None
             await asyncio.sleep(_POLL_SECONDS)
     return f"no run was complete: {health}"

@@ -1,6 +1,6 @@
 """The issuer's own documents: who it is, and which keys sign its tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Final
 
 from azure_function_app.doctor.cause import Cause
@@ -58,7 +58,7 @@ def check_key_set(subject: Subject, evidence: Evidence) -> Check:
         return _unread(name, subject, outcome)
     ids = _key_ids(outcome)
     if outcome.status == _OK and ids:
-        return _with_keys(subject, evidence, ids, f"{len(ids)} keys, {_freshness(outcome.headers)}")
+        return _with_keys(subject, evidence, ids, f"{_count(ids)}, {_freshness(outcome.headers)}")
     return Check.failed(
         name,
         f"HTTP {outcome.status}, and no key that can be read",
@@ -76,6 +76,10 @@ def _key_ids(outcome: Answered) -> list[object]:
     if not isinstance(keys, list):
         return []
     return [key.get("kid") for key in keys if isinstance(key, dict)]
+
+
+def _count(ids: Sized) -> str:
+    return f"{len(ids)} {'key' if len(ids) == 1 else 'keys'}"
 
 
 def _with_keys(subject: Subject, evidence: Evidence, ids: list[object], found: str) -> Check:

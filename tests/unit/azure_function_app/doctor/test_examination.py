@@ -886,7 +886,7 @@ def test_when_settings_are_wrong_then_what_does_not_need_them_is_checked() -> No
 
 def test_when_every_setting_is_wrong_then_nothing_else_fails() -> None:
     """Each other check says that it needs the settings."""
-    names = [*ENVIRONMENT, "CREDENTIAL", "RECORD_STORE", "ENTRA_CLOUD", "CONCURRENT_CALLS"]
+    names = [*ENVIRONMENT, "CREDENTIAL", "RECORD_STORE", "ENTRA_CLOUD", "SYNC_FAN_OUT"]
     wrong = dict.fromkeys(names, "\N{BULLET}")
     nothing = dict.fromkeys(
         ["token", "discovery", "key_set", "health", "metadata", "call", "store"]

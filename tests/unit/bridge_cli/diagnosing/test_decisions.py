@@ -8,6 +8,7 @@ import pytest
 from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.report import CallMark, Check, CheckName, Fix, Place, Report, Status
 from bridge_cli.diagnosing.decisions import (
+    Decision,
     LogUnreadableError,
     decision_of,
     decisions_in,
@@ -31,7 +32,8 @@ def line(reason: str, at: float = 1_000.5, **members: object) -> str:
 
 def found(*lines: str) -> Reason | None:
     """What the lines say of the call."""
-    return decision_of(CALL, decisions_in(lines))
+    decision = decision_of(CALL, decisions_in(lines))
+    return None if decision is None else decision.reason
 
 
 def test_when_a_decision_is_of_the_calls_time_then_it_is_the_calls() -> None:
@@ -98,7 +100,7 @@ def test_when_the_log_has_the_reason_then_the_report_has_it_too(reason: Reason) 
     """In the same word, with the reason's own sentence; settings are told apart by their owner."""
     report = Report("1", "laptop", 1.0, (REJECTED,), CALL)
 
-    check = with_decision(report, reason).check(CheckName.API_CALL)
+    check = with_decision(report, Decision(reason, 1_000.5, None)).check(CheckName.API_CALL)
 
     own = "authorizer_settings_invalid" if reason is Reason.SETTINGS_INVALID else reason.value
     assert (Status.FAILED, own) == (check.status, str(check.cause))
@@ -123,3 +125,60 @@ def test_when_the_call_explains_itself_then_no_log_is_read() -> None:
     assert needs_the_log(Report("1", "laptop", 1.0, (REJECTED,), CALL))
     assert not needs_the_log(Report("1", "laptop", 1.0, (REJECTED,), None))
     assert not needs_the_log(Report("1", "laptop", 1.0, (well,), CALL))
+
+
+def settings_line(*problems: object, **members: object) -> str:
+    """A line as the authorizer writes it in place of a decision."""
+    written = {"time": 1_000_500, "event": "settings_invalid", "reason": "settings_invalid"}
+    return json.dumps(written | {"problems": list(problems)} | members)
+
+
+def told_by(*lines: str) -> Check:
+    """The check of the call, with what these lines say of it."""
+    report = Report("1", "laptop", 1.0, (REJECTED,), CALL)
+    return with_decision(report, decision_of(CALL, decisions_in(lines))).check(CheckName.API_CALL)
+
+
+@pytest.mark.parametrize(
+    ("setting", "parameter", "value"),
+    [
+        ("KEY_SET_FILE", "KeySetFile", ""),
+        ("KEY_SET_FILE_MAX_AGE_SECONDS", "KeySetFileMaxAgeSeconds", ""),
+        ("ENTRA_TENANT_ID", "EntraTenantId", None),
+    ],
+)
+def test_when_the_authorizers_settings_are_invalid_then_the_stacks_parameter_is_named(
+    setting: str, parameter: str, value: str | None
+) -> None:
+    """What may be empty can be made so; every other value is only known to who deploys."""
+    check = told_by(settings_line(f"{setting}: names no file that made-up"))
+
+    assert check.cause is Cause.AUTHORIZER_SETTINGS_INVALID
+    assert check.fix is not None
+    assert (Place.AWS_STACK, parameter, value) == (
+        check.fix.where,
+        check.fix.setting,
+        check.fix.value,
+    )
+    assert setting in check.found
+    assert "made-up" not in f"{check}"
+
+
+@pytest.mark.parametrize(
+    "problems", [(), ("odd",), (7,), ("[bold]\x1b: is",), ("ENTRA_AUTHORITY: x",)]
+)
+def test_when_a_problem_names_no_setting_of_the_stack_then_none_is_shown(
+    problems: tuple[object, ...],
+) -> None:
+    """Whatever the line says is not repeated."""
+    check = told_by(settings_line(*problems))
+
+    assert check.cause is Cause.AUTHORIZER_SETTINGS_INVALID
+    assert check.fix is not None
+    assert (Place.AWS_OPERATIONS, None) == (check.fix.where, check.fix.setting)
+    assert check.found.endswith("settings_invalid")
+
+
+def test_when_the_problems_are_no_list_then_the_line_counts_all_the_same() -> None:
+    """The reason stands beside them."""
+    assert Reason.SETTINGS_INVALID is found(settings_line(problems=7))
