@@ -591,22 +591,6 @@ LIES: dict[str, Lie] = {
         "API_CLIENT_ID",
         OTHER,
     ),
-    "no metadata": (
-        {},
-        {"metadata": problem(404, "route_unknown")},
-        "api_metadata",
-        "metadata_missing",
-        "PublicUrl",
-        None,
-    ),
-    "metadata of nobody": (
-        {},
-        {"metadata": metadata(authorization_servers=["x"], scopes_supported=[7])},
-        "api_metadata",
-        "metadata_missing",
-        "PublicUrl",
-        None,
-    ),
 }
 
 
@@ -624,6 +608,78 @@ def test_when_one_thing_is_wrong_then_only_its_root_cause_fails(lie: str) -> Non
     assert (setting, value) == (fix.setting, fix.value)
     assert fix.value or fix.value_from or fix.setting is None
     assert fix.sentence.endswith(".")
+
+
+DELEGATED = {name: value for name, value in CLAIMS.items() if name != "roles"} | {"scp": "access"}
+UNUSUAL: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
+    "an older stack": (
+        {},
+        {"metadata": problem(404, "route_unknown")},
+        "api_metadata",
+        "PublicUrl",
+    ),
+    "metadata of nobody": (
+        {},
+        {"metadata": metadata(authorization_servers=["x"], scopes_supported=[7])},
+        "api_metadata",
+        "PublicUrl",
+    ),
+    "a user's token that the stack lends roles to": (
+        {"CREDENTIAL": "azure_cli", "at": "laptop"},
+        {"token": obtained(DELEGATED)},
+        "token_contract",
+        "CREDENTIAL",
+    ),
+    "a further tenant": ({}, {"token": obtained(OF_OTHER_TENANT)}, "token_contract", ""),
+    "a further audience": (
+        {},
+        {"token": obtained(CLAIMS | {"aud": OTHER})},
+        "token_contract",
+        "",
+    ),
+    "an app of the further tenant": (
+        {"ENTRA_TENANT_ID": OTHER},
+        {
+            "token": obtained(OF_OTHER_TENANT),
+            "discovery": answered({"issuer": f"{LOGIN}/{OTHER}/v2.0"}),
+        },
+        "api_metadata",
+        "EntraTenantId",
+    ),
+    "an app of the further audience": (
+        {"API_CLIENT_ID": OTHER},
+        {"token": obtained(CLAIMS | {"aud": OTHER})},
+        "api_metadata",
+        "ApiClientId",
+    ),
+    "one version of two": (
+        {},
+        {"metadata": metadata(azure_aws_bridge_token_versions=["1.0", "2.0"])},
+        "api_metadata",
+        "ACCEPTED_TOKEN_VERSIONS",
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", UNUSUAL)
+def test_when_an_unusual_pair_is_well_then_nothing_fails(pair: str) -> None:
+    """What the API takes all the same is worth a warning, and no exit status of its own."""
+    settings, seen, check, setting = UNUSUAL[pair]
+
+    checks = judged(subject(**settings), **seen)
+
+    assert [] == failures(checks)
+    warned = checks[CheckName(check)]
+    assert Status.WARNED is warned.status
+    assert warned.fix is not None
+    assert setting in {"", warned.fix.setting}
+
+
+def test_when_an_older_stack_refuses_then_its_missing_metadata_is_not_why() -> None:
+    """A 401 has a reason of its own, which only the authorizer's log knows."""
+    checks = judged(metadata=problem(404, "route_unknown"), call=REFUSED)
+
+    assert [("api_call", "token_rejected")] == failures(checks)
 
 
 WAYS = {
