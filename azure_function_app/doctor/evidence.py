@@ -17,7 +17,8 @@ from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 from shared.guid import parse_guid
 
-_PLAIN: Final = re.compile(r"[!-~]{1,255}")
+_PLAIN: Final = re.compile(r"(?!.*eyJ)[!-?A-~]{1,255}")
+"""Neither a token nor an e-mail address: what an API publishes of itself has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ LONGEST_SHOWN: Final = 80
 _SHOWN_ITEMS: Final = 4
 _HUGE: Final = 10**15
 _LONG: Final = 10**9
+_HIDDEN: Final = re.compile(r"eyJ|[^\s@]@[^\s@]")
+"""A JSON object in base64url, as in a token, and an e-mail address: somebody's name."""
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -92,9 +94,12 @@ def diagnose(token: str, identity: ApiIdentity, *, now: float | None = None) -> 
 def shown(value: object) -> str:
     """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal.
 
-    A string is in quotes, so that where it ends can be seen.
+    A string is in quotes, so that where it ends can be seen. One that may hold a token or an e-mail
+    address is not shown: whoever chose the value may have put either there.
     """
     if isinstance(value, str):
+        if _HIDDEN.search(value):
+            return f"a text of {len(value)} characters that is not shown"
         text = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
         return f"'{_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)}'"
     if value is None:

@@ -1,5 +1,6 @@
 """What the evidence means, as a whole: one lie each, and the root cause is what fails."""
 
+import json
 from typing import Any
 
 import pytest
@@ -673,6 +674,49 @@ def test_when_an_unusual_pair_is_well_then_nothing_fails(pair: str) -> None:
     assert Status.WARNED is warned.status
     assert warned.fix is not None
     assert setting in {"", warned.fix.setting}
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtYXJrZWQifQ.bWFya2Vk"
+API_KEY = "markedkey0123456789abcdefghijklmnopqrstu"
+ADDRESS = "alice.marked@example.com"
+PARTS = (*JWT.split("."), API_KEY, ADDRESS)
+
+
+def echoes(mark: str) -> dict[str, dict[str, Any]]:
+    """Everywhere that a peer, or what it has issued, can say a mark to us."""
+    claim = ("ver", "tid", "iss", "aud", "azp", "roles", "scp", "oid", "sub", "name", "idtyp")
+    return {
+        "code": {"call": problem(401, mark)},
+        "error type": {"call": problem(401, "x", f"Bearer {mark}")},
+        "request id": {"call": problem(500, "x", x_amzn_requestid=mark)},
+        "code of health": {"health": problem(500, mark), "call": None},
+        "resource": {"metadata": metadata(resource=mark)},
+        "scope": {"metadata": metadata(scopes_supported=[mark]), "call": REFUSED},
+        "server": {"metadata": metadata(authorization_servers=[f"https://{mark}/{TENANT}/v2.0"])},
+        "issuer": {"discovery": answered({"issuer": mark})},
+        "key": {"token": obtained(key_id=mark)},
+        **{f"{name}": {"token": obtained(CLAIMS | {name: mark}), "call": DENIED} for name in claim},
+        **{f"{name}s": {"token": obtained(CLAIMS | {name: [mark]})} for name in claim},
+    }
+
+
+@pytest.mark.parametrize("mark", [JWT, f"Bearer {JWT}", ADDRESS, f"Records.Read {ADDRESS}"])
+@pytest.mark.parametrize("place", echoes(""))
+def test_when_a_token_or_an_address_comes_back_then_no_check_repeats_it(
+    place: str, mark: str
+) -> None:
+    """Neither what we had sent nor whom a token is about, wherever it stands."""
+    told = json.dumps([check.to_members() for check in judged(**echoes(mark)[place]).values()])
+
+    assert [] == [part for part in PARTS if part in told]
+
+
+@pytest.mark.parametrize("place", ["code", "error type", "request id", "code of health"])
+def test_when_whoever_answers_says_our_api_key_back_then_no_check_repeats_it(place: str) -> None:
+    """It is sent before it is known who answers."""
+    told = json.dumps([check.to_members() for check in judged(**echoes(API_KEY)[place]).values()])
+
+    assert API_KEY not in told
 
 
 def test_when_an_older_stack_refuses_then_its_missing_metadata_is_not_why() -> None:
