@@ -110,7 +110,7 @@ def published_contract(document: Mapping[str, object]) -> PublishedContract:
         app_id_uri=uri if uri and _PLAIN.fullmatch(uri) else None,
         client_id=guid_or_none(document.get("azure_aws_bridge_api_client_id")),
         token_versions=(
-            frozenset(each for each in versions if each in set(TokenVersion))
+            frozenset(version.value for version in TokenVersion if version.value in versions)
             if isinstance(versions, list)
             else None
         ),

@@ -676,6 +676,41 @@ def test_when_an_unusual_pair_is_well_then_nothing_fails(pair: str) -> None:
     assert setting in {"", warned.fix.setting}
 
 
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 1.5, 10**400, float("nan"), "", "\u202e[red]x", "x" * 10_000),
+    *([], {}, [[]], [{}], [None], ["x"], {"a": 1}),
+)
+OTHERS_METADATA = METADATA | {
+    "azure_aws_bridge_api_client_id": OTHER,
+    "azure_aws_bridge_token_versions": ["1.0"],
+    "scopes_supported": ["api://else/.default"],
+}
+LONGEST_FOUND = 1_000
+
+
+@pytest.mark.parametrize("document", [METADATA, OTHERS_METADATA], ids=["agrees", "disagrees"])
+@pytest.mark.parametrize(
+    "call", [answered({"items": []}), REFUSED, DENIED], ids=["allowed", "refused", "denied"]
+)
+@pytest.mark.parametrize("member", [*CLAIMS, "appid", "scp", "idtyp", *METADATA, "kid"])
+def test_when_a_member_is_of_another_type_then_there_is_a_report_all_the_same(
+    member: str, call: Any, document: dict[str, object]
+) -> None:
+    """What a peer says is judged, however odd; it must not keep the report from anybody."""
+    for odd in ODD:
+        claims = CLAIMS | ({member: odd} if member not in METADATA else {})
+        published = document | ({member: odd} if member in METADATA else {})
+        keys = answered({"keys": [{"kid": odd}, odd]})
+        seen: dict[str, Any] = {"token": obtained(claims), "call": call}
+        seen |= {"metadata": answered(published)}
+        seen |= {"key_set": keys} if member == "kid" else {}
+
+        checks = judged(**seen)
+
+        assert list(CheckName) == list(checks)
+        assert LONGEST_FOUND > max(len(check.found) for check in checks.values())
+
+
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtYXJrZWQifQ.bWFya2Vk"
 API_KEY = "markedkey0123456789abcdefghijklmnopqrstu"
 ADDRESS = "alice.marked@example.com"
