@@ -28,7 +28,7 @@ from bridge_cli.deploying.deploy_command import deploy
 from bridge_cli.deploying.entra_command import manage_registration
 from bridge_cli.deploying.smoke_command import smoke
 from bridge_cli.diagnosing.command import doctor
-from bridge_cli.explaining.command import TokenlessCommand, explain
+from bridge_cli.explaining.command import TokenlessCommand, TokenlessGroup, explain
 from bridge_cli.feed_command import feed_app
 from bridge_cli.importing.command import import_file
 from bridge_cli.local_client import LocalCallError
@@ -67,6 +67,7 @@ _EXPECTED_ERRORS: Final = (
 _EVERY_MINUTE: Final = "0 * * * * *"
 
 app = typer.Typer(
+    cls=TokenlessGroup,
     help="Code in Azure calls an API in AWS, on your laptop. Nothing leaves the loopback address,"
     " except what `preflight` asks AWS, what `feed` changes there, what `entra` and `deploy` ask"
     " and change, and what `sync`, `import` and `smoke` are pointed at.",

@@ -5,6 +5,7 @@ steers no terminal. Claims that tell about a person are not shown, whoever has v
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -36,6 +37,7 @@ SHOWN_CLAIMS: Final = frozenset(
 SHOWN_HEADER_MEMBERS: Final = frozenset({"kid", "alg", "typ"})
 
 _JSON_OBJECT: Final = "eyJ"  # how each JSON object begins in base64url
+_ADDRESS: Final = re.compile(r"[^\s@]@[^\s@]")
 _DAY: Final = 86_400
 _HOUR: Final = 3_600
 _MINUTE: Final = 60
@@ -110,6 +112,8 @@ def count(number: int, noun: str) -> str:
 
 
 def _show_text(text: str) -> str:
+    if _ADDRESS.search(text):
+        return f"{count(len(text), 'character')} with an e-mail address (not shown)"
     # A token within a claim is a token, however it got there.
     if _JSON_OBJECT in text:
         return f"{count(len(text), 'character')} that look like a token (not shown)"

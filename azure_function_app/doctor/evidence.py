@@ -19,7 +19,8 @@ from shared.contract import ApiIdentity
 from shared.entra import TokenVersion
 from shared.guid import parse_guid
 
-_PLAIN: Final = re.compile(r"[!-~]{1,255}")
+_PLAIN: Final = re.compile(r"(?!.*eyJ)[!-?A-~]{1,255}")
+"""Neither a token nor an e-mail address: what an API publishes of itself has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def published_contract(document: Mapping[str, object]) -> PublishedContract:
         app_id_uri=uri if uri and _PLAIN.fullmatch(uri) else None,
         client_id=guid_or_none(document.get("azure_aws_bridge_api_client_id")),
         token_versions=(
-            frozenset(each for each in versions if each in set(TokenVersion))
+            frozenset(version.value for version in TokenVersion if version.value in versions)
             if isinstance(versions, list)
             else None
         ),

@@ -33,6 +33,8 @@ LONGEST_SHOWN: Final = 80
 _SHOWN_ITEMS: Final = 4
 _HUGE: Final = 10**15
 _LONG: Final = 10**9
+_HIDDEN: Final = re.compile(r"eyJ|[^\s@]@[^\s@]")
+"""A JSON object in base64url, as in a token, and an e-mail address: somebody's name."""
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -94,15 +96,9 @@ _PLAIN_WORD: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/@+-]{{0,{LONGEST_SHO
 
 
 def shown(value: object) -> str:
-    """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal.
-
-    A string that is more than a plain word is in quotes, so that where it ends can be seen.
-    """
+    """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal."""
     if isinstance(value, str):
-        if _PLAIN_WORD.fullmatch(value):
-            return value
-        text = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
-        return f"'{_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)}'"
+        return _shown_text(value)
     if value is None:
         return "nothing"
     if isinstance(value, list):
@@ -112,6 +108,20 @@ def shown(value: object) -> str:
         # The digits of a huge number take Python longer than anybody wants to wait.
         return str(value) if isinstance(value, float) or abs(value) < _HUGE else "a huge number"
     return f"a {type(value).__name__}"
+
+
+def _shown_text(text: str) -> str:
+    """Return the text; in quotes where it is more than a plain word, so that its end can be seen.
+
+    One that may hold a token or an e-mail address is not shown: whoever chose it may have put
+    either there.
+    """
+    if _HIDDEN.search(text):
+        return f"a text of {len(text)} characters that is not shown"
+    if _PLAIN_WORD.fullmatch(text):
+        return text
+    bounded = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return f"'{_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], bounded)}'"
 
 
 def _findings(

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from shared.clock import Clock, SystemClock
 from shared.loopback import is_loopback_address
 
-_SECONDS: Final = 30.0
-"""The app may have to start first; its examination takes five seconds at most."""
+SECONDS: Final = 30.0
+"""For all of it: the app may have to start first, and its examination takes five seconds."""
 _MOST_BYTES: Final = 1 << 20
 _PATH: Final = "/api/doctor"
 
@@ -33,24 +34,38 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def fetch_report(url: str, master_key: str) -> Mapping[str, Any]:
-    """Return the members of the report that the app makes of itself.
+def fetch_report(
+    url: str, master_key: str, *, seconds: float = SECONDS, clock: Clock | None = None
+) -> Mapping[str, Any]:
+    """Return the members of the report that the app makes of itself, within these seconds.
 
     Raises:
         DeployedAppError: the app gives none.
 
     """
     is_local = urlsplit(url).scheme == "http"
+    clock = clock or SystemClock()
+    end = clock.monotonic() + seconds
+    headers = {"x-functions-key": master_key, "accept-encoding": "identity"}
     try:
         with (
-            httpx.Client(timeout=_SECONDS, follow_redirects=False, trust_env=not is_local) as http,
-            http.stream("GET", url + _PATH, headers={"x-functions-key": master_key}) as response,
+            httpx.Client(timeout=seconds, follow_redirects=False, trust_env=not is_local) as http,
+            http.stream("GET", url + _PATH, headers=headers) as response,
         ):
-            content = b""
-            for piece in response.iter_bytes():
+            content = bytearray()
+            for piece in response.iter_raw():
                 content += piece
+                # The client bounds the wait for each piece only.
+                if clock.monotonic() > end:
+                    raise DeployedAppError("The Function App takes too long to answer: try again.")
                 if len(content) > _MOST_BYTES:
                     raise DeployedAppError("What answers there is not the Function App: too much.")
+    except (httpx.InvalidURL, UnicodeError):
+        # What they say quotes the URL or the key.
+        raise DeployedAppError(
+            "The Function App cannot be asked: --url or the master key has characters that none of"
+            " them has."
+        ) from None
     except httpx.HTTPError as error:
         raise DeployedAppError(
             f"The Function App gives no answer ({type(error).__name__}): check --url, and whether"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from aws_authorizer.bootstrap import build_contract
 from aws_authorizer.explanation.explained_token import explain_token
@@ -25,6 +25,7 @@ from bridge_cli.explaining.keys import build_remote_keys, load_keys
 from bridge_cli.explaining.route_access import find_route, judge_route, list_routes
 from bridge_cli.explaining.token_input import (
     STANDARD_INPUT,
+    holds_token,
     is_token_like,
     obtain_token,
     read_token,
@@ -41,6 +42,16 @@ _REFUSAL: Final = (
     " users of this machine see a program's arguments. Put it into a file and name that, or pipe it"
     " in: bridge explain - < token.txt"
 )
+
+
+class TokenlessGroup(TyperGroup):
+    """All commands together: none takes a token as an argument, or repeats one in a message."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer hides its type
+        """Return what is left of the arguments, those of the commands too, if none is a token."""
+        if any(map(holds_token, args)):
+            raise typer.BadParameter(f"{_REFUSAL} (token_on_command_line)")
+        return super().parse_args(ctx, args)
 
 
 class TokenlessCommand(TyperCommand):

@@ -19,6 +19,7 @@ from azure_function_app.settings import Settings
 from bridge_cli.explaining.errors import ExplainError
 from bridge_cli.syncing.settings import load_app_settings
 from emulator.functions_host.errors import FunctionsHostError
+from shared.log import redacted
 from shared.settings_reader import SettingsError
 
 STANDARD_INPUT: Final = "-"
@@ -38,6 +39,11 @@ _MOST_LAYERS: Final = 8
 _AROUND: Final = "\"'`,; \t\r\n"
 """What may stand around a token, and is in none."""
 _JSON_MEMBERS: Final = ("accessToken", "access_token")
+
+
+def holds_token(argument: str) -> bool:
+    """Return whether a command-line argument is a token, or has one in it."""
+    return redacted(argument) != argument
 
 
 def is_token_like(argument: str) -> bool:

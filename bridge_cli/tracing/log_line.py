@@ -18,6 +18,9 @@ _LONGEST_TEXT: Final = 300
 _LONGEST_ID: Final = 128
 _MOST_ITEMS: Final = 20
 _LARGEST: Final = 1e15
+_LATEST: Final = 253_000_000_000_000
+"""Milliseconds since 1970, in the last year that Python can write."""
+_CUT_WORD: Final = re.compile(r"(?<![\w.~+/=-])[\w.~+/=-]++\Z", re.ASCII)
 _STATUS: Final = re.compile(r"[0-9]{3}")
 _ABSENT: Final = "-"
 """What API Gateway writes where it has no value."""
@@ -91,7 +94,8 @@ class LogLine:
         """Return when what the line tells of began."""
         if self.actor is Actor.GATEWAY or self.milliseconds is None:
             return self.written
-        return self.written - self.milliseconds / 1_000
+        # Whatever a line says, no call began before there was time to write.
+        return max(0.0, self.written - self.milliseconds / 1_000)
 
     def text(self, name: str) -> str:
         """Return the field if it is a text, else an empty one."""
@@ -164,7 +168,7 @@ def _line(
     authorizer_milliseconds: float | None = None,
 ) -> LogLine | None:
     trace_id, event = members.get("trace_id"), members.get("event")
-    time = _number(members.get("time"))
+    time = _number(members.get("time"), _LATEST)
     if not isinstance(trace_id, str) or not isinstance(event, str) or time is None:
         return None
     if parse_amzn_trace_id(f"Root=1-{trace_id[:8]}-{trace_id[8:]}") is None:
@@ -188,8 +192,12 @@ def _line(
 
 def harmless(text: str, longest: int = _LONGEST_TEXT) -> str:
     """Return the text without tokens, bounded, its control characters made visible."""
-    # Cut first, and once more: a token's beginning could be all that is left of it.
-    short = redacted(text[: 4 * longest])[:longest]
+    # Cut first, so that no more than that is looked at. The cut can leave of a token too little to
+    # know it by, and what stands before it becomes shorter: a word that was cut is left out.
+    head = text[: 4 * longest]
+    if len(text) > len(head):
+        head = _CUT_WORD.sub("", head)
+    short = redacted(head)[:longest]
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in short
@@ -212,7 +220,7 @@ def _id(value: object) -> str:
     return harmless(value, _LONGEST_ID) if isinstance(value, str) else ""
 
 
-def _number(value: object) -> float | None:
+def _number(value: object, largest: float = _LARGEST) -> float | None:
     # The access log writes its numbers as texts.
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -220,4 +228,4 @@ def _number(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number < _LARGEST else None
+    return number if 0 <= number < largest else None

@@ -1,6 +1,8 @@
 """No token and no secret comes out: marked ones go in on every path, and all output is read."""
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,20 +11,38 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from bridge_cli.authorizer_settings import write_authorizer_settings
+from bridge_cli.console.server import serve_console
 from bridge_cli.local_client import LocalClient
 from bridge_cli.refusals import REFUSAL_CASES
 from bridge_cli.sync_run import SyncFailedError, opened_store, sync_to_end
+from bridge_cli.up_page import places_of
 from emulator.stack import LocalStack
 from emulator.tenant import LocalCredentialKind
 from shared.clock import SystemClock
-from tests.support.local_stack import another_function_app, running_stack
+from tests.support.local_stack import CHECKOUT, another_function_app, running_stack
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 KNOWN = "/v1/records/00AA"
 FUNCTION_KEY = "marked-function-key-4d1f0c7e9a"
 COOKIE = "marked-cookie-93b1c5a7d2"
 WRONG_SECRET = "marked-wrong-secret-7716f0a4"
+PROXY_PASSWORD = "marked-proxy-password-0b9d22"
+API_KEY = "markedApiKey0123456789abcdefghijklmnopqr"
+PERSON = {
+    "name": "Marked Person-4e1b77",
+    "preferred_username": "marked.preferred-4e1b77@example.com",
+    "upn": "marked.upn-4e1b77@example.com",
+    "email": "marked.email-4e1b77@example.com",
+    "unique_name": "marked.unique-4e1b77@example.com",
+    "family_name": "Marked-Family-4e1b77",
+    "given_name": "Marked-Given-4e1b77",
+    "ipaddr": "203.0.113.177",
+    "sub": "marked-subject-4e1b77",
+}
+OBJECT_ID = "4e1b7700-1111-4222-8333-444455556666"
+"""Of the person: the audit line of a decision has it, and no command nor the console shows it."""
 SHORTEST_MARK = 12
 
 
@@ -106,11 +126,98 @@ async def _sync(client: LocalClient, path: Path) -> None:
         await sync_to_end(client, store, SystemClock(), lambda: None)
 
 
+def _persons_token(stack: LocalStack) -> str:
+    """A user's token, with roles too, and with what Entra ID can say about a person."""
+    claims = stack.entra.issuer.claims_for(stack.tenant.service_principal)
+    changed: dict[str, object] = {"scp": "access_as_user", "oid": OBJECT_ID, "idtyp": "user"}
+    return stack.entra.issuer.sign(claims | PERSON | changed)
+
+
+async def _bridge(output: Output, *arguments: str, typed: str = "") -> str:
+    """What the command prints, standard error too, in a process as in a user's shell."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", "from bridge_cli.main import main; main()", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=CHECKOUT,
+    )
+    out, err = await process.communicate(typed.encode())
+    output.answers.append(f"{arguments[0][:SHORTEST_MARK]}: {out.decode()} {err.decode()}")
+    return out.decode()
+
+
+async def _explain_everything(stack: LocalStack, client: LocalClient, output: Output) -> None:
+    settings = str(await asyncio.to_thread(write_authorizer_settings, stack))
+    person = _persons_token(stack)
+    output.mark_token(person)
+    output.keep(await client.call_api("GET", KNOWN, token=person))
+    tokens = [person, *[await case.token(stack, client) for case in REFUSAL_CASES]]
+    given = [token for token in tokens if token is not None]
+    for token in given:
+        output.mark_token(token)
+    explained = await asyncio.gather(
+        *(
+            _bridge(output, "explain", "-", "--settings", settings, "--json", typed=token)
+            for token in given
+        )
+    )
+    assert all(json.loads(said)["checks"] for said in explained)
+    await _bridge(output, "explain", "-", "--settings", settings, typed=f"Bearer {person}")
+    for arguments in (("explain", person), ("doctor", person), ("trace", person), (person,)):
+        assert not await _bridge(output, *arguments)
+
+
+async def _examine_everything(stack: LocalStack, folder: Path, output: Output) -> None:
+    file = folder / "local.settings.json"
+    for changed in (
+        {"AWS_API_KEY": API_KEY},
+        {"AZURE_CLIENT_SECRET": WRONG_SECRET},
+        {"API_HTTPS_PROXY": f"http://marked:{PROXY_PASSWORD}@127.0.0.1:1"},
+        {"TOKEN_HTTPS_PROXY": f"socks://marked:{PROXY_PASSWORD}@127.0.0.1:1"},
+        {"AWS_API_BASE_URL": f"https://marked:{PROXY_PASSWORD}@127.0.0.1:1/local"},
+    ):
+        values = {**stack.function_settings, **changed}
+        file.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+        said = await _bridge(output, "doctor", "--settings", str(file), "--json")
+        assert json.loads(said)["checks"]
+    await _bridge(output, "doctor", "--settings", str(file))
+
+
+async def _look_at_everything(stack: LocalStack, output: Output) -> None:
+    folder = str(stack.folder)
+    listed = json.loads(await _bridge(output, "trace", "--folder", folder, "--json"))["calls"]
+    await _bridge(output, "trace", "--folder", folder)
+    for call in listed[-3:]:
+        await _bridge(output, "trace", call["trace_id"], "--folder", folder)
+    assert listed
+    async with (
+        serve_console(stack, places_of(stack), SystemClock(), port=0) as url,
+        httpx.AsyncClient(base_url=url, timeout=30) as http,
+    ):
+        output.keep(await http.get("/"))
+        async with http.stream("GET", "/stream") as stream:
+            heard = ""
+            async for line in stream.aiter_lines():
+                heard += line
+                if "decisions" in heard and "calls" in heard:
+                    break
+        output.answers.append(heard)
+
+
 async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one(
-    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    stack: LocalStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Logs, stores, answers and terminals are free of tokens, secrets, keys and cookies."""
+    """Logs, stores, answers, terminals, commands and the console are free of them all.
+
+    Of tokens, secrets, keys and cookies, and of what a token says about a person.
+    """
     output = Output(marks={FUNCTION_KEY, COOKIE, WRONG_SECRET, stack.entra.identity_header})
+    output.marks |= {API_KEY, PROXY_PASSWORD, *PERSON.values()}
     output.marks |= {
         secret for app in stack.tenant.directory.applications for secret in app.secrets
     }
@@ -119,6 +226,9 @@ async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one
     async with LocalClient.to(stack) as client:
         await _call_everything(stack, client, output)
         await _sync(client, stack.sqlite_path)
+        output.keep(await client.call_function("GET", "/doctor"))
+        await _explain_everything(stack, client, output)
+    await _examine_everything(stack, tmp_path, output)
     failing = {
         "wrong-secret": {"AZURE_CLIENT_SECRET": WRONG_SECRET},
         "wrong-settings": {"AZURE_CLIENT_SECRET": WRONG_SECRET, "CREDENTIAL": WRONG_SECRET},
@@ -132,12 +242,14 @@ async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one
         ):
             answer = await client.call_function("GET", f"/aws{KNOWN}")
             output.keep(answer)
+            output.keep(await client.call_function("GET", "/doctor"))
             assert httpx.codes.is_server_error(answer.status_code)
             # The second settings are no settings, so that app has no store to report to.
             if name != "wrong-settings":
                 with pytest.raises(SyncFailedError):
                     await _sync(client, stack.folder / f"{name}.sqlite3")
 
+    await _look_at_everything(stack, output)
     files = await asyncio.to_thread(_read_files, stack)
     terminal = capfd.readouterr()
     texts = files | {"stdout": terminal.out, "stderr": terminal.err}
@@ -147,6 +259,9 @@ async def test_when_marked_tokens_go_through_every_path_then_no_output_holds_one
         for name, text in texts.items()
         for mark in output.marks
         if mark in text
+    }
+    leaks |= {
+        f"{text[:SHORTEST_MARK]}: {OBJECT_ID}" for text in output.answers if OBJECT_ID in text
     }
     assert {"access.log", "function-app.log", "lambda.log", "ministack.log"} <= files.keys()
     assert len(output.marks) > len(REFUSAL_CASES)

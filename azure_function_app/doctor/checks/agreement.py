@@ -67,7 +67,8 @@ def check_api_metadata(subject: Subject, evidence: Evidence) -> Check:
 
 
 def _no_metadata(name: CheckName, found: Answered) -> Check:
-    return Check.failed(
+    # An older stack has none, and no call needs it: a refusal has another cause.
+    return Check.warned(
         name,
         f"no metadata that can be read (HTTP {found.status})",
         Cause.METADATA_MISSING,
@@ -126,7 +127,7 @@ def _disagreements(
             "ENTRA_TENANT_ID",
             "EntraTenantId",
         )
-    audience = unverified.get(claims.AUDIENCE)
+    audience = _text_of(unverified, claims.AUDIENCE)
     if published.client_id not in {None, identity.client_id}:
         yield Disagreement(
             Cause.WRONG_AUDIENCE,
@@ -143,7 +144,7 @@ def _disagreements(
         yield _disagreement_on_versions(identity, published.token_versions, unverified)
     if published.app_id_uri != identity.app_id_uri:
         # A token came for what was asked for, if it is for this API at all.
-        is_graph = isinstance(audience, str) and audience.rstrip("/") in GRAPH_AUDIENCES
+        is_graph = audience.rstrip("/") in GRAPH_AUDIENCES
         is_ours = audience in {identity.client_id, identity.app_id_uri} and not is_graph
         yield Disagreement(
             Cause.WRONG_SCOPE,
@@ -156,11 +157,17 @@ def _disagreements(
         )
 
 
+def _text_of(unverified: Mapping[str, object], claim: str) -> str:
+    """Return the claim; an empty text where it is none."""
+    value = unverified.get(claim)
+    return value if isinstance(value, str) else ""
+
+
 def _disagreement_on_versions(
     identity: ApiIdentity, published: frozenset[str], unverified: Mapping[str, object]
 ) -> Disagreement:
     own = frozenset(version.value for version in identity.token_versions)
-    version = unverified.get(claims.VERSION)
+    version = _text_of(unverified, claims.VERSION)
     own_text, published_text = ",".join(sorted(own)), ",".join(sorted(published))
     token = None
     if version in own and version not in published:

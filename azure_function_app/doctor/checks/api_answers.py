@@ -1,10 +1,12 @@
 """What an answer of the API, or of what stands before it, means whoever asked for what."""
 
+import re
 from http import HTTPStatus
 from typing import Final
 
 from azure_function_app.doctor.cause import Cause
 from azure_function_app.doctor.checks.ways import Failure
+from azure_function_app.doctor.evidence import guid_or_none
 from azure_function_app.doctor.probes.exchange import Answered
 from azure_function_app.doctor.report import Fix, Place
 from azure_function_app.identity.token_diagnosis import shown
@@ -45,6 +47,7 @@ _BY_CODE: Final = {
     "throttled": (Cause.THROTTLED, _THROTTLED_FIX),
 }
 """By the code in the template's gateway responses, or the gateway's own name for them."""
+_WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 _BY_STATUS: Final = {
     HTTPStatus.BAD_GATEWAY: Cause.BACKEND_FAILED,
     HTTPStatus.GATEWAY_TIMEOUT: Cause.BACKEND_TIMED_OUT,
@@ -67,16 +70,20 @@ def what_it_means(found: str, outcome: Answered) -> Failure | None:
 
 def look_up(sentence: str, outcome: Answered, value_from: str = "") -> Fix:
     """Return that a request is to be looked up in AWS, by its ID if it has one."""
-    request_id = outcome.headers.get("x-amzn-requestid")
+    request_id = guid_or_none(outcome.headers.get("x-amzn-requestid"))
     return Fix(
-        f"{sentence}{f' (request {shown(request_id)})' if request_id else ''}.",
+        f"{sentence}{f' (request {request_id})' if request_id else ''}.",
         Place.AWS_OPERATIONS,
         value_from=value_from or "the stack's log groups in CloudWatch",
     )
 
 
 def named(outcome: Answered) -> str:
-    """Return the status, and the code or name that the answer has; none of it a secret."""
+    """Return the status, and the code or name that the answer has.
+
+    Whoever answers has been sent an API key or a token, and could say it back: a name is a word.
+    """
     name = outcome.problem_code or outcome.error_type
-    kind = "a page of HTML" if outcome.is_html else shown(name) if name else ""
+    word = shown(name) if _WORD.fullmatch(name) else "a name that is no word"
+    kind = "a page of HTML" if outcome.is_html else word if name else ""
     return f"HTTP {outcome.status}" + (f" with {kind}" if kind else "")

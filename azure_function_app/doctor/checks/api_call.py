@@ -16,7 +16,7 @@ from azure_function_app.doctor.checks.api_answers import (
 )
 from azure_function_app.doctor.checks.token_contract import client_of
 from azure_function_app.doctor.checks.ways import Failure
-from azure_function_app.doctor.evidence import Broke, Evidence
+from azure_function_app.doctor.evidence import Broke, Evidence, guid_or_none
 from azure_function_app.doctor.probes.exchange import Answered, Unanswered
 from azure_function_app.doctor.probes.obstacle import Obstacle
 from azure_function_app.doctor.report import Check, CheckName, Fix, Place, Status
@@ -163,6 +163,6 @@ def _denied(found: str, evidence: Evidence) -> Failure:
             "Add the caller's client ID to AllowedClientIds of the stack.",
             Place.AWS_STACK,
             setting="AllowedClientIds",
-            value=client,
+            value=guid_or_none(client),
         ),
     )

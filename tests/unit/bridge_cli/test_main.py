@@ -58,6 +58,37 @@ def test_when_the_usage_is_wrong_then_one_sentence_names_the_option(
     assert 1 == len(re.findall("Invalid value|No such|unexpected", box))
 
 
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtYXJrZWQifQ.bWFya2Vk"
+COMMANDS = sorted(str(command.name) for command in app.registered_commands if command.name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [JWT],
+        [f"--{JWT}"],
+        ["sync", JWT],
+        ["sync", "--settings", JWT],
+        ["sync", "poison", JWT],
+        ["doctor", "--settings", JWT],
+        ["doctor", "--url", f"https://app?code={JWT}"],
+        ["trace", "id", JWT],
+        ["trace", f"Authorization: Bearer {JWT}"],
+        *([command, JWT] for command in COMMANDS),
+    ],
+    ids=str,
+)
+def test_when_a_token_stands_on_the_command_line_then_no_command_repeats_it(
+    arguments: list[str],
+) -> None:
+    """Neither as a command that there is not, nor as an argument too many, or a file."""
+    result = CliRunner().invoke(app, arguments, env=AT_80_COLUMNS | {"COLUMNS": "400"})
+
+    assert 2 == result.exit_code
+    assert "token_on_command_line" in result.stderr
+    assert not [part for part in JWT.split(".") if part in result.stdout + result.stderr]
+
+
 @pytest.mark.parametrize("command", ["demo", "up"])
 def test_when_help_is_asked_for_at_80_columns_then_what_can_be_chosen_is_whole(
     command: str,

@@ -382,6 +382,21 @@ def test_when_a_claim_holds_a_token_then_it_is_not_shown() -> None:
     assert "eyJ" not in shown
 
 
+@pytest.mark.parametrize(
+    "claim", ["ver", "iss", "tid", "aud", "azp", "azpacr", "roles", "scp", "exp"]
+)
+@pytest.mark.parametrize(
+    "value", ["alice@contoso.example", ["Records.Read", "x alice@contoso.example"]]
+)
+def test_when_a_claim_that_may_be_shown_holds_an_address_then_it_is_not_shown(
+    claim: str, value: object
+) -> None:
+    """A person's name is one wherever the token has it."""
+    explanation = explain(signed_token(valid_claims(**{claim: value})))
+
+    assert not [text for text in texts_of(explanation) if "alice" in text]
+
+
 def test_when_an_application_calls_then_its_object_id_is_shown() -> None:
     """It is what a role is assigned to."""
     assert OBJECT_ID == check_of(explain(signed_token()), "oid").found

@@ -1,5 +1,6 @@
 """What the evidence means, as a whole: one lie each, and the root cause is what fails."""
 
+import json
 from typing import Any
 
 import pytest
@@ -591,22 +592,6 @@ LIES: dict[str, Lie] = {
         "API_CLIENT_ID",
         OTHER,
     ),
-    "no metadata": (
-        {},
-        {"metadata": problem(404, "route_unknown")},
-        "api_metadata",
-        "metadata_missing",
-        "PublicUrl",
-        None,
-    ),
-    "metadata of nobody": (
-        {},
-        {"metadata": metadata(authorization_servers=["x"], scopes_supported=[7])},
-        "api_metadata",
-        "metadata_missing",
-        "PublicUrl",
-        None,
-    ),
 }
 
 
@@ -624,6 +609,156 @@ def test_when_one_thing_is_wrong_then_only_its_root_cause_fails(lie: str) -> Non
     assert (setting, value) == (fix.setting, fix.value)
     assert fix.value or fix.value_from or fix.setting is None
     assert fix.sentence.endswith(".")
+
+
+DELEGATED = {name: value for name, value in CLAIMS.items() if name != "roles"} | {"scp": "access"}
+UNUSUAL: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
+    "an older stack": (
+        {},
+        {"metadata": problem(404, "route_unknown")},
+        "api_metadata",
+        "PublicUrl",
+    ),
+    "metadata of nobody": (
+        {},
+        {"metadata": metadata(authorization_servers=["x"], scopes_supported=[7])},
+        "api_metadata",
+        "PublicUrl",
+    ),
+    "a user's token that the stack lends roles to": (
+        {"CREDENTIAL": "azure_cli", "at": "laptop"},
+        {"token": obtained(DELEGATED)},
+        "token_contract",
+        "CREDENTIAL",
+    ),
+    "a further tenant": ({}, {"token": obtained(OF_OTHER_TENANT)}, "token_contract", ""),
+    "a further audience": (
+        {},
+        {"token": obtained(CLAIMS | {"aud": OTHER})},
+        "token_contract",
+        "",
+    ),
+    "an app of the further tenant": (
+        {"ENTRA_TENANT_ID": OTHER},
+        {
+            "token": obtained(OF_OTHER_TENANT),
+            "discovery": answered({"issuer": f"{LOGIN}/{OTHER}/v2.0"}),
+        },
+        "api_metadata",
+        "EntraTenantId",
+    ),
+    "an app of the further audience": (
+        {"API_CLIENT_ID": OTHER},
+        {"token": obtained(CLAIMS | {"aud": OTHER})},
+        "api_metadata",
+        "ApiClientId",
+    ),
+    "one version of two": (
+        {},
+        {"metadata": metadata(azure_aws_bridge_token_versions=["1.0", "2.0"])},
+        "api_metadata",
+        "ACCEPTED_TOKEN_VERSIONS",
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", UNUSUAL)
+def test_when_an_unusual_pair_is_well_then_nothing_fails(pair: str) -> None:
+    """What the API takes all the same is worth a warning, and no exit status of its own."""
+    settings, seen, check, setting = UNUSUAL[pair]
+
+    checks = judged(subject(**settings), **seen)
+
+    assert [] == failures(checks)
+    warned = checks[CheckName(check)]
+    assert Status.WARNED is warned.status
+    assert warned.fix is not None
+    assert setting in {"", warned.fix.setting}
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 1.5, 10**400, float("nan"), "", "\u202e[red]x", "x" * 10_000),
+    *([], {}, [[]], [{}], [None], ["x"], {"a": 1}),
+)
+OTHERS_METADATA = METADATA | {
+    "azure_aws_bridge_api_client_id": OTHER,
+    "azure_aws_bridge_token_versions": ["1.0"],
+    "scopes_supported": ["api://else/.default"],
+}
+LONGEST_FOUND = 1_000
+
+
+@pytest.mark.parametrize("document", [METADATA, OTHERS_METADATA], ids=["agrees", "disagrees"])
+@pytest.mark.parametrize(
+    "call", [answered({"items": []}), REFUSED, DENIED], ids=["allowed", "refused", "denied"]
+)
+@pytest.mark.parametrize("member", [*CLAIMS, "appid", "scp", "idtyp", *METADATA, "kid"])
+def test_when_a_member_is_of_another_type_then_there_is_a_report_all_the_same(
+    member: str, call: Any, document: dict[str, object]
+) -> None:
+    """What a peer says is judged, however odd; it must not keep the report from anybody."""
+    for odd in ODD:
+        claims = CLAIMS | ({member: odd} if member not in METADATA else {})
+        published = document | ({member: odd} if member in METADATA else {})
+        keys = answered({"keys": [{"kid": odd}, odd]})
+        seen: dict[str, Any] = {"token": obtained(claims), "call": call}
+        seen |= {"metadata": answered(published)}
+        seen |= {"key_set": keys} if member == "kid" else {}
+
+        checks = judged(**seen)
+
+        assert list(CheckName) == list(checks)
+        assert LONGEST_FOUND > max(len(check.found) for check in checks.values())
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtYXJrZWQifQ.bWFya2Vk"
+API_KEY = "markedkey0123456789abcdefghijklmnopqrstu"
+ADDRESS = "alice.marked@example.com"
+PARTS = (*JWT.split("."), API_KEY, ADDRESS)
+
+
+def echoes(mark: str) -> dict[str, dict[str, Any]]:
+    """Everywhere that a peer, or what it has issued, can say a mark to us."""
+    claim = ("ver", "tid", "iss", "aud", "azp", "roles", "scp", "oid", "sub", "name", "idtyp")
+    return {
+        "code": {"call": problem(401, mark)},
+        "error type": {"call": problem(401, "x", f"Bearer {mark}")},
+        "request id": {"call": problem(500, "x", x_amzn_requestid=mark)},
+        "code of health": {"health": problem(500, mark), "call": None},
+        "resource": {"metadata": metadata(resource=mark)},
+        "scope": {"metadata": metadata(scopes_supported=[mark]), "call": REFUSED},
+        "server": {"metadata": metadata(authorization_servers=[f"https://{mark}/{TENANT}/v2.0"])},
+        "issuer": {"discovery": answered({"issuer": mark})},
+        "key": {"token": obtained(key_id=mark)},
+        **{f"{name}": {"token": obtained(CLAIMS | {name: mark}), "call": DENIED} for name in claim},
+        **{f"{name}s": {"token": obtained(CLAIMS | {name: [mark]})} for name in claim},
+    }
+
+
+@pytest.mark.parametrize("mark", [JWT, f"Bearer {JWT}", ADDRESS, f"Records.Read {ADDRESS}"])
+@pytest.mark.parametrize("place", echoes(""))
+def test_when_a_token_or_an_address_comes_back_then_no_check_repeats_it(
+    place: str, mark: str
+) -> None:
+    """Neither what we had sent nor whom a token is about, wherever it stands."""
+    told = json.dumps([check.to_members() for check in judged(**echoes(mark)[place]).values()])
+
+    assert [] == [part for part in PARTS if part in told]
+
+
+@pytest.mark.parametrize("place", ["code", "error type", "request id", "code of health"])
+def test_when_whoever_answers_says_our_api_key_back_then_no_check_repeats_it(place: str) -> None:
+    """It is sent before it is known who answers."""
+    told = json.dumps([check.to_members() for check in judged(**echoes(API_KEY)[place]).values()])
+
+    assert API_KEY not in told
+
+
+def test_when_an_older_stack_refuses_then_its_missing_metadata_is_not_why() -> None:
+    """A 401 has a reason of its own, which only the authorizer's log knows."""
+    checks = judged(metadata=problem(404, "route_unknown"), call=REFUSED)
+
+    assert [("api_call", "token_rejected")] == failures(checks)
 
 
 WAYS = {

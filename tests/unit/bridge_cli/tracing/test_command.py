@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -186,3 +187,29 @@ def test_when_a_run_has_very_many_steps_then_the_middle_is_left_out(logs: Path) 
     assert "more steps; --json has them" in run(logs, "run").stdout
     assert len(run(logs, "run").stdout.splitlines()) < 120
     assert 200 < len(json.loads(run(logs, "run", "--json").stdout)["calls"][0]["steps"])
+
+
+@pytest.mark.parametrize("kind", ["access", "decision", "proxy"])
+@pytest.mark.parametrize("name", ["time", "milliseconds", "latency_ms", "authorizer_latency_ms"])
+@pytest.mark.parametrize("number", [0, -1, 1e-9, 253402300800000, 9e14, 1e300, "9e14", True, [1]])
+def test_when_a_time_is_absurd_then_the_logs_are_shown_all_the_same(
+    logs: Path, kind: str, name: str, number: Any
+) -> None:
+    """A time that no calendar has ends neither the list nor the one call."""
+    lines = {
+        "access": access_line("r1", **({name: number} if kind == "access" else {})),
+        "decision": decision_line("r1", **({name: number} if kind == "decision" else {})),
+        "proxy": proxy_line("r1", **({name: number} if kind == "proxy" else {})),
+    }
+    write_logs(
+        logs,
+        function_app=(lines["proxy"],),
+        access=(lines["access"],),
+        lambdas=(lines["decision"],),
+    )
+
+    listed, shown = run(logs), run(logs, TRACE)
+
+    assert (0, None) == (listed.exit_code, listed.exception)
+    assert TRACE in listed.stdout
+    assert TRACE in shown.stdout

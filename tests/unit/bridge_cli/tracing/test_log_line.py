@@ -160,3 +160,15 @@ def test_when_a_line_is_not_our_packages_then_it_is_left_out(logger: str | None)
 def test_when_the_gateway_writes_its_trace_in_either_form_then_it_is_the_same(trace: str) -> None:
     """AWS's pages show both."""
     assert TRACE == parsed("access", trace=trace).trace_id
+
+
+@pytest.mark.parametrize("before", [f"{JWT[:20]}{'a' * 400}.bbb.ccc ", "x" * 100 + " ", ""])
+@pytest.mark.parametrize("scheme", ["", "Bearer ", "Basic ", "token=", "'"])
+def test_when_a_token_after_others_is_cut_then_none_of_it_is_left(before: str, scheme: str) -> None:
+    """What is redacted before it becomes shorter, and moves the cut word to where it is shown."""
+    token = "eyJhbGciOi" + "c" * 1_500 + ".eyJ" + "d" * 300 + ".sig"
+
+    shown = str(parsed("proxy", message=before * 3 + scheme + token).fields["message"])
+
+    assert "cccc" not in shown
+    assert "eyJ" not in shown
