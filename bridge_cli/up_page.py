@@ -1,6 +1,9 @@
 """What `bridge up` prints: where everything is, and lines to paste into another terminal."""
 
 import json
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -55,7 +58,16 @@ def print_up_page(stack: LocalStack, console: Console, console_url: str | None) 
         console.print()
 
 
+def bridge_program(installed: Path) -> str:
+    """Return how to call the `bridge` that is installed there: by its name where that finds it."""
+    found = shutil.which("bridge")
+    is_found = found is not None and Path(found).resolve() == installed.resolve()
+    return "bridge" if is_found else shlex.quote(str(installed))
+
+
 def _curl_lines(stack: LocalStack) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    bridge = bridge_program(Path(sys.executable).parent / "bridge")
+    settings = shlex.quote(str(stack.folder / LOCAL_SETTINGS))
     functions, api, entra = stack.functions.url, stack.api_url, stack.entra.authority
     directory, editor = stack.tenant.directory, stack.tenant.editor
     return (
@@ -73,13 +85,13 @@ def _curl_lines(stack: LocalStack) -> tuple[tuple[str, tuple[str, ...]], ...]:
         (
             "run it from here, and watch it; then its state",
             (
-                f"bridge sync --settings {stack.folder / LOCAL_SETTINGS}",
-                f"bridge sync status --settings {stack.folder / LOCAL_SETTINGS}",
+                f"{bridge} sync --settings {settings}",
+                f"{bridge} sync status --settings {settings}",
             ),
         ),
         (
             "why the Function App's token is let in or refused, check by check",
-            (f"bridge explain --local --folder {stack.folder}",),
+            (f"{bridge} explain --local --folder {shlex.quote(str(stack.folder))}",),
         ),
         ("the API without a token: 401", (f"curl -si {api}/v1/records",)),
         (

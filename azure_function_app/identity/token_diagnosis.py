@@ -96,7 +96,7 @@ _PLAIN_WORD: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/@+-]{{0,{LONGEST_SHO
 
 
 def shown(value: object) -> str:
-    """Return a value that somebody else chose, bounded, with nothing in it that steers a terminal."""
+    """Return what somebody else chose, bounded, with nothing in it that steers a terminal."""
     if isinstance(value, str):
         return _shown_text(value)
     if value is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge_cli.console.audience import Audience, AudienceFullError, Member
 from bridge_cli.console.authorizer_view import AuthorizerView
@@ -38,6 +40,17 @@ _SHUTDOWN_SECONDS: Final = 1.0
 
 
 _MOST_UNREAD_BYTES: Final = 65_536
+
+_logger = logging.getLogger(__name__)
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Return whether a record is about more than a request that is no HTTP."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+# It was answered with 400; in the terminal of `bridge up` its traceback would only be noise.
+_logger.addFilter(_is_our_fault)
 
 
 class ConsoleError(Exception):
@@ -153,7 +166,9 @@ async def _watching(watcher: Watcher) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _listening(console: _Console, listener: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(build_app(console), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        build_app(console), access_log=None, logger=_logger, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
         cast("Callable[[], asyncio.Protocol]", runner.server),
@@ -176,7 +191,7 @@ def build_app(console: _Console) -> web.Application:
     app.add_routes(
         [
             web.get("/", _guarded(Part.PAGE, _get_page)),
-            web.get("/stream", _guarded(Part.STREAM, _get_stream)),
+            web.get("/stream", _guarded(Part.STREAM, _get_stream), allow_head=False),
             web.post("/buttons/{button}", _guarded(Part.BUTTON, _press)),
             web.get("/{asset}", _guarded(Part.ASSET, _get_asset)),
         ]

@@ -70,10 +70,15 @@ def _joined(lines: Sequence[LogLine]) -> list[list[LogLine]]:
 
 def _place_by_time(groups: list[list[LogLine]]) -> None:
     """Give what names no call to the only one that was under way then, if there is just one."""
-    calls = [group for group in groups if any(line.event == _PROXY_CALL for line in group)]
+    proxied = [group for group in groups if any(line.event == _PROXY_CALL for line in group)]
+    named = [group for group in groups if any(name[1] for line in group for name in _names(line))]
+    # In AWS only, a fetch of the key set is all that names no call.
+    calls = proxied or named
     for group in [group for group in groups if group not in calls]:
         at = min(line.began for line in group)
         under_way = [call for call in calls if _began(call) <= at <= _ended(call)]
+        if len(calls) == 1:
+            under_way = calls
         if len(under_way) == 1:
             under_way[0].extend(group)
             groups.remove(group)
@@ -84,7 +89,7 @@ def _began(lines: Iterable[LogLine]) -> float:
 
 
 def _ended(lines: Iterable[LogLine]) -> float:
-    return max(line.written for line in lines)
+    return max(max(line.written, line.began + (line.milliseconds or 0) / 1_000) for line in lines)
 
 
 def assemble(lines: Sequence[LogLine], find_decision: FindDecision) -> TracedCall:

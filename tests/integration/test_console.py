@@ -18,6 +18,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 from typer.testing import CliRunner
 
+from bridge_cli.console.audience import MOST_MEMBERS
 from bridge_cli.console.buttons import BUTTONS
 from bridge_cli.console.request_guard import HEADERS
 from bridge_cli.console.server import WRITE_SECONDS, serve_console
@@ -455,6 +456,37 @@ async def test_when_anything_is_answered_then_it_has_every_header_of_the_policy(
 
     assert served[0] in ({200} if path == "" or path[-3:] in {"css", ".js", "svg"} else {404, 405})
     assert dict(HEADERS) == {name: served[1].get(name) for name in HEADERS}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"\x16\x03\x01\x00\xee\x01\x00",
+    ],
+    ids=["odd_method", "no_host", "two_hosts", "tls"],
+)
+async def test_when_something_else_than_http_comes_then_it_is_refused_and_the_terminal_is_quiet(
+    url: str, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anything on this machine can send it, as often as it likes."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, int(url.rstrip("/").split(":")[2]))
+    writer.write(sent)
+    answer = await reader.read(12)
+    writer.close()
+
+    assert b" 400" == answer[8:]
+    assert [] == caplog.records
+
+
+async def test_when_the_head_of_the_stream_is_asked_for_then_no_place_is_taken(url: str) -> None:
+    """Who cannot read a stream must not count as one who looks."""
+    async with aiohttp.ClientSession() as http:
+        for _ in range(MOST_MEMBERS + 1):
+            async with http.head(f"{url}stream") as answer:
+                assert 404 == answer.status
 
 
 async def test_when_a_reader_never_reads_then_it_is_let_go_and_the_others_hear_all(

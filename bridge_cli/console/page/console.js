@@ -278,13 +278,15 @@ function showTiles() {
     make("li", { class: `tile ${tile.kind}`, "data-tile": tile.name, "data-value": tile.value }, make("b", {}, tile.title), make("span", {}, tile.text), tile.small ? make("small", {}, tile.small) : null));
 }
 
+const times = (count) => ({ 0: "never", 1: "once" })[count] ?? `${count} times`;
+
 function showKeys() {
   const keys = state.sections.keys;
   const held = keys.held_since === null ? "nothing yet" : `for ${age(Math.max(0, serverNow() - keys.held_since))}`;
   facts(byId("key-facts"), [
     ["Held by the authorizer", held],
-    ["The issuer was asked", `${keys.asked.key_set} times for its keys, ${keys.asked.discovery} times for discovery`],
-    ["It answered 503", `${keys.asked.unavailable} times`],
+    ["The issuer was asked", `for keys ${times(keys.asked.key_set)}, for discovery ${times(keys.asked.discovery)}`],
+    ["It answered 503", times(keys.asked.unavailable)],
   ]);
   keep(byId("keys"), keys.published, (key) => key.id, (key) =>
     make("li", { class: key.signs ? "signs" : "" }, key.id, key.signs ? " signs" : ""));

@@ -123,6 +123,53 @@ def test_when_a_token_is_rejected_then_the_call_has_the_authorizers_reason(tmp_p
     assert (401, "expired", False) == (call.status, call.reason, call.is_cached)
 
 
+def fetch_line(*, at: int) -> str:
+    """The authorizer's line about a fetch of the key set: it has the trace, and no other ID."""
+    return json.dumps(
+        {"event": "key_set_fetch", "result": "renewed", "trace_id": TRACE, "time": BEGAN + at}
+    )
+
+
+def test_when_the_authorizer_fetched_keys_for_a_direct_call_then_that_is_a_step_of_it(
+    tmp_path: Path,
+) -> None:
+    """The trace is all that joins the two."""
+    call = only(
+        write_logs(
+            tmp_path,
+            access=(access_line("gw-1", at=0),),
+            lambdas=(
+                fetch_line(at=6),
+                decision_line("au-gw-1", at=8),
+                backend_line("gw-1", at=15),
+            ),
+        )
+    )
+
+    assert "key_set_fetch" in [step.event for step in call.steps]
+    assert 200 == call.status
+
+
+def test_when_one_of_several_direct_calls_fetched_keys_then_it_has_the_step(
+    tmp_path: Path,
+) -> None:
+    """Time says which, where the trace is another's too."""
+    write_logs(
+        tmp_path,
+        access=(access_line("gw-1", at=0), access_line("gw-2", at=100)),
+        lambdas=(
+            decision_line("au-gw-1", at=8),
+            fetch_line(at=106),
+            decision_line("au-gw-2", at=108),
+        ),
+    )
+
+    first, second = read(tmp_path).calls()
+
+    assert "key_set_fetch" not in [step.event for step in first.steps]
+    assert "key_set_fetch" in [step.event for step in second.steps]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
