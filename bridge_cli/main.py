@@ -70,7 +70,7 @@ app = typer.Typer(
     cls=TokenlessGroup,
     help="Code in Azure calls an API in AWS, on your laptop. Nothing leaves the loopback address,"
     " except what `preflight` asks AWS, what `feed` changes there, what `entra` and `deploy` ask"
-    " and change, and what `sync`, `import` and `smoke` are pointed at.",
+    " and change, and what `sync`, `import`, `smoke`, `doctor` and `explain` are pointed at.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

@@ -95,7 +95,7 @@ def smoke(
         str, typer.Option(help="The token versions that the API accepts.")
     ] = "",
     function_app_url: Annotated[
-        str, typer.Option(help="The Function App: https://<app>.azurewebsites.net.")
+        str, typer.Option(help="The Function App: https://APP.azurewebsites.net.")
     ] = "",
     function_app: Annotated[
         str, typer.Option(help="The Function App's name, to list its keys by `az`.")

@@ -49,7 +49,7 @@ def doctor(  # noqa: PLR0913 - a command has an argument for each of its options
         typer.Option(
             metavar="URL",
             help="Ask a deployed Function App to examine itself, in place of examining from here:"
-            " https://<app>.azurewebsites.net. Needs --keys.",
+            " https://APP.azurewebsites.net. Needs --keys.",
         ),
     ] = "",
     keys: Annotated[
