@@ -28,7 +28,7 @@ from azure_function_app.errors import BridgeError
 from azure_function_app.fan_out.sharded_sync import ShardedSync
 from azure_function_app.identity.access_token import AccessToken
 from azure_function_app.settings import load_settings
-from azure_function_app.stores import sqlite_store, table_records
+from azure_function_app.stores import configured_store, sqlite_store, table_records
 from azure_function_app.stores.postgres import records as postgres_records
 from azure_function_app.stores.postgres import store as postgres_store
 from azure_function_app.stores.table_store import build_table_store
@@ -165,12 +165,14 @@ def _run(order: RunOrder) -> RunResult:
     logging.getLogger("azure_function_app").setLevel(logging.INFO)
     token = AccessToken("a.b.c", SystemClock().now() + 3600)
     # What is asked of Entra ID is not the subject.
-    mock.patch.object(bootstrap, "request_token", return_value=token).start()
+    for asking in (bootstrap, configured_store):
+        mock.patch.object(asking, "request_token", return_value=token).start()
     # Nothing here is asked over TLS, and reading all authorities would be a third of a run's work.
     no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    mock.patch.object(bootstrap, "build_tls_context", return_value=no_authorities).start()
+    for asking in (bootstrap, configured_store):
+        mock.patch.object(asking, "build_tls_context", return_value=no_authorities).start()
     mock.patch.object(
-        bootstrap, "build_table_store", partial(build_table_store, prefix=order.prefix)
+        configured_store, "build_table_store", partial(build_table_store, prefix=order.prefix)
     ).start()
     mock.patch.object(
         postgres_store,
